@@ -1,0 +1,57 @@
+-- open_goals(builds, retry): these unfinished builds want their roots.
+--
+-- Stages    realised -> unloaded, for their roots
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.open_goals(p_builds integer[], p_retry integer[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now   timestamptz := resolver.clock();
+    v_roots bigint[];
+begin
+    insert into resolver.derivation (drv)
+    select distinct resolver.base_name(b.drvPath) from public.Builds b where b.id = any (p_builds) order by 1
+    on conflict do nothing;
+    insert into resolver.derivation_state (derivation)
+    select distinct d.derivation
+      from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
+     where b.id = any (p_builds) order by 1
+    on conflict do nothing;
+
+    with opened as (
+        insert into resolver.goal as g (build, root, opened, retry)
+        select b.id, d.derivation, v_now, b.id = any (p_retry)
+          from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
+         where b.id = any (p_builds) and b.finished = 0
+         order by b.id
+        on conflict (build) do update
+           set root = excluded.root, ended = null, status = null, cached = null, cause = null, info = null, recorded = null,
+               retry = case when g.recorded is not null then true else g.retry end,
+               opened = case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end
+        returning g.root
+    )
+    select array_agg(distinct o.root) into v_roots from opened o;
+    if v_roots is null then
+        return;
+    end if;
+
+    update resolver.derivation_state s
+       set stage = case when s.stage = 'realised' then 'unloaded' else s.stage end,
+           resolved_to = case when s.stage = 'realised' then null else s.resolved_to end,
+           owner = w.build, global_priority = w.global_priority, priority = w.priority
+      from (select distinct on (g.root) g.root, g.build, b.globalPriority as global_priority, b.priority
+              from resolver.goal g join public.Builds b on b.id = g.build
+             where g.root = any (v_roots) and g.ended is null
+             order by g.root, b.globalPriority desc, b.priority desc, b.id) w
+     where s.derivation = w.root;
+    update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
+
+    insert into resolver.walk (kind, derivation)
+    select kind, root from unnest(v_roots) root cross join unnest(array['want', 'fail']) kind
+    on conflict do nothing;
+    perform pg_notify('derivation_wanted', '');
+end
+$$;
+
+comment on function resolver.open_goals(integer[], integer[]) is 'Unfinished builds become goals, and want their roots.';

@@ -1,0 +1,50 @@
+-- record_ends(limit): goals that have ended become finished builds in Hydra's tables.
+--
+-- Locks     the caller holds the graph lock. Rows of Builds in the order of ids, and the counter that all ends meet in:
+--           both SKIP LOCKED, since nobody may wait for Hydra's rows under the graph lock. What is skipped stays in goal.
+-- Notifies  build_finished
+create or replace function resolver.record_ends(p_limit integer) returns integer
+    language plpgsql volatile
+    set search_path = pg_catalog, public, pg_temp
+as $$
+declare
+    v_goal     record;
+    v_recorded integer[] := array[]::integer[];
+    v_group    record;
+begin
+    if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
+        return 0;
+    end if;
+    perform from public.NrBuilds n where n.what = 'finished' for update skip locked;
+    if not found and exists (select from public.NrBuilds n where n.what = 'finished') then
+        return 0;
+    end if;
+
+    for v_goal in
+        select g.build
+          from resolver.goal g join public.Builds b on b.id = g.build
+         where g.ended is not null and g.recorded is null
+         order by b.id limit p_limit
+           for update of b skip locked
+    loop
+        if resolver.record_end(v_goal.build) then
+            v_recorded := v_recorded || v_goal.build;
+        end if;
+    end loop;
+
+    -- Builds that ended by one failure are told of together; each of the others is told of by itself.
+    for v_group in
+        select array_agg(g.build order by (g.build is distinct from f.build), g.build) as builds
+          from resolver.goal g
+          left join resolver.failure f on f.derivation = g.cause and f.cleared is null
+         where g.build = any (v_recorded)
+         group by coalesce(g.cause, -g.build)
+         order by min(g.build)
+    loop
+        perform resolver.notify_finished(v_group.builds);
+    end loop;
+    return cardinality(v_recorded);
+end
+$$;
+
+comment on function resolver.record_ends(integer) is 'Finishes in Hydra''s tables the builds whose goals have ended.';

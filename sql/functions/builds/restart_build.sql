@@ -1,0 +1,19 @@
+-- restart_build(build): what a person does on Hydra's page: it is to be built again, known failures are tried again.
+--
+-- Raises    NX018 when there is no such finished build
+create or replace function resolver.restart_build(p_build integer) returns void
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, public, pg_temp
+as $$
+begin
+    -- Hydra's row first: nobody may wait for it under the graph lock.
+    update public.Builds b set finished = 0, isCachedBuild = 0 where b.id = p_build and b.finished = 1;
+    if not found then
+        raise exception 'there is no such finished build'
+            using errcode = 'NX018', detail = format('Build %s.', p_build), hint = 'Only a finished build can be restarted.';
+    end if;
+    perform resolver.sync_builds();
+end
+$$;
+
+comment on function resolver.restart_build(integer) is 'Restarts a finished build.';

@@ -1,0 +1,53 @@
+-- sync_builds(retry): makes goals match Hydra's Builds, from whatever state they are in.
+--
+-- New and restarted builds become goals; cancelled and deleted ones stop being goals; a build whose drvPath was changed
+-- follows the new one. Known failures end the goal as cached failures, unless the build was restarted or is in retry.
+--
+-- Returns   whether there is more (a bounded number is done at a time)
+-- Stages    realised -> unloaded, for roots: load has to look before a build may end as cached
+-- Locks     the graph lock, only if there is something to do
+-- Notifies  derivation_wanted
+create or replace function resolver.sync_builds(p_retry integer[] default '{}') returns boolean
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_limit  constant integer := 1000;
+    v_closed integer[];
+    v_opened integer[];
+begin
+    v_closed := array(
+        select g.build from resolver.goal g
+         where g.ended is null and not exists (select from public.Builds b where b.id = g.build and b.finished = 0)
+         limit v_limit);
+    v_opened := array(
+        select b.id
+          from public.Builds b
+          left join resolver.goal g on g.build = b.id
+          left join resolver.derivation d on d.derivation = g.root
+         where b.finished = 0
+           and (g.build is null or g.recorded is not null or d.drv <> resolver.base_name(b.drvPath)
+                or exists (select from resolver.derivation_state s
+                            where s.derivation = g.root and g.ended is null and s.stage not in ('realised', 'failed')
+                              and (b.globalPriority, b.priority) > (s.global_priority, s.priority)))
+         order by b.id limit v_limit);
+    if cardinality(v_closed) + cardinality(v_opened) = 0 then
+        return false;
+    end if;
+
+    perform resolver.lock_graph();
+    delete from resolver.goal g
+     where g.build = any (v_closed) and not exists (select from public.Builds b where b.id = g.build);
+    update resolver.goal g
+       set ended = resolver.clock(), recorded = resolver.clock(), cached = false, status = coalesce(b.buildStatus, 4)
+      from public.Builds b
+     where g.build = any (v_closed) and g.ended is null and b.id = g.build and b.finished = 1;
+    perform resolver.open_goals(v_opened, p_retry);
+    perform resolver.continue_walks();
+    perform resolver.record_ends(100);
+    return cardinality(v_closed) = v_limit or cardinality(v_opened) = v_limit;
+end
+$$;
+
+comment on function resolver.sync_builds(integer[]) is
+    'Makes goals match Hydra''s Builds; true when it should be called again. Known failures of the builds in retry are tried again.';

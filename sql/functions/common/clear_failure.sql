@@ -1,0 +1,20 @@
+-- clear_failure(derivation): a derivation that failed is to be tried again.
+--
+-- Stages    failed -> unloaded
+-- Notifies  derivation_wanted
+-- Locks     the caller holds the graph lock. What failed because of it is cleared by a walk.
+create or replace function resolver.clear_failure(p_derivation bigint) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update resolver.failure f set cleared = resolver.clock() where f.derivation = p_derivation and f.cleared is null;
+    update resolver.derivation_state s
+       set stage = 'unloaded', tries = 0, not_before = null, failed_dependency = null
+     where s.derivation = p_derivation and s.stage = 'failed';
+    insert into resolver.walk (kind, derivation) values ('clear', p_derivation) on conflict do nothing;
+    perform pg_notify('derivation_wanted', '');
+end
+$$;
+
+comment on function resolver.clear_failure(bigint) is 'A failed derivation becomes unloaded again, and its dependents are told.';

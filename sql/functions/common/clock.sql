@@ -1,0 +1,9 @@
+-- clock(): the time that decides leases, deadlines and back-off. Tests replace this function to shift it.
+create or replace function resolver.clock() returns timestamptz
+    language sql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+    select clock_timestamp()
+$$;
+
+comment on function resolver.clock() is 'The database''s clock: no worker''s clock decides anything.';

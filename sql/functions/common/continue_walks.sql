@@ -1,0 +1,40 @@
+-- continue_walks(limit): does a bounded part of the walks that are on the work list.
+--
+-- Returns   whether there is more. Every function that starts a walk calls this once; workers go on with it.
+-- Locks     the caller holds the graph lock (advance() takes it).
+-- Failures are cleared before they are spread, so that a restart is not overtaken by the failure it clears.
+create or replace function resolver.continue_walks(p_limit integer default 1000) returns boolean
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_left  integer := p_limit;
+    v_kind  text;
+    v_layer bigint[];
+begin
+    while v_left > 0 loop
+        select w.kind into v_kind from resolver.walk w order by w.kind limit 1;
+        if not found then
+            return false;
+        end if;
+        with taken as (
+            delete from resolver.walk w
+             where w.kind = v_kind
+               and w.derivation in (select l.derivation from resolver.walk l where l.kind = v_kind
+                                     order by l.derivation limit v_left)
+            returning w.derivation
+        )
+        select array_agg(t.derivation) into v_layer from taken t;
+
+        case v_kind
+            when 'clear' then perform resolver.clear_dependents(v_layer);
+            when 'fail' then perform resolver.reach_dependents(v_layer);
+            when 'want' then perform resolver.want_inputs(v_layer);
+        end case;
+        v_left := v_left - cardinality(v_layer);
+    end loop;
+    return exists (select from resolver.walk);
+end
+$$;
+
+comment on function resolver.continue_walks(integer) is 'Takes walks over the graph further; true when there is more to do.';

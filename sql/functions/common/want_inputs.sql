@@ -1,0 +1,59 @@
+-- want_inputs(derivations): what they still need is wanted on behalf of the same build, as urgently as they are.
+--
+-- Stages    realised -> unloaded, for an input that has a newly wanted output that is not valid
+-- Notifies  derivation_wanted
+-- Locks     the caller holds the graph lock. The inputs for which something changed go on the work list.
+create or replace function resolver.want_inputs(p_derivations bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_changed bigint[];
+begin
+    insert into resolver.output as o (derivation, name, wanted)
+    select distinct dep.input, n.name, true
+      from resolver.derivation_state s
+      join resolver.dependency dep on dep.derivation = s.derivation
+     cross join unnest(dep.outputs) n (name)
+     where s.derivation = any (p_derivations) and s.stage in ('unloaded', 'waiting')
+       and (exists (select from resolver.output x where x.derivation = dep.input and x.name = n.name)
+            or exists (select from resolver.derivation i where i.derivation = dep.input and i.kind is null))
+     order by 1, 2
+    on conflict (derivation, name) do update set wanted = true where not o.wanted;
+
+    with wish as (
+        select distinct on (w.derivation) w.derivation, w.owner, w.global_priority, w.priority
+          from (select dep.input as derivation, s.owner, s.global_priority, s.priority
+                  from resolver.derivation_state s
+                  join resolver.dependency dep on dep.derivation = s.derivation
+                 where s.derivation = any (p_derivations) and s.stage in ('unloaded', 'waiting') and s.owner is not null
+                union all
+                select s.resolved_to, s.owner, s.global_priority, s.priority
+                  from resolver.derivation_state s
+                 where s.derivation = any (p_derivations) and s.stage = 'resolved' and s.owner is not null) w
+         order by w.derivation, w.global_priority desc, w.priority desc, w.owner
+    ), changed as (
+        update resolver.derivation_state i
+           set owner = w.owner, global_priority = w.global_priority, priority = w.priority,
+               stage = case when i.stage = 'realised' then 'unloaded' else i.stage end,
+               resolved_to = case when i.stage <> 'realised' then i.resolved_to end
+          from wish w
+         where i.derivation = w.derivation
+           and (i.stage <> 'realised' or exists (select from resolver.output o where o.derivation = i.derivation
+                                                    and o.wanted and o.valid_since is null))
+           and (i.owner is null or (w.global_priority, w.priority) > (i.global_priority, i.priority)
+                or i.stage = 'realised'
+                or not exists (select from resolver.goal g where g.build = i.owner and g.ended is null))
+        returning i.derivation
+    )
+    select array_agg(c.derivation) into v_changed from changed c;
+
+    if v_changed is not null then
+        insert into resolver.walk (kind, derivation) select 'want', x from unnest(v_changed) x on conflict do nothing;
+        perform pg_notify(channel, '') from unnest(array['derivation_wanted', 'dependency_ready', 'step_ready']) channel;
+    end if;
+end
+$$;
+
+comment on function resolver.want_inputs(bigint[]) is
+    'Unsatisfied inputs and resolutions of wanted derivations become wanted; stops where nothing changes.';

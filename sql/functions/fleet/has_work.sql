@@ -1,0 +1,20 @@
+-- has_work(worker): whether anything is going on, or can be done by this worker, now or after a back-off.
+create or replace function resolver.has_work(p_worker integer) returns boolean
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from resolver.walk)
+        or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
+        or exists (select from resolver.lease l where l.closed is null)
+        or exists (select from resolver.worker w
+                     join resolver.derivation_state s on s.owner is not null
+                     join resolver.derivation d on d.derivation = s.derivation
+                    where w.worker = p_worker
+                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null)
+                      and (s.stage = 'unloaded' and 'load' = any (w.verbs)
+                           or s.stage = 'resolvable' and 'resolve' = any (w.verbs)
+                           or s.stage = 'buildable' and 'build' = any (w.verbs)
+                              and (d.system = any (w.systems) or d.system = 'builtin') and d.features <@ w.features))
+$$;
+
+comment on function resolver.has_work(integer) is 'False when a worker that drains the queue can end.';

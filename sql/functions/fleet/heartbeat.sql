@@ -1,0 +1,26 @@
+-- heartbeat(worker): it lives. Returns the build leases that it should abort, since nobody needs them any more.
+--
+-- Raises    NX016 when it is unknown or was declared dead: its claims are gone.
+create or replace function resolver.heartbeat(p_worker integer) returns setof bigint
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update resolver.worker w set heartbeat = resolver.clock() where w.worker = p_worker and w.gone is null;
+    if not found then
+        raise exception 'the worker is not registered'
+            using errcode = 'NX016', detail = format('Worker %s is unknown, has left, or was silent for too long.', p_worker),
+                  hint = 'Stop its builds, drop its claims, and register again.';
+    end if;
+    return query
+        select l.lease
+          from resolver.lease l
+          join resolver.derivation_state s on s.derivation = l.derivation
+         where l.worker = p_worker and l.closed is null and l.verb = 'build'
+           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null)
+           and resolver.find_owner(l.derivation) is null;
+end
+$$;
+
+comment on function resolver.heartbeat(integer) is
+    'Sign of life of a worker; returns the leases of builds that nobody needs any more.';

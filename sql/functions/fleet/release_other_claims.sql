@@ -1,0 +1,17 @@
+-- release_other_claims(worker, verb, held): the worker lost the answer to a claim: what it does not hold is released.
+create or replace function resolver.release_other_claims(p_worker integer, p_verb text, p_held bigint[]) returns void
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform resolver.lock_graph();
+    perform resolver.take_back(
+        array(select l.lease from resolver.lease l
+               where l.worker = p_worker and l.verb = p_verb and l.closed is null and l.lease <> all (p_held)
+               order by l.lease),
+        'released', 'the answer to the claim was lost');
+end
+$$;
+
+comment on function resolver.release_other_claims(integer, text, bigint[]) is
+    'Claims that a worker has, but does not know of, since the connection broke while it claimed.';

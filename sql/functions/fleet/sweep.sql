@@ -1,0 +1,31 @@
+-- sweep(): takes back what dead workers held, and claims that outlived their deadline. Every worker calls it at its tick.
+--
+-- Returns   how many claims were taken back.
+-- Stages    building -> buildable
+create or replace function resolver.sweep() returns integer
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now    timestamptz := resolver.clock();
+    v_leases bigint[];
+begin
+    if not exists (select from resolver.worker w where w.gone is null and w.heartbeat < v_now - resolver.lease_time())
+       and not exists (select from resolver.lease l where l.closed is null and l.deadline < v_now) then
+        return 0;
+    end if;
+    perform resolver.lock_graph();
+    update resolver.worker w set gone = v_now
+     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();
+
+    v_leases := array(
+        select l.lease from resolver.lease l
+         where l.closed is null
+           and (l.deadline < v_now or l.worker in (select w.worker from resolver.worker w where w.gone is not null))
+         order by l.lease);
+    perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more');
+    return cardinality(v_leases);
+end
+$$;
+
+comment on function resolver.sweep() is 'Claims of dead workers, and claims past their deadline, become claimable again.';

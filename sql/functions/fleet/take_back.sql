@@ -1,0 +1,35 @@
+-- take_back(leases, outcome, reason): these claims are over without a report; others may claim the derivations.
+--
+-- Stages    building -> buildable, waiting (an input was lost meanwhile); unloaded and resolvable stay
+-- Locks     the caller holds the graph lock.
+-- Notifies  lease_revoked, and that there is work
+create or replace function resolver.take_back(p_leases bigint[], p_outcome text, p_reason text) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_derivations bigint[];
+begin
+    if cardinality(p_leases) = 0 then
+        return;
+    end if;
+    v_derivations := array(select l.derivation from resolver.lease l
+                            where l.lease = any (p_leases) and l.closed is null and l.verb = 'build');
+    update public.BuildSteps b
+       set busy = 0, status = 3, errorMsg = p_reason, stopTime = resolver.hydra_time(resolver.clock())
+      from resolver.lease l
+     where l.lease = any (p_leases) and l.closed is null and l.verb = 'build'
+       and b.build = l.build and b.stepnr = l.stepnr and b.busy <> 0;
+    update resolver.derivation_state s
+       set stage = case when s.stage = 'building' then 'buildable' else s.stage end, lease = null
+      from resolver.lease l
+     where l.lease = any (p_leases) and l.closed is null and s.derivation = l.derivation and s.lease = l.lease;
+    update resolver.lease l set closed = resolver.clock(), outcome = p_outcome
+     where l.lease = any (p_leases) and l.closed is null;
+    perform resolver.settle(v_derivations);
+    perform pg_notify(channel, '')
+       from unnest(array['lease_revoked', 'derivation_wanted', 'dependency_ready', 'step_ready']) channel;
+end
+$$;
+
+comment on function resolver.take_back(bigint[], text, text) is 'Ends claims without a report: their derivations can be claimed again.';

@@ -1,0 +1,25 @@
+-- unneeded_roots(paths): which of these store paths need no root any more: base names, of .drv files and of outputs.
+--
+-- A .drv is needed until it has been built or has failed; an output while something unfinished uses it, and for a day.
+create or replace function resolver.unneeded_roots(p_paths text[]) returns text[]
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(array_agg(p.path), '{}')
+      from unnest(p_paths) p (path)
+     where not exists (
+               select from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation
+                where d.drv = p.path and s.stage not in ('realised', 'failed')
+                  and (s.owner is null or exists (select from resolver.goal g where g.build = s.owner and g.ended is null)))
+       and not exists (
+               select from resolver.output o
+                where o.path = p.path and o.valid_since > resolver.clock() - interval '1 day')
+       and not exists (
+               select from resolver.output o
+                 join resolver.dependency dep on dep.input = o.derivation and o.name = any (dep.outputs)
+                 join resolver.derivation_state s on s.derivation = dep.derivation
+                where o.path = p.path and o.valid_since is not null and s.stage not in ('realised', 'failed')
+                  and s.owner is not null)
+$$;
+
+comment on function resolver.unneeded_roots(text[]) is 'Which of these store paths need no garbage collector root any more.';

@@ -1,0 +1,55 @@
+-- lose_outputs(paths): these are gone from the store: whoever needs them waits for them again.
+--
+-- Stages    the owners of the paths: realised -> unloaded
+--           their dependents: resolvable, buildable, resolved -> waiting, and the resolution is released
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.lose_outputs(p_paths text[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now        timestamptz := resolver.clock();
+    v_lost       bigint[];
+    v_dependents bigint[];
+begin
+    with gone as (
+        update resolver.output o set valid_since = null, lost = v_now
+         where o.path = any (p_paths) and o.valid_since is not null
+        returning o.derivation
+    )
+    select array_agg(distinct g.derivation) into v_lost from gone g;
+    if v_lost is null then
+        return;
+    end if;
+    update resolver.realisation r set ceased = v_now where r.path = any (p_paths) and r.ceased is null;
+
+    update resolver.derivation_state s set stage = 'unloaded', resolved_to = null
+     where s.derivation = any (v_lost) and s.stage = 'realised'
+       and exists (select from resolver.output o where o.derivation = s.derivation and o.wanted and o.valid_since is null);
+
+    v_dependents := array(
+        select distinct s.derivation
+          from resolver.dependency dep
+          join resolver.derivation_state s on s.derivation = dep.derivation
+         where dep.input = any (v_lost) and s.stage in ('resolvable', 'buildable', 'resolved')
+           and exists (select from resolver.output o where o.derivation = dep.input and o.name = any (dep.outputs)
+                          and o.lost is not null));
+    update resolver.resolution r set released = v_now
+     where r.derivation = any (v_dependents || v_lost) and r.released is null
+       and not exists (select from resolver.derivation_state s
+                        where s.derivation = r.derivation and s.resolved_to is not null and s.derivation <> all (v_dependents));
+    update resolver.lease l set closed = v_now, outcome = 'stale'
+      from resolver.derivation_state s
+     where s.derivation = any (v_dependents) and l.lease = s.lease and l.closed is null;
+    update resolver.derivation_state s
+       set stage = 'waiting', resolved_to = null, lease = null
+     where s.derivation = any (v_dependents);
+    perform resolver.settle(v_dependents);
+
+    insert into resolver.walk (kind, derivation)
+    select 'want', x from unnest(v_dependents) x on conflict do nothing;
+    perform pg_notify('derivation_wanted', '');
+end
+$$;
+
+comment on function resolver.lose_outputs(text[]) is 'Outputs that are gone: their derivations are looked at again, dependents wait.';

@@ -1,0 +1,47 @@
+-- record_outputs(outputs, source): [{"drv", "name", "path", "valid"}], as a caller found them in the store.
+--
+-- Returns   the derivations that have outputs which were not known to be valid before.
+-- Locks     the caller holds the graph lock.
+-- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
+create or replace function resolver.record_outputs(p_outputs jsonb, p_source text) returns bigint[]
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now timestamptz := resolver.clock();
+    v_new bigint[];
+begin
+    insert into resolver.output as o (derivation, name, path, wanted)
+    select d.derivation, r.name, r.path,
+           exists (select from resolver.goal g where g.root = d.derivation and g.ended is null)
+      from jsonb_to_recordset(p_outputs) r (drv text, name text, path text, valid boolean)
+      join resolver.derivation d on d.drv = r.drv
+     order by 1, 2
+    on conflict (derivation, name) do update
+       set path = case when o.valid_since is null then coalesce(excluded.path, o.path) else o.path end,
+           wanted = o.wanted or excluded.wanted
+     where (o.path is distinct from excluded.path and o.valid_since is null) or (excluded.wanted and not o.wanted);
+
+    with valid as (
+        select d.derivation, r.name, r.path
+          from jsonb_to_recordset(p_outputs) r (drv text, name text, path text, valid boolean)
+          join resolver.derivation d on d.drv = r.drv
+         where r.valid
+    ), served as (
+        update resolver.output o set path = v.path, valid_since = v_now, lost = null
+          from valid v
+         where o.derivation = v.derivation and o.name = v.name and o.valid_since is null
+        returning o.derivation
+    ), traced as (
+        insert into resolver.realisation (derivation, output, path, source, build, time)
+        select v.derivation, v.name, v.path, p_source, s.owner, v_now
+          from valid v join resolver.derivation_state s on s.derivation = v.derivation
+        on conflict (derivation, output, path) where ceased is null do nothing
+    )
+    select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
+    return v_new;
+end
+$$;
+
+comment on function resolver.record_outputs(jsonb, text) is
+    'Outputs and their validity as found in the store; returns the derivations for which that was news.';

@@ -1,0 +1,25 @@
+-- refuse(derivation, failure): {"class", "status", "message"}: it can't be loaded or resolved, for good.
+--
+-- Stages    unloaded, waiting, resolvable -> failed
+-- Locks     the caller holds the graph lock.
+-- A step row on the account of its build tells people the reason.
+create or replace function resolver.refuse(p_derivation bigint, p_failure jsonb) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_build  integer := resolver.account_of(p_derivation);
+    v_stepnr integer;
+begin
+    v_stepnr := resolver.record_step(v_build, p_derivation, 0, 0, (p_failure ->> 'status')::integer, p_failure ->> 'message');
+    if v_stepnr is not null then
+        perform pg_notify('step_started', v_build || E'\t' || v_stepnr);
+        perform pg_notify('build_started', v_build::text);
+        perform pg_notify('step_finished', v_build || E'\t' || v_stepnr || E'\t-');
+    end if;
+    perform resolver.record_failure(p_derivation, p_failure ->> 'class', (p_failure ->> 'status')::integer,
+                                    p_failure ->> 'message', v_build, v_stepnr);
+end
+$$;
+
+comment on function resolver.refuse(bigint, jsonb) is 'A derivation fails before any attempt at building it.';

@@ -1,0 +1,37 @@
+-- register_found(reports, derivations): outputs as load found them, valid ones with a step row of type 1; lost ones are withdrawn.
+--
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.register_found(p_reports jsonb, p_derivations bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_outputs jsonb;
+    v_found   record;
+begin
+    select coalesce(jsonb_agg(o.output || jsonb_build_object('drv', r.drv)), '[]') into v_outputs
+      from jsonb_to_recordset(p_reports) r (drv text, outputs jsonb)
+     cross join jsonb_array_elements(r.outputs) o (output);
+
+    delete from resolver.output o
+     where o.derivation = any (p_derivations)
+       and not exists (select from jsonb_to_recordset(v_outputs) r (drv text, name text)
+                         join resolver.derivation d on d.drv = r.drv
+                        where d.derivation = o.derivation and r.name = o.name);
+    perform resolver.lose_outputs(array(
+        select o.path
+          from jsonb_to_recordset(v_outputs) r (drv text, name text, path text, valid boolean)
+          join resolver.derivation d on d.drv = r.drv
+          join resolver.output o on o.derivation = d.derivation and o.name = r.name
+         where o.valid_since is not null and not r.valid));
+
+    for v_found in
+        select x as derivation, resolver.account_of(x) as build
+          from unnest(resolver.record_outputs(v_outputs, 'local')) x order by 1
+    loop
+        perform resolver.record_step(v_found.build, v_found.derivation, 1, 0, 0);
+    end loop;
+end
+$$;
+
+comment on function resolver.register_found(jsonb, bigint[]) is 'Records outputs as load found them in the store.';

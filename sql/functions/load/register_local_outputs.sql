@@ -1,0 +1,36 @@
+-- register_local_outputs(outputs): [{"drv", "name", "path"}]: paths that another component found valid in the store.
+--
+-- Returns   how many derivations it was news for. Derivations that are unknown here are left alone: nobody asked for them.
+-- Stages    anything not realised, building or failed -> realised, when all that is wanted of it is valid
+-- Locks     the graph lock
+create or replace function resolver.register_local_outputs(p_outputs jsonb) returns integer
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_new bigint[];
+begin
+    perform resolver.lock_graph();
+    v_new := resolver.record_outputs(
+        (select coalesce(jsonb_agg(o.output || jsonb_build_object('drv', resolver.base_name(o.output ->> 'drv'),
+                                                       'path', resolver.base_name(o.output ->> 'path'), 'valid', true)), '[]')
+           from jsonb_array_elements(p_outputs) o (output)
+           join resolver.derivation d on d.drv = resolver.base_name(o.output ->> 'drv') and d.kind is not null
+           join resolver.derivation_state s on s.derivation = d.derivation and s.stage <> 'building'
+           join resolver.output x on x.derivation = d.derivation and x.name = o.output ->> 'name'), 'local');
+    perform resolver.take_back(
+        array(select s.lease from resolver.derivation_state s
+               where s.derivation = any (v_new) and s.lease is not null),
+        'stale', null);
+    perform resolver.realise(s.derivation, null, null)
+       from resolver.derivation_state s
+      where s.derivation = any (v_new) and s.stage not in ('failed', 'realised')
+      order by s.derivation;
+    perform resolver.continue_walks();
+    perform resolver.record_ends(100);
+    return cardinality(v_new);
+end
+$$;
+
+comment on function resolver.register_local_outputs(jsonb) is
+    'For other components: these outputs are valid in the store. drv and path may be base names or full paths.';

@@ -1,0 +1,33 @@
+-- build_report(build): one build for people: its state, outputs and steps, with the inputs that a resolution filled in.
+create or replace function resolver.build_report(p_build integer) returns jsonb
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object(
+        'build', b.id, 'job', b.job, 'drv', b.drvPath, 'finished', b.finished = 1, 'status', b.buildStatus,
+        'cached', b.isCachedBuild = 1, 'system', b.system,
+        'held_up', (select resolver.held_up(g.root) from resolver.goal g where g.build = b.id and g.ended is null),
+        'message', (select f.message from resolver.goal g join resolver.failure f on f.derivation = g.cause and f.cleared is null
+                     where g.build = b.id),
+        'outputs', (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from public.BuildOutputs o where o.build = b.id),
+        'steps', (select coalesce(jsonb_agg(jsonb_build_object(
+                             'stepnr', s.stepnr, 'type', s.type, 'drv', s.drvPath, 'status', s.status, 'busy', s.busy,
+                             'resolved', s.resolvedDrvPath, 'message', s.errorMsg, 'propagated_from', s.propagatedFrom,
+                             'seconds', s.stopTime - s.startTime,
+                             'filled_in', (select jsonb_agg(jsonb_build_array(i.drv, x.output, x.path) order by i.drv, x.output)
+                                             from resolver.resolution r
+                                            cross join unnest(r.inputs, r.outputs, r.paths) x (input, output, path)
+                                             join resolver.derivation i on i.derivation = x.input
+                                            where r.build = s.build and r.stepnr = s.stepnr and s.status = 13
+                                              and r.resolution = (select max(n.resolution) from resolver.resolution n
+                                                                   where n.build = s.build and n.stepnr = s.stepnr)),
+                             'built_by', (select n.build from resolver.derivation d
+                                            join resolver.realisation n on n.derivation = d.derivation and n.source = 'built'
+                                           where s.type = 1 and d.drv = resolver.base_name(s.drvPath)
+                                           order by n.realisation desc limit 1)) order by s.stepnr), '[]')
+                    from public.BuildSteps s where s.build = b.id))
+      from public.Builds b
+     where b.id = p_build
+$$;
+
+comment on function resolver.build_report(integer) is 'A build with outputs and steps, as one object; null when there is no such build.';

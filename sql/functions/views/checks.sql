@@ -1,0 +1,80 @@
+-- check_*: rows that break an invariant. Every one of these views is empty in a sound database.
+
+create or replace view resolver.check_watching as
+    select s.derivation, s.stage, w.input
+      from resolver.derivation_state s left join resolver.watch w on w.derivation = s.derivation
+     where (s.stage = 'waiting') <> (w.derivation is not null);
+comment on view resolver.check_watching is 'A derivation watches an input exactly while it is waiting.';
+
+create or replace view resolver.check_watched_input as
+    select w.derivation, w.input
+      from resolver.watch w
+      left join resolver.dependency dep on dep.derivation = w.derivation and dep.input = w.input
+     where dep.derivation is null
+        or cardinality(dep.outputs) <= (select count(*) from resolver.output o
+                                         where o.derivation = dep.input and o.name = any (dep.outputs)
+                                           and o.valid_since is not null);
+comment on view resolver.check_watched_input is 'What is watched is an input that is not satisfied: else nothing would ever wake the watcher.';
+
+create or replace view resolver.check_ready as
+    select s.derivation, s.stage, dep.input
+      from resolver.derivation_state s
+      join resolver.dependency dep on dep.derivation = s.derivation
+     where s.stage in ('resolvable', 'resolved', 'buildable')
+       and cardinality(dep.outputs) > (select count(*) from resolver.output o
+                                        where o.derivation = dep.input and o.name = any (dep.outputs)
+                                          and o.valid_since is not null);
+comment on view resolver.check_ready is 'Nothing is ready, or resolved, before all its inputs are satisfied.';
+
+create or replace view resolver.check_realised as
+    select s.derivation, o.name
+      from resolver.derivation_state s join resolver.output o on o.derivation = s.derivation
+     where s.stage = 'realised' and o.wanted and o.valid_since is null;
+comment on view resolver.check_realised is 'All wanted outputs of what is realised are valid.';
+
+create or replace view resolver.check_lease as
+    select s.derivation, s.stage, s.lease as state_lease, l.lease
+      from resolver.derivation_state s
+      full join (select * from resolver.lease where closed is null) l on l.lease = s.lease
+     where (s.lease is not null or l.lease is not null)
+       and (s.derivation is distinct from l.derivation
+            or l.verb <> case s.stage when 'unloaded' then 'load' when 'resolvable' then 'resolve' when 'building' then 'build' end);
+comment on view resolver.check_lease is 'Open leases and leased derivations are the same, and the verb fits the stage.';
+
+create or replace view resolver.check_busy as
+    select coalesce(l.build, b.build) as build, coalesce(l.stepnr, b.stepnr) as stepnr, l.lease, b.busy
+      from (select * from resolver.lease where closed is null and verb = 'build') l
+      full join (select * from public.BuildSteps where busy <> 0) b on b.build = l.build and b.stepnr = l.stepnr
+     where l.lease is null or b.build is null;
+comment on view resolver.check_busy is 'A step is busy exactly while there is an open lease to build it.';
+
+create or replace view resolver.check_resolution as
+    select s.derivation, s.resolved_to, r.resolved
+      from resolver.derivation_state s
+      full join (select * from resolver.resolution where released is null) r on r.derivation = s.derivation
+     where s.resolved_to is not null and s.resolved_to is distinct from r.resolved;
+comment on view resolver.check_resolution is 'What a derivation follows is its resolution in force.';
+
+create or replace view resolver.check_sampled_path as
+    select r.derivation, i.input, i.output, i.path, o.path as in_force
+      from resolver.resolution r
+      join resolver.derivation_state s on s.derivation = r.derivation and s.stage = 'resolved'
+     cross join unnest(r.inputs, r.outputs, r.paths) i (input, output, path)
+      left join resolver.output o on o.derivation = i.input and o.name = i.output and o.valid_since is not null
+     where r.released is null and o.path is distinct from i.path;
+comment on view resolver.check_sampled_path is 'Resolutions that are waited for were made from paths in force.';
+
+create or replace view resolver.check_failed_dependency as
+    select s.derivation, s.failed_dependency
+      from resolver.derivation_state s
+      join resolver.derivation_state i on i.derivation = s.failed_dependency
+     where i.stage <> 'failed' and i.failed_dependency is null
+       and not exists (select from resolver.walk);
+comment on view resolver.check_failed_dependency is 'A failed dependency failed, or has one itself (unless a walk is under way).';
+
+create or replace view resolver.check_goal as
+    select g.build, g.root, s.stage
+      from resolver.goal g join resolver.derivation_state s on s.derivation = g.root
+     where g.ended is null and not exists (select from resolver.walk)
+       and (s.stage in ('realised', 'failed') or s.failed_dependency is not null);
+comment on view resolver.check_goal is 'A goal has ended as soon as its root is realised, failed, or has a failed dependency.';

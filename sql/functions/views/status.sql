@@ -1,0 +1,31 @@
+-- status(): what is going on, for people: one object.
+create or replace function resolver.status() returns jsonb
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object(
+        'stages', (select coalesce(jsonb_object_agg(x.stage, x.n), '{}')
+                     from (select s.stage, count(*) as n from resolver.derivation_state s group by s.stage) x),
+        'running', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'build', l.build, 'stepnr', l.stepnr, 'drv', d.drv, 'worker', w.name,
+                               'seconds', extract(epoch from resolver.clock() - l.opened)) order by l.lease), '[]')
+                      from resolver.lease l
+                      join resolver.derivation d on d.derivation = l.derivation
+                      join resolver.worker w on w.worker = l.worker
+                     where l.closed is null and l.verb = 'build'),
+        'workers', (select coalesce(jsonb_agg(jsonb_build_object(
+                               'worker', w.worker, 'name', w.name, 'verbs', w.verbs, 'systems', w.systems,
+                               'silent_seconds', extract(epoch from resolver.clock() - w.heartbeat)) order by w.worker), '[]')
+                      from resolver.worker w where w.gone is null),
+        'builds', (select coalesce(jsonb_agg(jsonb_build_object(
+                              'build', g.build, 'job', b.job, 'drv', d.drv, 'stage', s.stage,
+                              'held_up', resolver.held_up(g.root)) order by g.build), '[]')
+                     from (select * from resolver.goal o where o.ended is null order by o.build limit 100) g
+                     join public.Builds b on b.id = g.build
+                     join resolver.derivation d on d.derivation = g.root
+                     join resolver.derivation_state s on s.derivation = g.root),
+        'unfinished_builds', (select count(*) from resolver.goal g where g.ended is null),
+        'failures', (select count(*) from resolver.failure f where f.cleared is null))
+$$;
+
+comment on function resolver.status() is 'Derivations by stage, running steps, workers, unfinished builds and what holds them up.';

@@ -1,0 +1,65 @@
+"""Running isolation specs with PostgreSQL's isolationtester, and comparing what they print with what is expected."""
+
+import difflib
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+TIMEOUT = 120  # seconds a spec
+
+
+def run_specs(tester: Path, specs: Sequence[Path], new_database: Callable[[], str]) -> bool:
+    """Run each spec in a fresh database; print a diff for each that differs. Return whether none did.
+
+    What a spec printed is kept beside the expected file as NAME.out.new when it differs.
+    """
+    passed = [_run_spec(tester, spec, new_database()) for spec in specs]
+    print(f"{sum(passed)} of {len(passed)} specs as expected")
+    return all(passed)
+
+
+def _run_spec(tester: Path, spec: Path, database: str) -> bool:
+    expected = spec.parent.parent / "expected" / f"{spec.stem}.out"
+    rejected = expected.with_suffix(".out.new")
+    actual = _normal(_output(tester, spec, database))
+    wanted = _normal(expected.read_text()) if expected.exists() else ""
+    if actual == wanted:
+        rejected.unlink(missing_ok=True)
+        print(f"ok      {spec.stem}")
+        return True
+    rejected.write_text(actual)
+    print(f"FAILED  {spec.stem}: it printed {rejected}")
+    print("".join(difflib.unified_diff(wanted.splitlines(True), actual.splitlines(True), "expected", "printed")))
+    return False
+
+
+def _output(tester: Path, spec: Path, database: str) -> str:
+    """Run one spec the way pg_isolation_regress does: quiet about dates, versions and languages."""
+    env = {
+        **os.environ,
+        "PGDATESTYLE": "Postgres, MDY",
+        "PGTZ": "PST8PDT",
+        "LC_ALL": "C",
+        "PGOPTIONS": "-c intervalstyle=postgres_verbose",
+    }
+    with spec.open() as text:
+        try:
+            done = subprocess.run(
+                [tester, database],
+                stdin=text,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            return f"{(error.stdout or b'').decode()}\nisolationtester did not end within {TIMEOUT} s\n"
+    return done.stdout + (f"isolationtester ended with status {done.returncode}\n" if done.returncode else "")
+
+
+def _normal(text: str) -> str:
+    """Leave out blanks at the ends of lines, which editors take away."""
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip() + "\n"

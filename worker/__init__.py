@@ -1,0 +1,1 @@
+"""Hydra's build graph in PostgreSQL: the worker and its command line."""

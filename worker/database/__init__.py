@@ -1,0 +1,1 @@
+"""Everything that talks SQL: installing the schema, and calling its procedures."""

@@ -1,0 +1,194 @@
+"""The stored procedures, one method each. Nothing else in the package sends SQL to the schema `resolver`."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+from psycopg.rows import args_row, scalar_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from .errors import is_transient, translated
+
+Verb = Literal["load", "resolve", "build"]
+VERBS: tuple[Verb, ...] = ("load", "resolve", "build")
+
+RETRY_SECONDS = 30.0
+"""How long a call is repeated while the database can't be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A derivation that was claimed, and what the verb needs to know. Paths are base names."""
+
+    lease: int
+    drv: str
+    build: int | None
+    stepnr: int | None
+    root: bool
+    inputs: Any
+    known: dict[str, str]
+    max_silent: int | None
+    timeout: int | None
+
+
+class Answer(NamedTuple):
+    """What became of one report: done, retried, already, lease_lost, refused, stale, confirm; and words or paths."""
+
+    lease: int
+    outcome: str
+    detail: str | None
+
+
+class Procedures:
+    """Calls the procedures, each in a transaction of its own, over a small pool of connections.
+
+    A call is repeated while the database restarts or can't be reached, for at most `RETRY_SECONDS`: reports may be sent
+    twice. Raises the classes of `errors` for what the procedures refuse, `psycopg.Error` for all else.
+    """
+
+    def __init__(self, conninfo: str, *, connections: int = 4) -> None:
+        self.conninfo = conninfo
+        self._stopping = threading.Event()
+        self._pool = ConnectionPool(
+            conninfo,
+            min_size=1,
+            max_size=connections,
+            kwargs={"autocommit": True, "application_name": "hydra-resolver"},
+            open=False,
+            timeout=5,
+        )
+        self._pool.open()
+
+    def close(self) -> None:
+        """Close all connections; calls that are being repeated give up."""
+        self._stopping.set()
+        self._pool.close()
+
+    def register_worker(
+        self,
+        *,
+        name: str,
+        verbs: Sequence[str],
+        systems: Sequence[str],
+        features: Sequence[str],
+        store_directory: str,
+        store_identity: str,
+    ) -> int:
+        """Introduce a worker; returns its number. Raises OtherStoreError."""
+        return int(
+            self._value(
+                "select resolver.register_worker(%s, %s, %s, %s, %s, %s)",
+                [name, list(verbs), list(systems), list(features), store_directory, store_identity],
+            )
+        )
+
+    def worker_left(self, worker: int) -> None:
+        """Say goodbye; claims are released."""
+        self._value("select resolver.worker_left(%s)", [worker])
+
+    def claim(self, worker: int, verb: Verb, limit: int) -> list[Claim]:
+        """Claim up to `limit` derivations. Raises WorkerGoneError. Not repeated: a claim whose answer is lost is released."""
+        with self._pool.connection() as connection, connection.cursor(row_factory=args_row(Claim)) as cursor:
+            try:
+                cursor.execute("select * from resolver.claim_derivations(%s, %s, %s)", [worker, verb, limit])
+                return cursor.fetchall()
+            except psycopg.Error as error:
+                raise translated(error) from error
+
+    def release_claims(self, worker: int, leases: Sequence[int], reason: str) -> None:
+        """Give claims back without a result."""
+        self._value("select resolver.release_claims(%s, %s, %s)", [worker, list(leases), reason])
+
+    def release_other_claims(self, worker: int, verb: Verb, held: Sequence[int]) -> None:
+        """Give back claims of a verb that the worker does not know of, since the answer to the claim was lost."""
+        self._value("select resolver.release_other_claims(%s, %s, %s)", [worker, verb, list(held)])
+
+    def register_derivations(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Report what load found."""
+        return self._answers("register_derivations", reports)
+
+    def set_resolved_to(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Report what derivations resolve to."""
+        return self._answers("set_resolved_to", reports)
+
+    def finish_steps(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Report builds that succeeded."""
+        return self._answers("finish_steps", reports)
+
+    def fail_steps(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Report builds that failed."""
+        return self._answers("fail_steps", reports)
+
+    def withdraw_outputs(self, paths: Sequence[str]) -> int:
+        """Say that store paths are gone; returns how many of them had been served."""
+        return int(self._value("select resolver.withdraw_outputs(%s)", [list(paths)]))
+
+    def sync_builds(self) -> bool:
+        """Make goals match Hydra's builds; true when there is more."""
+        return bool(self._value("select resolver.sync_builds()"))
+
+    def advance(self) -> bool:
+        """Do a part of what was put off; true when there is more."""
+        return bool(self._value("select resolver.advance()"))
+
+    def sweep(self) -> int:
+        """Take back the claims of dead workers; returns how many."""
+        return int(self._value("select resolver.sweep()"))
+
+    def has_work(self, worker: int) -> bool:
+        """Whether anything is going on, or can be done by this worker."""
+        return bool(self._value("select resolver.has_work(%s)", [worker]))
+
+    def unneeded_roots(self, names: Sequence[str]) -> list[str]:
+        """Which of these roots (base names of store paths) nobody needs any more."""
+        return list(self._value("select resolver.unneeded_roots(%s)", [list(names)]))
+
+    def output_paths(self, drv: str) -> dict[str, str]:
+        """Valid outputs of a derivation, by name. Base names."""
+        return dict(self._value("select resolver.output_paths(%s)", [drv]))
+
+    def restart_build(self, build: int) -> None:
+        """Restart a finished build. Raises NoSuchBuildError."""
+        self._value("select resolver.restart_build(%s)", [build])
+
+    def cancel_build(self, build: int) -> None:
+        """Cancel an unfinished build. Raises NoSuchBuildError."""
+        self._value("select resolver.cancel_build(%s)", [build])
+
+    def status(self) -> dict[str, Any]:
+        """Derivations by stage, running steps, workers, unfinished builds and what holds them up."""
+        return dict(self._value("select resolver.status()"))
+
+    def build_report(self, build: int) -> dict[str, Any] | None:
+        """A build with its outputs and steps; null when there is none."""
+        answer = self._value("select resolver.build_report(%s)", [build])
+        return None if answer is None else dict(answer)
+
+    def _answers(self, procedure: str, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        if not reports:
+            return []
+        statement = f"select lease, outcome, detail from resolver.{procedure}(%s)"
+        return self._repeated(statement, [Jsonb(reports)], args_row(Answer))
+
+    def _value(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        return self._repeated(statement, parameters, scalar_row)[0]
+
+    def _repeated(self, statement: str, parameters: Sequence[Any], rows: Any) -> list[Any]:
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                with self._pool.connection() as connection, connection.cursor(row_factory=rows) as cursor:
+                    cursor.execute(statement.encode(), parameters)
+                    return cursor.fetchall()
+            except (psycopg.Error, PoolTimeout) as error:
+                if not (isinstance(error, PoolTimeout) or is_transient(error)) or time.monotonic() > deadline:
+                    raise (translated(error) if isinstance(error, psycopg.Error) else error) from error
+                if self._stopping.wait(random.uniform(0.1, 0.5)):
+                    raise

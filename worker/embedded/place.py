@@ -1,0 +1,146 @@
+"""Where a cluster's files can be, given the user whom its server has to run as.
+
+PostgreSQL refuses to run as root, so for root it runs as `postgres` or `nobody`. That user can often not enter root's
+directories: then the files are under /var/lib, and the state directory holds a link to them.
+"""
+
+import hashlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import EmbeddedError
+
+SHARED_CLUSTERS = Path("/var/lib/hydra-resolver/clusters")
+OWNER_FILE = "belongs-to"
+SOCKET_NAME = ".s.PGSQL.5432"
+MAX_SOCKET_PATH = 107  # bytes: sockaddr_un of Linux without its final zero
+
+
+@dataclass(frozen=True)
+class ServerUser:
+    """The user whom the server runs as; `switch` tells whether that is another one than ours."""
+
+    uid: int
+    gid: int
+    switch: bool
+
+    def run(self, command: list[str], stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run a program as this user, in a directory that everyone can enter. Raises EmbeddedError when it can't be."""
+        switch: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
+        try:
+            return subprocess.run(
+                command,
+                cwd="/",
+                input=stdin,
+                capture_output=True,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+                **switch,
+            )
+        except OSError as error:
+            raise EmbeddedError(f"{command[0]} can't be run as user number {self.uid}: {error}") from error
+
+    def own(self, path: Path) -> None:
+        """Make a file or directory theirs and closed to everyone else."""
+        if self.switch:
+            os.chown(path, self.uid, self.gid)
+        path.chmod(0o700 if path.is_dir() else 0o600)
+
+    def can_write(self, directory: Path) -> bool:
+        """Tell whether they can write there, which needs every directory above to let them in."""
+        return self.run(["test", "-w", str(directory), "-a", "-x", str(directory)]).returncode == 0
+
+
+def server_user() -> ServerUser:
+    """Return the user to run a server as; EmbeddedError when we are root and there is nobody else."""
+    if os.geteuid() != 0:
+        return ServerUser(os.geteuid(), os.getegid(), switch=False)
+    for name in ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return ServerUser(entry.pw_uid, entry.pw_gid, switch=True)
+    raise EmbeddedError("PostgreSQL does not run as root, and there is no user `postgres` or `nobody`: add one of them")
+
+
+def find_place(directory: Path, user: ServerUser) -> Path:
+    """Return where the files of the cluster `directory` are: there, or under /var/lib with `directory` a link to it.
+
+    The place exists afterwards and belongs to `user`. Raises EmbeddedError when there is no place they could use.
+    """
+    linked = directory.is_symlink()
+    shared = SHARED_CLUSTERS / hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+    try:
+        if linked:
+            shared = directory.readlink()
+            owner = _owner(shared)
+            if owner is not None and owner != directory and os.path.realpath(owner) == str(shared):
+                raise EmbeddedError(f"{directory.parent} is a copy of {owner.parent}: remove {directory} to start anew")
+        else:
+            directory.mkdir(parents=True, exist_ok=True)
+            user.own(directory)
+            if user.can_write(directory):
+                return directory
+            directory.rmdir()
+            SHARED_CLUSTERS.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(shared, ignore_errors=True)  # of an earlier directory of that name, which was removed
+            directory.symlink_to(shared)
+        shared.mkdir(parents=True, exist_ok=True)
+        (shared / OWNER_FILE).write_text(str(directory))
+        user.own(shared)
+    except OSError as error:
+        raise EmbeddedError(_no_place(directory, user, str(error))) from error
+    if not user.can_write(shared):
+        raise EmbeddedError(_no_place(directory, user, f"neither can they enter {shared}"))
+    return shared
+
+
+def _owner(shared: Path) -> Path | None:
+    """Return the directory that a cluster under /var/lib was made for; None when it does not say."""
+    try:
+        return Path((shared / OWNER_FILE).read_text())
+    except OSError:
+        return None
+
+
+def _no_place(directory: Path, user: ServerUser, reason: str) -> str:
+    """Say what to do when the server's user has no place to write."""
+    name = pwd.getpwuid(user.uid).pw_name
+    return (
+        f"the database server runs as user {name}, who can't enter {directory.parent}; {reason}. "
+        "Name a directory that this user can enter with --state"
+    )
+
+
+def orphans() -> list[Path]:
+    """Return the clusters under /var/lib whose state directory was removed, or does not point there any more."""
+    clusters = [(shared, _owner(shared)) for shared in SHARED_CLUSTERS.glob("*/")]
+    return [shared for shared, owner in clusters if owner is not None and os.path.realpath(owner) != str(shared)]
+
+
+def socket_directory(place: Path, user: ServerUser) -> Path:
+    """Return a directory of `user`'s alone for the server's socket, in a place where its path is short enough."""
+    inside = place / "socket"
+    if len(os.fsencode(inside / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+        inside.mkdir(exist_ok=True)
+        user.own(inside)
+        return inside
+    record = place / "socket-directory"
+    if record.exists():
+        recorded = Path(record.read_text())
+        # /tmp may have been cleared, and someone else may have taken the name since.
+        if recorded.is_dir() and not recorded.is_symlink() and recorded.stat().st_uid == user.uid:
+            return recorded
+    made = Path(tempfile.mkdtemp(prefix="hydra-resolver-", dir="/tmp"))
+    user.own(made)
+    record.write_text(str(made))
+    return made

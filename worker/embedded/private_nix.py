@@ -1,0 +1,125 @@
+"""A recent Nix in a private directory, from Debian's packages, on a Debian whose own is too old.
+
+Nothing of it goes into the system, where another suite's package would replace the C library. No privileges are needed.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import EmbeddedError
+from .tools import nix_version, output_of
+
+SUITES = ("testing", "trixie")  # dynamic derivations need 2.30 or newer, which trixie (Debian 13) does not have
+
+
+def install(cache: Path, patchelf: Path, say: Callable[[str], None]) -> None:
+    """Make `cache`/nix/bin/nix: unpack under another name, rename when it is whole, link when it runs.
+
+    The caller holds a lock on `cache`. What an interrupted call left is removed. Raises EmbeddedError.
+    """
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        raise EmbeddedError("Nix 2.26 or newer with ca-derivations on is needed: install it and put `nix` on PATH")
+    new = cache / "nix.new"
+    problems = []
+    for suite in SUITES:
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            version = _unpack(new, suite, say)
+            _finish(new / "root", cache / f"nix-{version}", patchelf)
+        except EmbeddedError as error:
+            problems.append(f"Debian {suite}: {error}")
+        else:
+            return
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    raise EmbeddedError(
+        "a private Nix could not be made. Look at the reasons (is there a network?), or install Nix 2.26 or newer, "
+        "with ca-derivations on, and put it on PATH\n" + "\n".join(problems)
+    )
+
+
+def _private_apt(directory: Path, sources: str | None) -> dict[str, str]:
+    """Return the environment of an apt with state of its own in which nothing is installed.
+
+    Its sources are `sources`, or the machine's when that is None.
+    """
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    (directory / "status").touch()
+    settings = [
+        f'Dir::State "{directory}/state"; Dir::State::status "{directory}/status"; Dir::Cache "{directory}/cache";',
+        'Acquire::Languages "none"; APT::Install-Recommends "false";',
+        "#clear APT::Update::Post-Invoke; #clear APT::Update::Post-Invoke-Success;",
+    ]
+    if os.geteuid() == 0:  # apt would go on as its own user, who can't enter the directory
+        settings.append('APT::Sandbox::User "root";')
+    if sources is not None:
+        (directory / "debian.sources").write_text(sources)
+        settings.append(f'Dir::Etc::sourcelist "{directory}/debian.sources"; Dir::Etc::sourceparts "/dev/null";')
+        settings.append('Dir::Etc::preferences "/dev/null"; Dir::Etc::preferencesparts "/dev/null";')
+    (directory / "apt.conf").write_text("\n".join(settings) + "\n")
+    return {"APT_CONFIG": str(directory / "apt.conf")}
+
+
+def _mirror(directory: Path) -> str:
+    """Return the address that this machine gets Debian from."""
+    targets = ["apt-get", "indextargets", "--format", "$(LABEL) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
+    found = re.search(r"^Debian main (\S+)$", output_of(targets), re.MULTILINE)
+    if not found:  # the machine's lists were removed: fetch them, but leave the machine as it is
+        env = _private_apt(directory, None)
+        output_of(["apt-get", "update", "-qq"], env=env)
+        found = re.search(r"^Debian main (\S+)$", output_of(targets, env=env), re.MULTILINE)
+    if not found:
+        raise EmbeddedError("this machine's apt has no Debian source")
+    return found[1]
+
+
+def _unpack(directory: Path, suite: str, say: Callable[[str], None]) -> str:
+    """Download that suite's Nix with all that it needs, unpack it into `directory`/root, return its version."""
+    sources = f"Types: deb\nURIs: {_mirror(directory / 'machine')}\nSuites: {suite}\nComponents: main\n"
+    keyrings = sorted(Path("/usr/share/keyrings").glob("debian-archive-keyring.[gp]*"))
+    if keyrings:
+        sources += f"Signed-By: {keyrings[0]}\n"
+    env = _private_apt(directory / suite, sources)
+    output_of(["apt-get", "update", "-qq"], env=env)
+    plan = output_of(["apt-get", "-s", "install", "nix-bin"], env=env)
+    closure: dict[str, str] = dict(re.findall(r"^Inst (\S+) \((\S+)", plan, re.MULTILINE))
+    if "nix-bin" not in closure:
+        raise EmbeddedError("it has no package nix-bin for this machine")
+    say(f"downloading Nix {closure['nix-bin']} from Debian {suite}, for {directory.parent} only")
+    debs = directory / suite / "debs"
+    debs.mkdir()
+    packages = [f"{name}={version}" for name, version in closure.items()]
+    output_of(["apt-get", "download", "-qq", *packages], cwd=debs, env=env)
+    for deb in sorted(debs.iterdir()):
+        output_of(["dpkg-deb", "-x", deb, directory / "root"])
+    return re.split(r"[^\d.]", closure["nix-bin"])[0]
+
+
+def _finish(root: Path, final: Path, patchelf: Path) -> None:
+    """Make an unpacked Nix run from `final` with the C library it came with, move it there, link `nix` to it."""
+    programs = root / "usr" / "bin"
+    loaders = [path for path in (root / "usr/lib").rglob("ld-linux*.so.*") if not path.is_symlink()]
+    if not loaders:
+        raise EmbeddedError("its C library has no dynamic loader where one is expected")
+    libraries = final / loaders[0].parent.relative_to(root)
+    # Through ld.so, Nix could not start itself again (/proc/self/exe). The old kind of rpath also serves the libraries
+    # of its libraries.
+    settings = ["--set-interpreter", f"{libraries}/{loaders[0].name}", "--force-rpath", "--set-rpath", str(libraries)]
+    output_of([patchelf, *settings, programs / "nix"])
+    shutil.rmtree(root / "bin", ignore_errors=True)
+    (root / "bin").mkdir()
+    for name in ("nix", *(path.name for path in programs.glob("nix-*"))):
+        (root / "bin" / name).symlink_to("../usr/bin/nix")
+    shutil.rmtree(final, ignore_errors=True)
+    root.rename(final)
+    if nix_version(final / "bin" / "nix") is None:
+        raise EmbeddedError(f"{final}/bin/nix does not run on this machine")
+    link = final.parent / "nix.link"
+    link.unlink(missing_ok=True)
+    link.symlink_to(final.name)
+    link.replace(final.parent / "nix")

@@ -1,0 +1,90 @@
+"""A Nix store of our own: needs no privileges, no namespaces and no daemon.
+
+Its store directory is not /nix/store, and is part of every path's hash: paths differ from those of other stores.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .errors import EmbeddedError
+from .tools import nix_bin, output_of
+
+# What content-addressed, dynamic and impure derivations and recursive Nix need, and the `nix` command itself.
+FEATURES = (
+    "ca-derivations",
+    "dynamic-derivations",
+    "git-hashing",
+    "impure-derivations",
+    "nix-command",
+    "recursive-nix",
+)
+
+# Settings of a user's or system's Nix, which would lead programs to another store than this one.
+_FOREIGN = ("NIX_BUILD_HOOK", "NIX_DAEMON_SOCKET_PATH", "NIX_REMOTE_SYSTEMS", "NIX_STORE")
+
+
+class EmbeddedStore:
+    """A store in `directory`; prepare() makes it, and can be called again."""
+
+    def __init__(self, directory: Path) -> None:
+        # Nix refuses a store directory whose path has a symbolic link in it.
+        self.directory = Path(os.path.realpath(directory))
+
+    @property
+    def store_dir(self) -> Path:
+        """Where store paths are: what /nix/store is elsewhere."""
+        return self.directory / "store"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where Nix writes its own build logs."""
+        return self.directory / "log"
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make Nix's programs use this store, to be added to others."""
+        return {
+            "NIX_STORE_DIR": str(self.store_dir),
+            "NIX_STATE_DIR": str(self.directory / "var"),
+            "NIX_LOG_DIR": str(self.log_dir),
+            "NIX_CONF_DIR": str(self.directory / "etc"),
+            "NIX_REMOTE": "local",
+            "NIX_CONFIG": "",
+            "NIX_USER_CONF_FILES": "",
+        }
+
+    def child_environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return a whole environment: `base` (else this process's) without another Nix's settings, with ours.
+
+        A TMPDIR that does not exist is left out too: Nix's programs fail with one.
+        """
+        inherited = dict(os.environ if base is None else base)
+        dropped = {*_FOREIGN} if Path(inherited.get("TMPDIR", "/")).is_dir() else {*_FOREIGN, "TMPDIR"}
+        return {name: value for name, value in inherited.items() if name not in dropped} | self.environment()
+
+    def prepare(self) -> None:
+        """Make the directories and write nix.conf for the Nix that is used. Raises EmbeddedError."""
+        try:
+            for name in ("store", "var", "log", "etc", "builds"):
+                (self.directory / name).mkdir(parents=True, exist_ok=True)
+            settings = self.directory / "etc" / "nix.conf"
+            wanted = "".join(f"{name} = {value}".rstrip() + "\n" for name, value in self._settings().items())
+            if not settings.exists() or settings.read_text() != wanted:
+                new = settings.with_name(f"nix.conf.{os.getpid()}")  # another process may read it at this moment
+                new.write_text(wanted)
+                new.replace(settings)
+        except OSError as error:
+            raise EmbeddedError(
+                f"the embedded store can't be made: {error}. Name another place with --state"
+            ) from error
+
+    def _settings(self) -> dict[str, str]:
+        known = json.loads(output_of([nix_bin() / "nix", "__dump-xp-features"], env=self.environment()))
+        return {
+            "experimental-features": " ".join(feature for feature in FEATURES if feature in known),
+            "build-users-group": "",  # one user owns everything, also when that is root
+            "build-dir": str(self.directory / "builds"),  # the user's TMPDIR may not exist
+            "sandbox": "false",
+            "substituters": "",  # without a network every build would wait for name look-ups
+        }

@@ -1,0 +1,233 @@
+"""A client of one Nix store: what it can be asked, with store paths as base names.
+
+Source: the operations of the worker protocol; the Nix manual, "Garbage Collector Roots", for temporary roots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+from .build_result import BuildResult, read_build_results
+from .errors import NixError, PathMismatch, ProtocolError
+from .protocol import operations
+from .protocol.connection import Connection
+from .protocol.messages import BuildEvents
+from .protocol.operations import Op, RawPathInfo
+from .protocol.transport import Transport
+from .protocol.wire import WireReader
+from .settings import BuildSettings
+from .store_path import StoreDir, name_part
+from .version import NixVersion, parse_nix_version
+
+T = TypeVar("T")
+
+
+class Text(NamedTuple):
+    """A text file to be added: the base name it will have, its content, its references (base names)."""
+
+    path: str
+    content: bytes
+    references: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PathInfo:
+    """What Nix knows of a valid path. Paths are base names; ``nar_size`` in bytes, ``nar_hash`` sha256 in base 16."""
+
+    path: str
+    deriver: str | None
+    nar_hash: str
+    nar_size: int
+    references: tuple[str, ...]
+    registration_time: int
+    signatures: tuple[str, ...]
+    content_address: str
+
+
+class Client:
+    """A connection to a store.
+
+    One thread uses it; :meth:`abort` may be called from any. Everything that was added or protected over it stays
+    protected from the garbage collector until it is closed. Every method raises :class:`NixError` for what Nix refuses
+    (the connection stays good), :class:`ConnectionLost` and :class:`ProtocolError` (it is closed). Plural forms give an
+    error in the place of a result, and write many requests before they read the answers.
+    """
+
+    def __init__(self, transport: Transport, store_dir: StoreDir) -> None:
+        self.store_dir = store_dir
+        self._connection = Connection(transport)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection has ended."""
+        return self._connection.closed
+
+    @property
+    def protocol_minor(self) -> int:
+        """The minor version of the protocol in use (1.x)."""
+        return self._connection.minor
+
+    @property
+    def nix_version(self) -> NixVersion:
+        """The version of the Nix on the other side. Raises ``ValueError`` when it does not name one."""
+        return parse_nix_version(self._connection.nix_version_text)
+
+    @property
+    def trusted(self) -> bool | None:
+        """Whether the store trusts us; ``None`` when it does not say."""
+        return self._connection.trusted
+
+    def abort(self) -> None:
+        """End a running call, and what Nix builds for it, from another thread: there :class:`ConnectionLost` is raised.
+
+        The connection is of no further use; :meth:`close` is for the thread that uses it.
+        """
+        self._connection.abort()
+
+    def close(self) -> None:
+        """End the connection. Closing twice does nothing."""
+        self._connection.close()
+
+    def set_options(self, settings: BuildSettings) -> None:
+        """Set what builds of this connection keep to."""
+        self._connection.call(settings.request(), operations.read_no_answer)
+
+    def add_temp_roots(self, paths: Iterable[str]) -> None:
+        """Protect paths from the garbage collector until this connection is closed. They need not be valid."""
+        requests = [operations.path_request(Op.ADD_TEMP_ROOT, self._full(path)) for path in paths]
+        _raise_first(self._connection.call_many(requests, operations.read_nothing))
+
+    def query_valid_paths(self, paths: Iterable[str]) -> set[str]:
+        """Those of ``paths`` that are in the store. Nothing is substituted."""
+        request = operations.query_valid_paths(map(self._full, paths))
+        return self._connection.call(
+            request, lambda reader: {self._base(path) for path in operations.read_texts(reader)}
+        )
+
+    def protect(self, paths: Iterable[str]) -> set[str]:
+        """Protect paths until this connection is closed; those of them that are valid, and therefore will stay so."""
+        wanted = list(paths)
+        self.add_temp_roots(wanted)
+        return self.query_valid_paths(wanted)
+
+    def query_derivation_output_map(self, drv_path: str) -> dict[str, str | None]:
+        """The paths of a derivation's outputs as far as the store knows them; a known path need not be valid."""
+        return _one(self.query_derivation_output_maps([drv_path]))
+
+    def query_derivation_output_maps(self, drv_paths: Iterable[str]) -> list[dict[str, str | None] | NixError]:
+        """The output maps of several derivations."""
+        return self._many(Op.QUERY_DERIVATION_OUTPUT_MAP, drv_paths, self._read_output_map)
+
+    def query_path_info(self, path: str) -> PathInfo | None:
+        """What the store knows of a path; ``None`` when it is not valid."""
+        return _one(self.query_path_infos([path]))
+
+    def query_path_infos(self, paths: Iterable[str]) -> list[PathInfo | NixError | None]:
+        """The infos of several paths."""
+        wanted = list(paths)
+        answers = self._many(Op.QUERY_PATH_INFO, wanted, operations.read_optional_path_info)
+        return [
+            self._path_info(path, answer) if isinstance(answer, RawPathInfo) else answer
+            for path, answer in zip(wanted, answers, strict=True)
+        ]
+
+    def add_text(self, text: Text) -> None:
+        """Add a text file to the store, and protect it. Raises :class:`PathMismatch` when Nix names it otherwise.
+
+        Nix refuses a ``.drv`` that does not parse or whose output paths are wrong, and references that are not valid.
+        """
+        _one(self.add_texts([text]))
+
+    def add_texts(self, texts: Iterable[Text]) -> list[NixError | None]:
+        """Add several text files, in this order."""
+        wanted = list(texts)
+        requests = [
+            operations.add_text(name_part(text.path), text.content, map(self._full, text.references)) for text in wanted
+        ]
+        answers = self._connection.call_many(requests, operations.read_added_path)
+        for text, answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, str) and answer != self._full(text.path):
+                raise PathMismatch(self._full(text.path), answer)
+        return [answer if isinstance(answer, NixError) else None for answer in answers]
+
+    def add_indirect_root(self, link: str) -> None:
+        """Tell Nix that the symbolic link ``link`` (an absolute path) into the store is a root."""
+        _one(self.add_indirect_roots([link]))
+
+    def add_indirect_roots(self, links: Iterable[str]) -> list[NixError | None]:
+        """Tell Nix of several links."""
+        requests = [operations.path_request(Op.ADD_INDIRECT_ROOT, link) for link in links]
+        return self._connection.call_many(requests, operations.read_nothing)
+
+    def read_file(self, path: str) -> bytes:
+        """The content of a store path that is one regular file, such as a ``.drv`` (NarFromPath)."""
+        request = operations.path_request(Op.NAR_FROM_PATH, self._full(path))
+        return self._connection.call(request, operations.read_nar_file)
+
+    def build(
+        self, drv_path: str, outputs: Sequence[str] | None = None, *, events: BuildEvents | None = None
+    ) -> BuildResult:
+        """Build outputs of one derivation (all of them by default) and wait for the result.
+
+        Nix also builds what is missing among its inputs, which :meth:`BuildEvents.started` tells; protect the inputs
+        and see that they are valid beforehand. Some failures come as :class:`NixError` instead.
+        """
+        wanted = f"{self._full(drv_path)}!{','.join(outputs) if outputs is not None else '*'}"
+        results = self._connection.call(
+            operations.build_paths_with_results([wanted]),
+            lambda reader: read_build_results(reader, self.protocol_minor),
+            events,
+        )
+        if len(results) != 1:
+            raise ProtocolError(f"Nix sent {len(results)} results for one derivation")
+        return results[0][1]
+
+    def _many(self, op: Op, paths: Iterable[str], read: Callable[[WireReader], T]) -> list[T | NixError]:
+        requests = [operations.path_request(op, self._full(path)) for path in paths]
+        return self._connection.call_many(requests, read)
+
+    def _full(self, base_name: str) -> str:
+        return self.store_dir.prefix + base_name
+
+    def _base(self, path: str) -> str:
+        return path.removeprefix(self.store_dir.prefix)
+
+    def _read_output_map(self, reader: WireReader) -> dict[str, str | None]:
+        paths: Mapping[str, str | None] = operations.read_output_map(reader)
+        return {output: None if path is None else self._base(path) for output, path in paths.items()}
+
+    def _path_info(self, path: str, raw: RawPathInfo) -> PathInfo:
+        return PathInfo(
+            path=path,
+            deriver=self._base(raw.deriver) or None,
+            nar_hash=raw.nar_hash,
+            nar_size=raw.nar_size,
+            references=tuple(map(self._base, raw.references)),
+            registration_time=raw.registration_time,
+            signatures=raw.signatures,
+            content_address=raw.content_address,
+        )
+
+
+def _one(answers: list[T | NixError]) -> T:
+    answer = answers[0]
+    if isinstance(answer, NixError):
+        raise answer
+    return answer
+
+
+def _raise_first(answers: Iterable[object]) -> None:
+    for answer in answers:
+        if isinstance(answer, NixError):
+            raise answer

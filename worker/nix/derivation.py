@@ -1,0 +1,187 @@
+"""Derivations: what is to be built, in the terms of Nix.
+
+Source: the Nix manual, "Derivation" and "Derivation Outputs and Types of Derivations".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+from .store_path import StoreDir, output_path_name
+
+
+class DerivationError(ValueError):
+    """A derivation that Nix would not accept."""
+
+
+class InvalidDerivation(DerivationError):
+    """A derivation that can be read, but whose outputs don't fit together."""
+
+
+class Method(StrEnum):
+    """How content is hashed; the value is the prefix that stands before the hash algorithm in a derivation."""
+
+    FLAT = ""
+    NAR = "r:"
+    TEXT = "text:"
+    GIT = "git:"
+
+
+class Kind(StrEnum):
+    """What all outputs of one derivation are."""
+
+    INPUT_ADDRESSED = "input-addressed"
+    FIXED = "fixed"
+    FLOATING = "floating"
+    DEFERRED = "deferred"
+    IMPURE = "impure"
+
+
+class InputAddressed(NamedTuple):
+    """An output whose path (a base name) is computed from the inputs."""
+
+    path: str
+
+
+class Fixed(NamedTuple):
+    """A content-addressed output whose digest is known beforehand."""
+
+    method: Method
+    algorithm: str
+    digest: bytes
+
+
+class Floating(NamedTuple):
+    """A content-addressed output whose path is known when it is built."""
+
+    method: Method
+    algorithm: str
+
+
+class Deferred(NamedTuple):
+    """An output that becomes input-addressed once the paths of all inputs are known."""
+
+
+class Impure(NamedTuple):
+    """An output that is built anew every time, then content-addressed."""
+
+    method: Method
+    algorithm: str
+
+
+Output: TypeAlias = InputAddressed | Fixed | Floating | Deferred | Impure
+
+KINDS: Mapping[type, Kind] = {
+    InputAddressed: Kind.INPUT_ADDRESSED,
+    Fixed: Kind.FIXED,
+    Floating: Kind.FLOATING,
+    Deferred: Kind.DEFERRED,
+    Impure: Kind.IMPURE,
+}
+
+
+class InputNode(NamedTuple):
+    """What is wanted of one input: names of outputs (sorted), and of outputs that are derivations themselves, more.
+
+    A node of ``DerivedPathMap`` in the source of Nix.
+    """
+
+    outputs: tuple[str, ...]
+    dynamic: Mapping[str, InputNode] = {}
+
+
+class InputOutput(NamedTuple):
+    """One output that a derivation needs: of the root input ``drv_path`` (a base name), the last of ``chain``.
+
+    For a plain input ``chain`` has one output name; every further one is an output of the derivation before it.
+    """
+
+    drv_path: str
+    chain: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "^".join((self.drv_path, *self.chain))
+
+
+@dataclass(frozen=True, slots=True)
+class Derivation:
+    """A derivation. Store paths are base names; all else is bytes, as in Nix. Mappings and sources are sorted."""
+
+    name: str
+    outputs: Mapping[str, Output]
+    input_drvs: Mapping[str, InputNode]
+    input_srcs: tuple[str, ...]
+    platform: bytes
+    builder: bytes
+    args: tuple[bytes, ...]
+    env: Mapping[bytes, bytes]
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of all outputs. Raises :class:`InvalidDerivation` where Nix does (``BasicDerivation::type``)."""
+        kinds = {KINDS[type(output)] for output in self.outputs.values()}
+        if not kinds:
+            raise InvalidDerivation(f"derivation '{self.name}' has no output")
+        if len(kinds) > 1:
+            mixed = ", ".join(sorted(kinds))
+            raise InvalidDerivation(f"derivation '{self.name}' mixes kinds of outputs: {mixed}")
+        kind = kinds.pop()
+        if kind is Kind.FIXED and tuple(self.outputs) != ("out",):
+            raise InvalidDerivation(f"fixed derivation '{self.name}' must have one output, named 'out'")
+        if kind is Kind.FLOATING:
+            algorithms = {output.algorithm for output in self.outputs.values() if isinstance(output, Floating)}
+            if len(algorithms) > 1:
+                raise InvalidDerivation(f"all floating outputs of derivation '{self.name}' must use one hash algorithm")
+        return kind
+
+    @property
+    def has_dynamic_inputs(self) -> bool:
+        """Whether some input is an output of a derivation that is itself an output."""
+        return any(node.dynamic for node in self.input_drvs.values())
+
+    @property
+    def references(self) -> list[str]:
+        """The references of the ``.drv`` file (base names, sorted): sources and input derivations."""
+        return sorted({*self.input_srcs, *self.input_drvs})
+
+    def needed_outputs(self) -> Iterator[InputOutput]:
+        """Every output of inputs that this derivation needs, in the order in which Nix asks for them."""
+        for drv_path, node in self.input_drvs.items():
+            yield from _needed(drv_path, (), node)
+
+    def output_path(self, output: str, store_dir: StoreDir) -> str | None:
+        """The path (a base name) of an output, ``None`` when it is not known before it is built.
+
+        Raises ``KeyError`` when there is no such output, ``InvalidStorePath`` when no path can have the name.
+        """
+        match self.outputs[output]:
+            case InputAddressed(path):
+                return path
+            case Fixed(method, algorithm, digest):
+                name = output_path_name(self.name, output)
+                return store_dir.fixed_output_path(method.value, algorithm, digest, name)
+            case _:
+                return None
+
+    def with_changes(
+        self,
+        *,
+        outputs: Mapping[str, Output] | None = None,
+        env: Mapping[bytes, bytes] | None = None,
+    ) -> Derivation:
+        """The same derivation with other outputs or another environment (sorted here)."""
+        return replace(
+            self,
+            outputs=self.outputs if outputs is None else dict(sorted(outputs.items())),
+            env=self.env if env is None else dict(sorted(env.items())),
+        )
+
+
+def _needed(drv_path: str, chain: tuple[str, ...], node: InputNode) -> Iterator[InputOutput]:
+    for output in node.outputs:
+        yield InputOutput(drv_path, (*chain, output))
+    for output, child in node.dynamic.items():
+        yield from _needed(drv_path, (*chain, output), child)

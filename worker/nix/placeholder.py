@@ -1,0 +1,36 @@
+"""Placeholders: what stands in a derivation for a store path that is not known yet.
+
+Each is ``/`` and 52 base-32 digits. Source: ``hashPlaceholder`` and ``DownstreamPlaceholder`` in the source of Nix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from .store_path import compress_hash, derivation_name, hash_part, nix32, output_path_name
+
+PLACEHOLDER_LENGTH = 53
+
+
+def output_placeholder(output: str) -> str:
+    """Stands for a derivation's own output; the builder gets the path, resolving leaves it alone."""
+    return "/" + nix32(sha256(f"nix-output:{output}".encode()).digest())
+
+
+def _upstream_digest(drv_path: str, output: str) -> bytes:
+    name = output_path_name(derivation_name(drv_path), output)
+    return sha256(f"nix-upstream-output:{hash_part(drv_path)}:{name}".encode()).digest()
+
+
+def upstream_placeholder(drv_path: str, output: str) -> str:
+    """Stands for an output of the input derivation ``drv_path`` (a base name, unresolved)."""
+    return "/" + nix32(_upstream_digest(drv_path, output))
+
+
+def chain_placeholder(drv_path: str, chain: Sequence[str]) -> str:
+    """Stands for the end of a chain of outputs, each but the last a derivation (dynamic derivations)."""
+    digest = _upstream_digest(drv_path, chain[0])
+    for output in chain[1:]:
+        digest = sha256(f"nix-computed-output:{nix32(compress_hash(digest))}:{output}".encode()).digest()
+    return "/" + nix32(digest)

@@ -1,0 +1,1 @@
+"""The worker protocol: how programs talk to a Nix store."""

@@ -1,0 +1,146 @@
+"""One connection: handshake, single requests, and many requests at a time.
+
+Source: ``BasicClientConnection::handshake`` in the source of Nix.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+from ..errors import ConnectionLost, NixError, ProtocolError
+from .messages import BuildEvents, read_messages
+from .operations import read_text
+from .transport import Transport
+from .wire import WireReader, encode_strings, encode_u64, encode_u64s
+
+T = TypeVar("T")
+
+CLIENT_MAGIC = 0x6E697863
+SERVER_MAGIC = 0x6478696F
+OUR_VERSION = 1 << 8 | 38
+OLDEST_MINOR = 34
+
+SAFE_BYTES = 60_000
+"""So much can be written without reading: less than what a pipe or a socket holds."""
+
+
+class Connection:
+    """A connection after the handshake. One thread uses it; :meth:`abort` may be called from any.
+
+    After a :class:`NixError` it can be used further, after any other exception it is closed. Raises
+    :class:`ConnectionLost`, and :class:`ProtocolError` when the other side is too old (before Nix 2.8) or no Nix.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._reader = transport.reader
+        self._aborted = False
+        self.closed = False
+        with self._closing_on_error():
+            self._shake_hands()
+
+    def _shake_hands(self) -> None:
+        self._transport.send(encode_u64s(CLIENT_MAGIC, OUR_VERSION))
+        reader = self._reader
+        if (magic := reader.u64()) != SERVER_MAGIC:
+            raise ProtocolError(f"the other side is no Nix daemon (it sent {magic:#x})")
+        theirs = reader.u64()
+        if theirs >> 8 != 1 or theirs & 0xFF < OLDEST_MINOR:
+            version = f"{theirs >> 8}.{theirs & 0xFF}"
+            raise ProtocolError(f"this Nix speaks protocol {version}; at least 1.{OLDEST_MINOR} (Nix 2.8) is needed")
+        self.minor = min(theirs & 0xFF, OUR_VERSION & 0xFF)
+        self.features: tuple[bytes, ...] = ()
+        if self.minor >= 38:
+            self._transport.send(encode_strings(()))
+            self.features = tuple(reader.strings())
+        self._transport.send(encode_u64(0) * 2)
+        self.nix_version_text = read_text(reader)
+        self.trusted = {1: True, 2: False}.get(reader.u64()) if self.minor >= 35 else None
+        read_messages(reader)
+
+    def call(self, request: bytes, read_answer: Callable[[WireReader], T], events: BuildEvents | None = None) -> T:
+        """Send one request and read its answer. Raises :class:`NixError`."""
+        with self._closing_on_error():
+            self._transport.send(request)
+            read_messages(self._reader, events)
+            return read_answer(self._reader)
+
+    def call_many(self, requests: Sequence[bytes], read_answer: Callable[[WireReader], T]) -> list[T | NixError]:
+        """Send requests without waiting for the answer of each; answers and errors in their order."""
+        with self._closing_on_error(), self._sending(requests):
+            return [self._answer(read_answer) for _ in requests]
+
+    def _answer(self, read_answer: Callable[[WireReader], T]) -> T | NixError:
+        try:
+            read_messages(self._reader)
+        except NixError as error:
+            return error
+        return read_answer(self._reader)
+
+    @contextmanager
+    def _sending(self, requests: Sequence[bytes]) -> Iterator[None]:
+        if sum(map(len, requests)) <= SAFE_BYTES:
+            self._transport.send(b"".join(requests))
+            yield
+            return
+        # Nix stops reading while nobody reads its answers: one thread writes, this one reads.
+        writer = threading.Thread(target=self._send_all, args=(requests,), name="nix-requests", daemon=True)
+        writer.start()
+        try:
+            yield
+        except BaseException:
+            self._transport.abort()
+            raise
+        finally:
+            writer.join()
+
+    def _send_all(self, requests: Sequence[bytes]) -> None:
+        pending: list[bytes] = []
+        size = 0
+        try:
+            for request in requests:
+                pending.append(request)
+                size += len(request)
+                if size >= SAFE_BYTES:
+                    self._transport.send(b"".join(pending))
+                    pending.clear()
+                    size = 0
+            self._transport.send(b"".join(pending))
+        except ConnectionLost:
+            pass  # the reading thread meets the same end
+
+    @contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        if self.closed:
+            raise ConnectionLost("the connection to Nix is closed")
+        try:
+            yield
+        except NixError:
+            raise
+        except ConnectionLost as error:
+            words = self._transport.last_words()
+            self.close()
+            if self._aborted:
+                raise ConnectionLost("the connection to Nix was aborted") from None
+            raise ConnectionLost(f"{error}: {words}" if words else str(error)) from None
+        except BaseException:
+            self._transport.abort()
+            self.close()
+            raise
+
+    def abort(self) -> None:
+        """End the connection, and with it a build that runs on it, from any thread.
+
+        The thread that waits for an answer gets :class:`ConnectionLost`; the connection is to be closed there.
+        """
+        self._aborted = True
+        self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection and wait for its process. Temporary roots made over it end with it."""
+        if not self.closed:
+            self.closed = True
+            self._transport.close()

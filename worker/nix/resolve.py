@@ -1,0 +1,190 @@
+"""Resolving: replacing the inputs of a derivation by the paths of their outputs.
+
+A resolved derivation depends on no derivation: the paths stand in its sources, and where placeholders stood. Source:
+``Derivation::tryResolve`` in the source of Nix; the Nix manual, "Derivation Resolution".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from .aterm_print import derivation_path, print_derivation, print_masked
+from .derivation import Derivation, DerivationError, InputAddressed, InputOutput, Kind
+from .placeholder import PLACEHOLDER_LENGTH, chain_placeholder
+from .store_path import InvalidStorePath, StoreDir, check_base_name
+from .structured_attrs import JSON_KEY, InvalidStructuredAttributes, normalise_structured_attributes
+from .version import NixVersion
+
+_PLACEHOLDER = re.compile(rb"/[0-9a-df-np-sv-z]{52}")
+
+
+class CannotResolve(DerivationError):
+    """A derivation that can't be resolved for good. ``drv_path`` is a base name, ``reason`` one sentence."""
+
+    def __init__(self, drv_path: str, reason: str) -> None:
+        super().__init__(f"derivation '{drv_path}' can't be resolved: {reason}")
+        self.drv_path = drv_path
+        self.reason = reason
+
+
+class OutputNotInEnvironment(CannotResolve):
+    """A deferred output without an environment entry of its name: Nix would reject the derivation it writes itself."""
+
+
+class StaleOutputPath(CannotResolve):
+    """An input-addressed derivation with dynamic inputs: its paths can't be right, and Nix rejects it."""
+
+
+class ImpureInput(CannotResolve):
+    """A derivation that is neither fixed nor impure, and depends on an impure one."""
+
+
+class UnsupportedByNix(CannotResolve):
+    """A derivation that this version of Nix can't resolve."""
+
+
+class UnreadableAttributes(CannotResolve):
+    """Structured attributes that Nix can't read, before or after placeholders were replaced."""
+
+
+class MissingOutputs(LookupError):
+    """Outputs of inputs whose paths are not known (yet): all of them, in Nix's order."""
+
+    def __init__(self, drv_path: str, missing: tuple[InputOutput, ...]) -> None:
+        listed = ", ".join(map(str, missing))
+        super().__init__(f"derivation '{drv_path}' can't be resolved yet: the paths of {listed} are not known")
+        self.drv_path = drv_path
+        self.missing = missing
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A resolved derivation: itself, the content of its ``.drv`` file, and the base name of that file."""
+
+    derivation: Derivation
+    text: bytes
+    path: str
+
+
+def should_resolve(derivation: Derivation, version: NixVersion) -> bool:
+    """Whether Nix, with ca-derivations on, resolves this derivation before it builds it."""
+    if not derivation.input_drvs:
+        return False
+    if derivation.kind is not Kind.INPUT_ADDRESSED:
+        return True
+    return derivation.has_dynamic_inputs and version.resolves_any_kind_with_dynamic_inputs
+
+
+def check_resolvable(
+    derivation: Derivation, drv_path: str, version: NixVersion, input_kinds: Mapping[str, Kind] | None = None
+) -> None:
+    """Raise the :class:`CannotResolve` that ``derivation`` deserves, if any, before anything is looked up.
+
+    ``input_kinds`` tells the kind of input derivations by base name; those that are not there are taken for pure.
+    Raises ``InvalidDerivation`` as well, when the outputs don't fit together.
+    """
+    kind = derivation.kind
+    if derivation.has_dynamic_inputs and not version.resolves_any_kind_with_dynamic_inputs:
+        raise UnsupportedByNix(drv_path, f"Nix {version} can't build outputs of derivations that are outputs")
+    if kind is Kind.INPUT_ADDRESSED and derivation.has_dynamic_inputs:
+        raise StaleOutputPath(drv_path, "it is input-addressed, but its inputs are not known before others are built")
+    if kind is Kind.DEFERRED:
+        for output in derivation.outputs:
+            if output.encode() not in derivation.env:
+                raise OutputNotInEnvironment(drv_path, f"its environment has no entry for its output '{output}'")
+    if input_kinds and kind not in (Kind.FIXED, Kind.IMPURE):
+        for input_drv in derivation.input_drvs:
+            if input_kinds.get(input_drv) is Kind.IMPURE:
+                raise ImpureInput(drv_path, f"it depends on the impure derivation '{input_drv}'")
+
+
+def resolve(
+    derivation: Derivation,
+    drv_path: str,
+    outputs: Mapping[InputOutput, str],
+    *,
+    version: NixVersion,
+    store_dir: StoreDir,
+    input_kinds: Mapping[str, Kind] | None = None,
+) -> Resolved:
+    """Resolve ``derivation``, whose file is ``drv_path`` (a base name).
+
+    ``outputs`` gives the path (a base name) of every output that the derivation needs; what it does not need is not
+    looked at. Raises :class:`MissingOutputs` when some are not there, :class:`CannotResolve` when Nix would reject the
+    derivation, :class:`InvalidStorePath` when an output's path is no store path. Resolving twice changes nothing.
+    """
+    check_resolvable(derivation, drv_path, version, input_kinds)
+    found: dict[InputOutput, str] = {}
+    missing: list[InputOutput] = []
+    for wanted in derivation.needed_outputs():
+        path = outputs.get(wanted)
+        if path is None:
+            missing.append(wanted)
+        else:
+            found[wanted] = check_base_name(path)
+    if missing:
+        raise MissingOutputs(drv_path, tuple(missing))
+
+    resolved = replace(derivation, input_drvs={}, input_srcs=tuple(sorted({*derivation.input_srcs, *found.values()})))
+    try:
+        resolved = _rewrite(resolved, found, version, store_dir)
+        if resolved.kind is Kind.DEFERRED:
+            resolved = fill_deferred_outputs(resolved, store_dir)
+        text = print_derivation(resolved, store_dir)
+    except InvalidStructuredAttributes as error:
+        raise UnreadableAttributes(drv_path, str(error)) from None
+    except InvalidStorePath as error:
+        raise CannotResolve(drv_path, str(error)) from None
+    return Resolved(resolved, text, derivation_path(resolved, store_dir, text))
+
+
+def fill_deferred_outputs(derivation: Derivation, store_dir: StoreDir) -> Derivation:
+    """Make a deferred derivation without input derivations input-addressed: compute its output paths.
+
+    Environment entries of the outputs' names get the paths. ``InvalidStorePath`` when no path can have the name.
+    """
+    digest = sha256(print_masked(derivation, store_dir)).digest()
+    paths = {output: store_dir.output_path(digest, derivation.name, output) for output in derivation.outputs}
+    return derivation.with_changes(
+        outputs={output: InputAddressed(path) for output, path in paths.items()},
+        env={**derivation.env, **{output.encode(): store_dir.render(path).encode() for output, path in paths.items()}},
+    )
+
+
+def _rewrite(
+    derivation: Derivation, found: Mapping[InputOutput, str], version: NixVersion, store_dir: StoreDir
+) -> Derivation:
+    """Replace the placeholders of the inputs in builder, arguments and environment.
+
+    Nix replaces one placeholder after the other, each wherever it stands. One pass over the text gives the same: a
+    placeholder has a slash at its beginning and nowhere else, so two of them never overlap, and a path that was put in
+    makes no new one, since the last slash of a store path is followed by 32 digits and a dash.
+    """
+    rewrites = {
+        chain_placeholder(wanted.drv_path, wanted.chain).encode(): store_dir.render(path).encode()
+        for wanted, path in found.items()
+    }
+
+    def rewritten(text: bytes) -> bytes:
+        if not rewrites or len(text) < PLACEHOLDER_LENGTH:
+            return text
+        return _PLACEHOLDER.sub(lambda match: rewrites.get(match[0], match[0]), text)
+
+    normalise = normalise_structured_attributes if version.parses_structured_attrs else bytes
+    env: dict[bytes, bytes] = {}
+    for name, value in derivation.env.items():
+        if name == JSON_KEY:
+            # Read before (an escaped slash hides a placeholder) and after (a new key may have another place).
+            env[name] = normalise(rewritten(normalise(value)))
+        else:
+            # Of two names that become equal, the smaller old one stays.
+            env.setdefault(rewritten(name), rewritten(value))
+    return replace(
+        derivation,
+        builder=rewritten(derivation.builder),
+        args=tuple(map(rewritten, derivation.args)),
+        env=dict(sorted(env.items())),
+    )

@@ -1,0 +1,107 @@
+"""Settings of builds: the operator's own, read from Nix, with our limits.
+
+The fields of SetOptions replace what the store's ``nix.conf`` says, even for clients that are not trusted. So the
+operator's values are asked for once and sent back. Source: ``ClientSettings`` in the source of Nix; the Nix manual,
+"nix.conf".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .errors import StoreError
+from .protocol.operations import set_options
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What SetOptions sends. Times in seconds, 0 for no limit; ``build_cores`` 0 for all.
+
+    ``overrides`` are further settings by name. Substitution is off: nothing gets into the store that was not asked for.
+    """
+
+    keep_failed: bool = False
+    keep_going: bool = False
+    fallback: bool = False
+    max_jobs: int = 1
+    build_cores: int = 0
+    max_silent_time: int = 0
+    timeout: int = 0
+    has_builders: bool = False
+    system: str = ""
+    extra_platforms: tuple[str, ...] = ()
+    system_features: tuple[str, ...] = ()
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+    def with_limits(self, *, timeout: int | None = None, max_silent_time: int | None = None) -> BuildSettings:
+        """The same settings with limits of one build; ``None`` keeps the operator's."""
+        return replace(
+            self,
+            timeout=self.timeout if timeout is None else timeout,
+            max_silent_time=self.max_silent_time if max_silent_time is None else max_silent_time,
+        )
+
+    def request(self) -> bytes:
+        """The request SetOptions."""
+        overrides = {"timeout": str(self.timeout), "max-silent-time": str(self.max_silent_time), **self.overrides}
+        if not self.has_builders:
+            # Otherwise every call starts a process of its own to ask for remote builders.
+            overrides.setdefault("build-hook", "")
+        return set_options(
+            keep_failed=self.keep_failed,
+            keep_going=self.keep_going,
+            try_fallback=self.fallback,
+            verbosity=0,
+            max_build_jobs=self.max_jobs,
+            max_silent_time=self.max_silent_time,
+            build_cores=self.build_cores,
+            use_substitutes=False,
+            overrides=overrides,
+        )
+
+
+def parse_settings(text: str) -> BuildSettings:
+    """Read the answer of ``nix config show --json``. Raises :class:`StoreError` when it is none."""
+    try:
+        values = {name: entry["value"] for name, entry in json.loads(text).items() if "value" in entry}
+        return BuildSettings(
+            keep_failed=bool(values.get("keep-failed", False)),
+            keep_going=bool(values.get("keep-going", False)),
+            fallback=bool(values.get("fallback", False)),
+            max_jobs=_jobs(values.get("max-jobs", 1)),
+            build_cores=int(values.get("cores", 0)),
+            max_silent_time=int(values.get("max-silent-time", 0)),
+            timeout=int(values.get("timeout", 0)),
+            has_builders=_has_builders(str(values.get("builders", ""))),
+            system=str(values.get("system", "")),
+            extra_platforms=tuple(values.get("extra-platforms", ())),
+            system_features=tuple(values.get("system-features", ())),
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"'nix config show --json' answered something else than settings: {error}") from None
+
+
+def _jobs(value: Any) -> int:
+    return (os.cpu_count() or 1) if value == "auto" else int(value)
+
+
+def _has_builders(builders: str) -> bool:
+    for line in builders.replace(";", "\n").splitlines():
+        entry = line.strip()
+        if entry.startswith("@"):
+            try:
+                text = Path(entry[1:]).read_text(errors="replace")
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return True
+            if any(machine.strip() and not machine.lstrip().startswith("#") for machine in text.splitlines()):
+                return True
+        elif entry and not entry.startswith("#"):
+            return True
+    return False

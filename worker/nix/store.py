@@ -1,0 +1,176 @@
+"""How to reach one Nix store.
+
+Source: the Nix manual, "Store Types", for store URIs and their parameters.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import parse_qs, unquote
+
+from .aterm import parse_derivation
+from .client import Client
+from .derivation import Derivation
+from .errors import NixNotFound, StoreError
+from .protocol.transport import ProcessTransport, SocketTransport, Transport
+from .settings import BuildSettings, parse_settings
+from .store_path import InvalidStorePath, StoreDir, derivation_name
+from .version import NixVersion, parse_nix_version
+
+DEFAULT_STATE_DIR = "/nix/var/nix"
+QUESTION_SECONDS = 60
+"""How long a Nix program may take to answer a question about itself."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store: its URI as Nix's ``--store`` takes it, and the environment in which programs of Nix run.
+
+    Without a URI the environment decides (``NIX_REMOTE``, ``NIX_STORE_DIR`` and the like). What is asked of Nix is
+    asked once. All that asks Nix raises :class:`StoreError` when it fails, :class:`NixNotFound` when there is none on
+    PATH.
+    """
+
+    uri: str = ""
+    environment: Mapping[str, str] | None = None
+
+    @cached_property
+    def env(self) -> dict[str, str]:
+        """The environment of programs of Nix."""
+        return dict(os.environ if self.environment is None else self.environment)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What programs of Nix are to be given to use this store."""
+        return ("--store", self.uri) if self.uri else ()
+
+    @cached_property
+    def store_dir(self) -> StoreDir:
+        """The store directory, as it stands in store paths."""
+        answer = self._ask("nix-instantiate", "--eval", "--json", "-E", "builtins.storeDir")
+        return StoreDir(answer.strip().strip('"'))
+
+    @cached_property
+    def real_dir(self) -> Path | None:
+        """Where the store's files are on this machine; ``None`` for a store that is elsewhere."""
+        scheme, place, parameters = _split_uri(self.uri or self.env.get("NIX_REMOTE", ""))
+        if "real" in parameters:
+            return Path(parameters["real"])
+        if "root" in parameters:
+            return Path(parameters["root"] + self.store_dir.path)
+        if scheme == "local" and place:
+            return Path(place + self.store_dir.path)
+        if scheme in ("", "auto", "local", "daemon", "unix"):
+            return Path(self.store_dir.path)
+        return None
+
+    @cached_property
+    def nix_version(self) -> NixVersion:
+        """The version of the Nix that serves the store."""
+        with self.connect() as client:
+            try:
+                return client.nix_version
+            except ValueError:
+                return parse_nix_version(self._run("nix", "--version"))
+
+    @cached_property
+    def settings(self) -> BuildSettings:
+        """The operator's settings for builds."""
+        return parse_settings(
+            self._ask("nix", "--extra-experimental-features", "nix-command", "config", "show", "--json")
+        )
+
+    def connect(self) -> Client:
+        """Open a connection. Raises :class:`ConnectionLost` or :class:`ProtocolError`."""
+        return Client(self._transport(), self.store_dir)
+
+    def full_path(self, base_name: str) -> str:
+        """The full path of a base name, as Nix writes it."""
+        return self.store_dir.render(base_name)
+
+    def real_path(self, base_name: str) -> Path:
+        """Where a store path is on this machine. Raises :class:`StoreError` for a store that is elsewhere."""
+        if self.real_dir is None:
+            raise StoreError(f"the store '{self.uri}' has no directory on this machine")
+        return self.real_dir / base_name
+
+    def read_derivation_text(self, drv_path: str, client: Client | None = None) -> bytes:
+        """The content of a ``.drv`` (a base name), from its file, or through Nix (``client``, else a new connection).
+
+        Raises :class:`NixError` when it is not in the store.
+        """
+        if self.real_dir is not None:
+            try:
+                return (self.real_dir / drv_path).read_bytes()
+            except OSError:
+                pass  # Nix says it better, or reaches it otherwise
+        if client is not None:
+            return client.read_file(drv_path)
+        with self.connect() as fresh:
+            return fresh.read_file(drv_path)
+
+    def read_derivation(self, drv_path: str, client: Client | None = None) -> Derivation:
+        """A parsed ``.drv``. Raises :class:`MalformedDerivation`, and as :meth:`read_derivation_text` does."""
+        name = derivation_name(drv_path)
+        return parse_derivation(self.read_derivation_text(drv_path, client), name, self.store_dir)
+
+    def base_name(self, path: str) -> str:
+        """The base name of a path given by a person: full, or its base name. Raises :class:`InvalidStorePath`."""
+        text = path.rstrip("/")
+        if "/" not in text:
+            return self.store_dir.parse(self.store_dir.prefix + text)
+        try:
+            return self.store_dir.parse(text)
+        except InvalidStorePath:
+            if self.real_dir is not None and Path(text).parent == self.real_dir:
+                return self.store_dir.parse(self.store_dir.prefix + Path(text).name)
+            raise
+
+    def _transport(self) -> Transport:
+        scheme, place, _ = _split_uri(self.uri)
+        if scheme == "unix" and place:
+            return SocketTransport(place)
+        if scheme in ("daemon", "unix"):
+            state = self.env.get("NIX_STATE_DIR") or DEFAULT_STATE_DIR
+            return SocketTransport(self.env.get("NIX_DAEMON_SOCKET_PATH") or f"{state}/daemon-socket/socket")
+        return ProcessTransport(self.env, self.arguments)
+
+    def _ask(self, program: str, *arguments: str) -> str:
+        return self._run(program, *arguments, *self.arguments)
+
+    def _run(self, program: str, *arguments: str) -> str:
+        found = shutil.which(program, path=self.env.get("PATH"))
+        if found is None:
+            raise NixNotFound(program)
+        try:
+            process = subprocess.run(
+                [found, *arguments],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=QUESTION_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise StoreError(f"'{program}' did not answer within {QUESTION_SECONDS} s") from None
+        if process.returncode != 0:
+            raise StoreError(f"'{program}' failed: {process.stderr.strip() or process.returncode}")
+        return process.stdout
+
+
+def _split_uri(uri: str) -> tuple[str, str, dict[str, str]]:
+    """Scheme, place and parameters of a store URI: ``unix:///s``, ``daemon``, ``local?root=/r``, ``/r``."""
+    rest, _, query = uri.partition("?")
+    parameters = {name: values[-1] for name, values in parse_qs(query).items()}
+    if rest.startswith(("/", "./")):
+        return "local", str(Path(rest).absolute()), parameters
+    scheme, separator, place = rest.partition("://")
+    return (scheme, unquote(place), parameters) if separator else (rest, "", parameters)

@@ -1,0 +1,34 @@
+"""Versions of Nix, as far as they treat derivations differently."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+
+class NixVersion(NamedTuple):
+    """Major and minor version of a Nix."""
+
+    major: int
+    minor: int
+
+    @property
+    def parses_structured_attrs(self) -> bool:
+        """Whether ``__json`` is read as JSON and printed anew, instead of being kept as text."""
+        return self >= (2, 31)
+
+    @property
+    def resolves_any_kind_with_dynamic_inputs(self) -> bool:
+        """Whether input-addressed derivations with dynamic inputs are resolved."""
+        return self >= (2, 29)
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}"
+
+
+def parse_nix_version(text: str) -> NixVersion:
+    """Read what a Nix says of itself: ``2.34.8``, ``nix (Nix) 2.35pre20260101_abc``. Raises ``ValueError``."""
+    match = re.search(r"(?<![\w.])(\d+)\.(\d+)", text)
+    if match is None:
+        raise ValueError(f"'{text}' is not a version of Nix")
+    return NixVersion(int(match[1]), int(match[2]))
