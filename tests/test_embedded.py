@@ -215,9 +215,7 @@ def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 
 def evaluate(store: EmbeddedStore, expression: str) -> str:
     command = [f"{nix_bin()}/nix-instantiate", "--eval", "-E", expression]
-    return subprocess.run(
-        command, env=store.child_environment(), capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return subprocess.check_output(command, env=store.child_environment(), text=True).strip()
 
 
 def test_the_store_evaluates_in_a_directory_of_its_own(

@@ -89,6 +89,10 @@ class Procedures:
             )
         )
 
+    def lease_seconds(self) -> float:
+        """How long a worker may be silent."""
+        return float(self._value("select extract(epoch from resolver.lease_time())"))
+
     def worker_left(self, worker: int) -> None:
         """Say goodbye; claims are released."""
         self._value("select resolver.worker_left(%s)", [worker])
@@ -154,6 +158,17 @@ class Procedures:
         """Valid outputs of a derivation, by name. Base names."""
         return dict(self._value("select resolver.output_paths(%s)", [drv]))
 
+    def enqueue(
+        self, *, project: str, jobset: str, file: str, jobs: Sequence[Mapping[str, Any]], errors: str | None, retry: bool
+    ) -> list[int]:
+        """Add an evaluation with new builds; returns the builds in the order of `jobs`."""
+        return list(
+            self._once(
+                "select resolver.enqueue(%s, %s, %s, %s, %s, %s)",
+                [project, jobset, file, Jsonb(jobs), errors, retry],
+            )
+        )
+
     def restart_build(self, build: int) -> None:
         """Restart a finished build. Raises NoSuchBuildError."""
         self._value("select resolver.restart_build(%s)", [build])
@@ -161,6 +176,10 @@ class Procedures:
     def cancel_build(self, build: int) -> None:
         """Cancel an unfinished build. Raises NoSuchBuildError."""
         self._value("select resolver.cancel_build(%s)", [build])
+
+    def all_finished(self, builds: Sequence[int]) -> bool:
+        """Whether all of these builds are finished in Hydra's tables."""
+        return bool(self._value("select resolver.all_finished(%s)", [list(builds)]))
 
     def status(self) -> dict[str, Any]:
         """Derivations by stage, running steps, workers, unfinished builds and what holds them up."""
@@ -176,6 +195,13 @@ class Procedures:
             return []
         statement = f"select lease, outcome, detail from resolver.{procedure}(%s)"
         return self._repeated(statement, [Jsonb(reports)], args_row(Answer))
+
+    def _once(self, statement: str, parameters: Sequence[Any]) -> Any:
+        with self._pool.connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
+            try:
+                return cursor.execute(statement.encode(), parameters).fetchone()
+            except psycopg.Error as error:
+                raise translated(error) from error
 
     def _value(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
         return self._repeated(statement, parameters, scalar_row)[0]

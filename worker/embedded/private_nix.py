@@ -111,6 +111,7 @@ def _finish(root: Path, final: Path, patchelf: Path) -> None:
     # of its libraries.
     settings = ["--set-interpreter", f"{libraries}/{loaders[0].name}", "--force-rpath", "--set-rpath", str(libraries)]
     output_of([patchelf, *settings, programs / "nix"])
+    shutil.rmtree(root / "usr/share", ignore_errors=True)  # manuals and translations, a third of it all
     shutil.rmtree(root / "bin", ignore_errors=True)
     (root / "bin").mkdir()
     for name in ("nix", *(path.name for path in programs.glob("nix-*"))):

@@ -14,9 +14,9 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TypeVar
 
-from .derivation import Derivation, DerivationError, InputNode, Output
+from .derivation import Derivation, DerivationError, Fixed, InputNode, Output
 from .output_aterm import parse_output
-from .store_path import BASE_NAME_PATTERN, InvalidStorePath, StoreDir
+from .store_path import BASE_NAME_PATTERN, InvalidStorePath, StoreDir, check_name, output_path_name
 
 K = TypeVar("K", str, bytes)
 V = TypeVar("V")
@@ -132,6 +132,8 @@ class _Reader:
             try:
                 name, *rest = (unescape(field).decode("ascii") for field in match.groups())
                 output = parse_output(*rest, store_dir=self.store_dir)
+                if isinstance(output, Fixed):
+                    check_name(output_path_name(self.name, name))  # its path has to be printed
             except UnicodeDecodeError:
                 raise self.error("expected ASCII characters only", start) from None
             except ValueError as error:

@@ -177,7 +177,7 @@ def _rewrite(
     env: dict[bytes, bytes] = {}
     for name, value in derivation.env.items():
         if name == JSON_KEY:
-            # Read before (an escaped slash hides a placeholder) and after (a new key may have another place).
+            # Read before (a placeholder may be written with escapes) and after (a new key may have another place).
             env[name] = normalise(rewritten(normalise(value)))
         else:
             # Of two names that become equal, the smaller old one stays.

@@ -1,7 +1,7 @@
 -- want_inputs(derivations): what they still need is wanted on behalf of the same build, as urgently as they are.
 --
 -- Stages    realised -> unloaded, for an input that has a newly wanted output that is not valid
--- Notifies  derivation_wanted
+-- Notifies  derivation_wanted, dependency_ready, step_ready
 -- Locks     the caller holds the graph lock. The inputs for which something changed go on the work list.
 create or replace function resolver.want_inputs(p_derivations bigint[]) returns void
     language plpgsql volatile
@@ -9,6 +9,7 @@ create or replace function resolver.want_inputs(p_derivations bigint[]) returns 
 as $$
 declare
     v_changed bigint[];
+    v_stages  text[];
 begin
     insert into resolver.output as o (derivation, name, wanted)
     select distinct dep.input, n.name, true
@@ -44,13 +45,16 @@ begin
            and (i.owner is null or (w.global_priority, w.priority) > (i.global_priority, i.priority)
                 or i.stage = 'realised'
                 or not exists (select from resolver.goal g where g.build = i.owner and g.ended is null))
-        returning i.derivation
+        returning i.derivation, i.stage
     )
-    select array_agg(c.derivation) into v_changed from changed c;
+    select array_agg(c.derivation), array_agg(distinct c.stage) into v_changed, v_stages from changed c;
 
     if v_changed is not null then
         insert into resolver.walk (kind, derivation) select 'want', x from unnest(v_changed) x on conflict do nothing;
-        perform pg_notify(channel, '') from unnest(array['derivation_wanted', 'dependency_ready', 'step_ready']) channel;
+        perform pg_notify(n.channel, '')
+           from (values ('unloaded', 'derivation_wanted'), ('resolvable', 'dependency_ready'), ('buildable', 'step_ready'))
+                n (stage, channel)
+          where n.stage = any (v_stages);
     end if;
 end
 $$;

@@ -121,7 +121,7 @@ class Connection:
         except NixError:
             raise
         except ConnectionLost as error:
-            words = self._transport.last_words()
+            words = "" if self._aborted else self._transport.last_words()
             self.close()
             if self._aborted:
                 raise ConnectionLost("the connection to Nix was aborted") from None

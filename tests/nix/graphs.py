@@ -1,0 +1,56 @@
+"""The real derivation graphs that may lie beside the clone, with the resolutions that Nix makes of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from hydra_resolver.nix.aterm import parse_derivation
+from hydra_resolver.nix.derivation import Derivation, InputOutput
+from hydra_resolver.nix.store_path import StoreDir, derivation_name
+
+STORE_DIR = StoreDir("/nix/store")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Texts of all ``.drv`` files; the path of each output; what Nix resolves to, in topological order."""
+
+    texts: dict[str, bytes]
+    outputs: dict[InputOutput, str]
+    resolutions: dict[str, str]
+
+    def parse(self, drv_path: str) -> Derivation:
+        return parse_derivation(self.texts[drv_path], derivation_name(drv_path), STORE_DIR)
+
+
+def load_graph(name: str) -> Graph:
+    """Read a graph, or skip the test."""
+    given = os.environ.get("HYDRA_RESOLVER_DATA")
+    directory = Path(given) if given else Path(__file__).parents[3] / "shared" / "data"
+    drvs, golden = directory / f"{name}.drvs.tar.zst", directory / f"{name}.golden.tsv.zst"
+    if not drvs.exists() or not golden.exists():
+        pytest.skip(f"NO DATA: {drvs} is absent, so that {name} was not compared with Nix (HYDRA_RESOLVER_DATA)")
+    with tarfile.open(fileobj=io.BytesIO(_decompress(drvs))) as archive:
+        texts = {
+            Path(member.name).name: content.read()
+            for member in archive
+            if (content := archive.extractfile(member)) is not None
+        }
+    rows = [line.split("\t") for line in _decompress(golden).decode().splitlines()[1:]]
+    return Graph(
+        texts=texts,
+        outputs={InputOutput(drv_path, (output,)): path for drv_path, _, output, path, _ in rows},
+        resolutions={drv_path: resolved for drv_path, _, _, _, resolved in rows if resolved != "-"},
+    )
+
+
+def _decompress(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return zstandard.ZstdDecompressor().stream_reader(file).read()

@@ -1,0 +1,339 @@
+"""The client against a real Nix: what is written is there, what is rooted stays, what is aborted ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from hydra_resolver.nix.aterm_print import derivation_path, print_derivation
+from hydra_resolver.nix.build_result import BuildStatus
+from hydra_resolver.nix.client import Client, Text
+from hydra_resolver.nix.closure import InvalidPath, PathInfos
+from hydra_resolver.nix.derivation import Derivation, Floating, Method
+from hydra_resolver.nix.errors import ConnectionLost, NixError, NixNotFound, PathMismatch, ProtocolError
+from hydra_resolver.nix.placeholder import output_placeholder
+from hydra_resolver.nix.protocol.messages import BuildEvents
+from hydra_resolver.nix.protocol.transport import ProcessTransport, SocketTransport
+from hydra_resolver.nix.roots import RootDirectory
+from hydra_resolver.nix.store import Store
+from hydra_resolver.nix.store_path import StoreDir
+
+NOTHING = "0" * 32 + "-nothing"
+
+
+def text_of(store: Store, name: str, content: bytes, references: tuple[str, ...] = ()) -> Text:
+    return Text(store.store_dir.text_path(name, content, references), content, references)
+
+
+def add_derivation(client: Client, name: str, script: str, **env: str) -> str:
+    entries = {"out": output_placeholder("out"), "PATH": os.environ["PATH"], **env}
+    derivation = Derivation(
+        name=name,
+        outputs={"out": Floating(Method.NAR, "sha256")},
+        input_drvs={},
+        input_srcs=(),
+        platform=os.uname().machine.encode() + b"-linux",
+        builder=b"/bin/sh",
+        args=(b"-c", script.encode()),
+        env={key.encode(): value.encode() for key, value in sorted(entries.items())},
+    )
+    text = print_derivation(derivation, client.store_dir)
+    path = derivation_path(derivation, client.store_dir, text)
+    client.add_text(Text(path, text, ()))
+    return path
+
+
+class Recorder(BuildEvents):
+    def __init__(self) -> None:
+        self.events: list[tuple[str, object]] = []
+        self.has_started = threading.Event()
+
+    def started(self, drv_path: str, machine: str) -> None:
+        self.events.append(("started", (drv_path, machine)))
+        self.has_started.set()
+
+    def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
+        self.events.append(("line", line))
+
+    def phase(self, drv_path: str, phase: str) -> None:  # noqa: ARG002
+        self.events.append(("phase", phase))
+
+    def stopped(self, drv_path: str) -> None:
+        self.events.append(("stopped", drv_path))
+
+
+def test_the_store_tells_about_itself(store: Store, client: Client) -> None:
+    assert store.store_dir.path == store.env["NIX_STORE_DIR"]
+    assert str(store.real_dir) == store.store_dir.path
+    assert store.nix_version >= (2, 26)
+    assert client.protocol_minor >= 34
+    assert client.trusted is True
+    assert store.settings.max_jobs == 2
+    assert store.settings.has_builders is False
+
+
+def test_an_added_text_is_there(store: Store, client: Client) -> None:
+    one = text_of(store, "one", b"1")
+    two = text_of(store, "two", b"", (one.path,))
+    client.add_text(one)
+    client.add_text(two)
+    assert client.query_valid_paths([one.path, two.path, NOTHING]) == {one.path, two.path}
+    info = client.query_path_info(two.path)
+    assert info is not None
+    assert info.references == (one.path,)
+    assert info.deriver is None
+    assert info.nar_size == 112
+    assert client.query_path_info(NOTHING) is None
+    assert client.read_file(two.path) == b""
+    assert store.read_derivation_text(one.path) == b"1"
+
+
+def test_a_refused_request_leaves_the_connection_good(store: Store, client: Client) -> None:
+    malformed = text_of(store, "malformed.drv", b"x" * 300_000)
+    dangling = text_of(store, "dangling", b"x", (NOTHING,))
+    good = text_of(store, "good", b"good")
+    answers = client.add_texts([malformed, good, dangling])
+    assert isinstance(answers[0], NixError)
+    assert answers[1] is None
+    assert isinstance(answers[2], NixError)
+    with pytest.raises(NixError, match="is not valid") as caught:
+        client.add_text(dangling)
+    assert "\x1b" not in caught.value.message
+    assert client.query_valid_paths([good.path]) == {good.path}
+
+
+def test_a_path_computed_wrongly_is_noticed(client: Client) -> None:
+    with pytest.raises(PathMismatch, match="store directories"):
+        client.add_text(Text("0" * 32 + "-x", b"x", ()))
+
+
+def test_thousands_of_requests_are_written_before_their_answers_are_read(store: Store, client: Client) -> None:
+    texts = [text_of(store, f"n{number}", str(number).encode() * 2000) for number in range(300)]
+    assert client.add_texts(texts) == [None] * 300
+    paths = [text.path for text in texts]
+    infos = client.query_path_infos(paths * 10)
+    assert [info.path for info in infos if info is not None and not isinstance(info, NixError)] == paths * 10
+    assert client.protect(paths) == set(paths)
+
+
+def test_unknown_outputs_are_none(client: Client) -> None:
+    drv = add_derivation(client, "unbuilt", "exit 1")
+    assert client.query_derivation_output_map(drv) == {"out": None}
+    with pytest.raises(NixError):
+        client.query_derivation_output_map("0" * 32 + "-gone.drv")
+
+
+def test_a_build_tells_what_happens_as_it_happens(store: Store, client: Client) -> None:
+    script = r"""
+        echo one; printf 'bytes \377\n'
+        echo '@nix {"action":"setPhase","phase":"buildPhase"}' >&2
+        printf 'no line end'; echo x > $out
+    """
+    drv = add_derivation(client, "loud", script)
+    recorder = Recorder()
+    result = client.build(drv, events=recorder)
+    full = store.full_path(drv)
+    assert result.status is BuildStatus.BUILT
+    assert recorder.events == [
+        ("started", (full, "")),
+        ("line", b"one"),
+        ("line", b"bytes \xff"),
+        ("phase", "buildPhase"),
+        ("line", b"no line end"),
+        ("stopped", full),
+    ]
+    assert client.query_derivation_output_map(drv) == dict(result.built_outputs)
+    assert client.build(drv, ["out"]).status is BuildStatus.ALREADY_VALID
+
+
+def test_a_failing_builder_is_a_permanent_failure(client: Client) -> None:
+    result = client.build(add_derivation(client, "failing", "echo why; exit 7"))
+    assert result.status is BuildStatus.PERMANENT_FAILURE
+    assert not result.succeeded
+    assert "exit code 7" in result.error
+    assert "\x1b" not in result.error
+
+
+def test_an_output_that_was_not_made_is_rejected(client: Client) -> None:
+    assert client.build(add_derivation(client, "lazy", "true")).status is BuildStatus.OUTPUT_REJECTED
+
+
+@pytest.mark.parametrize("limit", ["timeout", "max_silent_time"])
+def test_limits_end_a_build(store: Store, client: Client, limit: str) -> None:
+    drv = add_derivation(client, f"slow-{limit.replace('_', '-')}", "sleep 60; true")
+    client.set_options(store.settings.with_limits(**{limit: 1}))
+    began = time.monotonic()
+    assert client.build(drv).status is BuildStatus.TIMED_OUT
+    assert time.monotonic() - began < 10
+
+
+def test_a_missing_derivation_is_no_end_of_the_connection(client: Client) -> None:
+    with suppress(NixError):
+        assert not client.build("0" * 32 + "-gone.drv").succeeded
+    assert client.query_valid_paths([NOTHING]) == set()
+
+
+def is_running(mark: str) -> bool:
+    return mark in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_build_is_aborted_from_another_thread(store: Store) -> None:
+    recorder = Recorder()
+    seconds = f"98765{os.getpid()}"
+    with store.connect() as client:
+        drv = add_derivation(client, "endless", f"sleep {seconds}; true")
+
+        def abort() -> None:
+            recorder.has_started.wait(30)
+            client.abort()
+
+        thread = threading.Thread(target=abort)
+        thread.start()
+        with pytest.raises(ConnectionLost, match="aborted"):
+            client.build(drv, events=recorder)
+        thread.join()
+        assert client.closed
+    assert not is_running(f"sleep {seconds}")
+
+
+def test_an_exception_of_the_callback_ends_the_build(store: Store) -> None:
+    class Refuse(BuildEvents):
+        def started(self, drv_path: str, machine: str) -> None:  # noqa: ARG002
+            raise LookupError(drv_path)
+
+    with store.connect() as client:
+        drv = add_derivation(client, "unwanted", "sleep 60; true")
+        with pytest.raises(LookupError):
+            client.build(drv, events=Refuse())
+        assert client.closed
+        with pytest.raises(ConnectionLost):
+            client.query_valid_paths([drv])
+
+
+def program(store: Store, name: str) -> str:
+    found = shutil.which(name, path=store.env["PATH"])
+    assert found is not None
+    return found
+
+
+def collect_garbage(store: Store) -> None:
+    subprocess.run([program(store, "nix-store"), "--gc"], env=store.env, capture_output=True, check=True)
+
+
+def test_a_root_outlives_the_connection_until_it_is_removed(new_store: Callable[[], Store], tmp_path: Path) -> None:
+    store = new_store()
+    roots = RootDirectory(tmp_path / "roots")
+    kept, lost = text_of(store, "kept", b"kept"), text_of(store, "lost", b"lost")
+    many = [text_of(store, f"many-{number}", b"x") for number in range(20)]
+    with store.connect() as client:
+        client.add_texts([kept, lost, *many])
+        collect_garbage(store)
+        assert client.query_valid_paths([kept.path, lost.path]) == {kept.path, lost.path}
+        roots.add(client, kept.path)
+        roots.add(client, kept.path)
+        roots.add_many(client, [text.path for text in many])
+    assert kept.path in roots
+    assert set(roots.names()) == {kept.path, *(text.path for text in many)}
+    collect_garbage(store)
+    with store.connect() as client:
+        assert client.query_valid_paths([lost.path]) == set()
+        assert len(client.query_valid_paths([kept.path, *(text.path for text in many)])) == 21
+    assert roots.remove(kept.path)
+    assert not roots.remove(kept.path)
+    collect_garbage(store)
+    with store.connect() as client:
+        assert client.query_valid_paths([kept.path]) == set()
+
+
+def test_a_root_can_be_moved_to_another_path(store: Store, client: Client, tmp_path: Path) -> None:
+    roots = RootDirectory(tmp_path)
+    for content in (b"old", b"new"):
+        text = text_of(store, "moved", content)
+        client.add_text(text)
+        link = roots.add(client, text.path, name="current")
+        assert link.readlink() == Path(store.full_path(text.path))
+    assert list(roots.names()) == ["current"]
+
+
+def test_the_size_of_a_closure_counts_every_path_once(store: Store, client: Client) -> None:
+    base = text_of(store, "base", b"base")
+    left, right = (text_of(store, name, name.encode(), (base.path,)) for name in ("left", "right"))
+    top = text_of(store, "top", b"top", (left.path, right.path))
+    client.add_texts([base, left, right, top])
+    infos = PathInfos(client)
+    sizes = {text.path: infos.get(text.path).nar_size for text in (base, left, right, top)}
+    assert infos.closure_size([top.path]) == sum(sizes.values())
+    assert infos.closure([left.path]).keys() == {left.path, base.path}
+    with pytest.raises(InvalidPath):
+        infos.closure([NOTHING])
+
+
+@contextmanager
+def daemon(store: Store) -> Iterator[str]:
+    process = subprocess.Popen([program(store, "nix-daemon")], env=store.env, stderr=subprocess.PIPE)
+    socket = Path(store.env["NIX_STATE_DIR"]) / "daemon-socket" / "socket"
+    try:
+        deadline = time.monotonic() + 30
+        while not socket.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        yield str(socket)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def test_a_daemon_is_spoken_to_over_its_socket(new_store: Callable[[], Store]) -> None:
+    store = new_store()
+    with daemon(store) as socket:
+        for uri in (f"unix://{socket}", "daemon"):
+            over_socket = Store(uri, store.env)
+            assert over_socket.store_dir == store.store_dir
+            assert over_socket.real_dir == store.real_dir
+            with over_socket.connect() as client:
+                text = text_of(store, "socket", uri.encode())
+                client.add_text(text)
+                assert client.query_valid_paths([text.path]) == {text.path}
+                recorder = Recorder()
+                drv = add_derivation(client, "endless", "sleep 60; true")
+                threading.Thread(target=lambda r=recorder, c=client: r.has_started.wait(30) and c.abort()).start()
+                with pytest.raises(ConnectionLost):
+                    client.build(drv, events=recorder)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        ("head -c 16 > /dev/null; echo hello world, this is no nix", ProtocolError, "no Nix daemon"),
+        ("echo broken installation >&2; exit 1", ConnectionLost, "broken installation"),
+        (
+            "head -c 16 > /dev/null; printf 'oixd\\0\\0\\0\\0\\031\\001\\0\\0\\0\\0\\0\\0'",
+            ProtocolError,
+            "protocol 1.25",
+        ),
+    ],
+)
+def test_what_is_no_nix_is_told_from_nix(tmp_path: Path, script: str, error: type[Exception], message: str) -> None:
+    fake = tmp_path / "nix-daemon"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    with pytest.raises(error, match=message):
+        Client(ProcessTransport({"PATH": f"{tmp_path}:/usr/bin:/bin"}), StoreDir("/nix/store"))
+
+
+def test_a_nix_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NixNotFound, match="nix-instantiate"):
+        _ = Store(environment={"PATH": str(tmp_path)}).store_dir
+    with pytest.raises(NixNotFound, match="nix-daemon"):
+        ProcessTransport({"PATH": str(tmp_path)})
+    with pytest.raises(ConnectionLost, match="can't reach"):
+        SocketTransport(str(tmp_path / "socket"))

@@ -1,0 +1,38 @@
+"""Whole package sets are read, printed and resolved as Nix does it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydra_resolver.nix.aterm_print import derivation_path, print_derivation
+from hydra_resolver.nix.resolve import resolve
+from hydra_resolver.nix.version import NixVersion
+
+from .graphs import STORE_DIR, Graph, load_graph
+
+
+@pytest.fixture(scope="module", params=["core-small", "core-medium"])
+def graph(request: pytest.FixtureRequest) -> Graph:
+    return load_graph(request.param)
+
+
+def test_every_derivation_prints_to_what_it_was_read_from(graph: Graph) -> None:
+    for drv_path, text in graph.texts.items():
+        assert print_derivation(graph.parse(drv_path), STORE_DIR) == text
+
+
+def test_every_derivation_has_the_path_that_nix_gave_it(graph: Graph) -> None:
+    for drv_path in graph.texts:
+        assert derivation_path(graph.parse(drv_path), STORE_DIR) == drv_path
+
+
+def test_static_outputs_have_the_paths_that_nix_gave_them(graph: Graph) -> None:
+    for (drv_path, (output,)), path in graph.outputs.items():
+        assert graph.parse(drv_path).output_path(output, STORE_DIR) in (None, path)
+
+
+@pytest.mark.parametrize("version", [NixVersion(2, 26), NixVersion(2, 34)], ids=str)
+def test_every_resolution_is_the_one_of_nix(graph: Graph, version: NixVersion) -> None:
+    for drv_path, expected in graph.resolutions.items():
+        resolved = resolve(graph.parse(drv_path), drv_path, graph.outputs, version=version, store_dir=STORE_DIR)
+        assert resolved.path == expected

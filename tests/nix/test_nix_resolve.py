@@ -1,0 +1,274 @@
+"""Resolving: what is put in, what is left alone, what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydra_resolver.nix.aterm import parse_derivation
+from hydra_resolver.nix.attributes import build_attributes
+from hydra_resolver.nix.derivation import (
+    Deferred,
+    Derivation,
+    Fixed,
+    Floating,
+    Impure,
+    InputAddressed,
+    InputNode,
+    InputOutput,
+    InvalidDerivation,
+    Kind,
+    Method,
+    Output,
+)
+from hydra_resolver.nix.placeholder import chain_placeholder, output_placeholder, upstream_placeholder
+from hydra_resolver.nix.resolve import (
+    CannotResolve,
+    ImpureInput,
+    MissingOutputs,
+    OutputNotInEnvironment,
+    Resolved,
+    StaleOutputPath,
+    UnreadableAttributes,
+    UnsupportedByNix,
+    resolve,
+    should_resolve,
+)
+from hydra_resolver.nix.store_path import InvalidStorePath, StoreDir
+from hydra_resolver.nix.version import NixVersion, parse_nix_version
+
+STORE_DIR = StoreDir("/nix/store")
+OLD, NEW = NixVersion(2, 26), NixVersion(2, 34)
+DRV = "0" * 32 + "-top.drv"
+LIB = "1" * 32 + "-lib.drv"
+TOOL = "2" * 32 + "-tool.drv"
+LIB_OUT, LIB_DEV, TOOL_OUT = "3" * 32 + "-lib", "4" * 32 + "-lib-dev", "5" * 32 + "-tool"
+OUTPUTS = {
+    InputOutput(LIB, ("out",)): LIB_OUT,
+    InputOutput(LIB, ("dev",)): LIB_DEV,
+    InputOutput(TOOL, ("out",)): TOOL_OUT,
+}
+FLOATING = Floating(Method.NAR, "sha256")
+
+
+def hole(drv_path: str, *chain: str) -> bytes:
+    return chain_placeholder(drv_path, chain).encode()
+
+
+def full(path: str) -> bytes:
+    return STORE_DIR.render(path).encode()
+
+
+def derivation(
+    output: Output = FLOATING,
+    inputs: dict[str, InputNode] | None = None,
+    env: dict[bytes, bytes] | None = None,
+    **changes: object,
+) -> Derivation:
+    made = Derivation(
+        name="top",
+        outputs={"out": output},
+        input_drvs={LIB: InputNode(("dev", "out"))} if inputs is None else inputs,
+        input_srcs=(),
+        platform=b"x",
+        builder=b"/bin/sh",
+        args=(),
+        env=dict(sorted(({b"out": b""} if env is None else env).items())),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def resolved(given_derivation: Derivation, version: NixVersion = NEW) -> Resolved:
+    return resolve(given_derivation, DRV, OUTPUTS, version=version, store_dir=STORE_DIR)
+
+
+def test_inputs_become_sources_and_placeholders_paths() -> None:
+    top = derivation(
+        inputs={LIB: InputNode(("dev", "out")), TOOL: InputNode(("out",))},
+        builder=hole(TOOL, "out") + b"/bin/sh",
+        args=(b"-I" + hole(LIB, "dev") + hole(LIB, "dev"), b"plain"),
+        env={b"x" + hole(LIB, "out"): b"v" + hole(LIB, "out") + b"0", b"out": output_placeholder("out").encode()},
+        input_srcs=("9" * 32 + "-src",),
+    )
+    result = resolved(top).derivation
+    assert result.input_drvs == {}
+    assert result.input_srcs == (LIB_OUT, LIB_DEV, TOOL_OUT, "9" * 32 + "-src")
+    assert result.builder == full(TOOL_OUT) + b"/bin/sh"
+    assert result.args == (b"-I" + full(LIB_DEV) * 2, b"plain")
+    assert result.env == {
+        b"x" + full(LIB_OUT): b"v" + full(LIB_OUT) + b"0",
+        b"out": output_placeholder("out").encode(),
+    }
+    assert result.outputs == top.outputs
+
+
+def test_a_placeholder_of_no_input_is_left_alone() -> None:
+    strange = upstream_placeholder(TOOL, "out").encode()
+    assert resolved(derivation(args=(strange,))).derivation.args == (strange,)
+
+
+def test_of_two_names_that_become_equal_the_smaller_old_one_stays() -> None:
+    env = {hole(LIB, "out"): b"from a placeholder", full(LIB_OUT): b"from a path"}
+    smaller = min(env)
+    assert resolved(derivation(env=env)).derivation.env == {full(LIB_OUT): env[smaller]}
+
+
+def test_everything_that_is_missing_is_listed() -> None:
+    top = derivation(inputs={LIB: InputNode(("dev", "doc")), TOOL: InputNode((), {"out": InputNode(("out",))})})
+    with pytest.raises(MissingOutputs, match=f"{LIB}\\^doc, {TOOL}\\^out\\^out") as caught:
+        resolved(top)
+    assert caught.value.missing == (InputOutput(LIB, ("doc",)), InputOutput(TOOL, ("out", "out")))
+    assert caught.value.drv_path == DRV
+
+
+def test_the_producer_of_a_dynamic_input_is_no_source() -> None:
+    top = derivation(
+        inputs={TOOL: InputNode((), {"out": InputNode(("out",))})}, args=(hole(TOOL, "out", "out"), hole(TOOL, "out"))
+    )
+    chain = InputOutput(TOOL, ("out", "out"))
+    result = resolve(top, DRV, {chain: LIB_OUT}, version=NEW, store_dir=STORE_DIR).derivation
+    assert result.input_srcs == (LIB_OUT,)
+    assert result.args == (full(LIB_OUT), hole(TOOL, "out"))
+
+
+def test_deferred_outputs_get_their_paths() -> None:
+    top = derivation(Deferred(), env={b"out": b"", b"lib": hole(LIB, "out")})
+    result = resolved(top).derivation
+    output = result.outputs["out"]
+    assert isinstance(output, InputAddressed)
+    assert output.path.endswith("-top")
+    assert result.env[b"out"] == full(output.path)
+    assert result.kind is Kind.INPUT_ADDRESSED
+
+
+def test_a_fixed_output_keeps_hash_and_path() -> None:
+    fixed = Fixed(Method.FLAT, "sha256", bytes(32))
+    top = derivation(fixed)
+    result = resolved(top).derivation
+    assert result.outputs == {"out": fixed}
+    assert result.output_path("out", STORE_DIR) == top.output_path("out", STORE_DIR)
+
+
+def test_resolving_twice_is_resolving_once() -> None:
+    once = resolved(derivation(Deferred(), env={b"out": b"", b"lib": hole(LIB, "out")}))
+    twice = resolve(once.derivation, once.path, {}, version=NEW, store_dir=STORE_DIR)
+    assert (twice.path, twice.text) == (once.path, once.text)
+    assert not should_resolve(once.derivation, NEW)
+
+
+@given(st.permutations(list(OUTPUTS.items())))
+def test_the_order_of_what_is_given_does_not_matter(items: list[tuple[InputOutput, str]]) -> None:
+    top = derivation(inputs={LIB: InputNode(("dev", "out")), TOOL: InputNode(("out",))}, args=(hole(LIB, "dev"),))
+    assert resolve(top, DRV, dict(items), version=NEW, store_dir=STORE_DIR) == resolved(top)
+
+
+class Asked(dict[InputOutput, str]):
+    def __missing__(self, key: InputOutput) -> str:
+        raise AssertionError(key)
+
+    def get(self, key: InputOutput, default: object = None) -> str:  # noqa: ARG002
+        return self[key]
+
+
+def test_what_is_not_needed_is_not_asked_for() -> None:
+    only_dev = derivation(inputs={LIB: InputNode(("dev",))})
+    given_outputs = Asked({InputOutput(LIB, ("dev",)): LIB_DEV})
+    assert resolve(only_dev, DRV, given_outputs, version=NEW, store_dir=STORE_DIR).derivation.input_srcs == (LIB_DEV,)
+
+
+def test_what_is_left_has_no_placeholder_of_an_input() -> None:
+    top = derivation(args=(hole(LIB, "out") * 50, b"/" + hole(LIB, "out"), hole(LIB, "out")[:-1] + hole(LIB, "out")))
+    text = resolved(top).text
+    assert hole(LIB, "out") not in text
+    assert parse_derivation(text, "top", STORE_DIR) == resolved(top).derivation
+
+
+def test_an_output_that_is_no_store_path_is_refused() -> None:
+    wrong = {**OUTPUTS, InputOutput(LIB, ("out",)): "/nix/store/x"}
+    with pytest.raises(InvalidStorePath):
+        resolve(derivation(), DRV, wrong, version=NEW, store_dir=STORE_DIR)
+
+
+@pytest.mark.parametrize(
+    ("refused", "error", "version"),
+    [
+        (derivation(Deferred(), env={}), OutputNotInEnvironment, NEW),
+        (
+            derivation(InputAddressed(LIB_OUT), inputs={LIB: InputNode((), {"out": InputNode(("out",))})}),
+            StaleOutputPath,
+            NEW,
+        ),
+        (derivation(inputs={LIB: InputNode((), {"out": InputNode(("out",))})}), UnsupportedByNix, OLD),
+        (derivation(env={b"__json": b"{"}), UnreadableAttributes, NEW),
+        (derivation(env={b"__json": b"[]"}), UnreadableAttributes, NEW),
+        (derivation(Deferred(), name="x" * 212), CannotResolve, NEW),
+    ],
+)
+def test_what_nix_would_reject_is_refused(refused: Derivation, error: type[CannotResolve], version: NixVersion) -> None:
+    with pytest.raises(error, match=DRV) as caught:
+        resolved(refused, version)
+    assert caught.value.drv_path == DRV
+    assert caught.value.reason
+
+
+def test_only_fixed_and_impure_derivations_may_depend_on_impure_ones() -> None:
+    kinds = {LIB: Kind.IMPURE}
+    for output in (Fixed(Method.FLAT, "sha256", bytes(32)), Impure(Method.NAR, "sha256")):
+        resolve(derivation(output), DRV, OUTPUTS, version=NEW, store_dir=STORE_DIR, input_kinds=kinds)
+    with pytest.raises(ImpureInput, match=LIB):
+        resolve(derivation(), DRV, OUTPUTS, version=NEW, store_dir=STORE_DIR, input_kinds=kinds)
+
+
+def test_mixed_outputs_are_refused() -> None:
+    with pytest.raises(InvalidDerivation):
+        resolved(derivation(outputs={"out": FLOATING, "x": Deferred()}))
+
+
+def test_structured_attributes_are_text_for_an_old_nix_and_json_for_a_new_one() -> None:
+    # An escaped slash hides the placeholder from a Nix that does not read the text as JSON.
+    text = b'{ "b": "\\u002f' + hole(LIB, "out")[1:] + b'", "' + hole(LIB, "dev") + b'": 1, "/9": 2.0 }'
+    top = derivation(env={b"__json": text})
+    old = resolved(top, OLD).derivation.env[b"__json"]
+    assert old == text.replace(hole(LIB, "dev"), full(LIB_DEV))
+    new = resolved(top, NEW).derivation.env[b"__json"]
+    assert new == b'{"/9":2.0,"' + full(LIB_DEV) + b'":1,"b":"' + full(LIB_OUT) + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("candidate", "old", "new"),
+    [
+        (derivation(), True, True),
+        (derivation(Deferred()), True, True),
+        (derivation(Fixed(Method.FLAT, "sha256", bytes(32))), True, True),
+        (derivation(Impure(Method.NAR, "sha256")), True, True),
+        (derivation(InputAddressed(LIB_OUT)), False, False),
+        (derivation(InputAddressed(LIB_OUT), inputs={LIB: InputNode((), {"out": InputNode(("o",))})}), False, True),
+        (derivation(inputs={}), False, False),
+    ],
+)
+def test_what_nix_resolves_is_known(candidate: Derivation, old: bool, new: bool) -> None:
+    assert should_resolve(candidate, OLD) is old
+    assert should_resolve(candidate, NEW) is new
+
+
+def test_versions_are_read_from_what_nix_says() -> None:
+    assert parse_nix_version("2.34.8") == (2, 34)
+    assert parse_nix_version("nix (Nix) 2.36.0pre20260801_abcdef0") == (2, 36)
+    assert str(NEW) == "2.34"
+    with pytest.raises(ValueError, match="not a version"):
+        parse_nix_version("unknown")
+
+
+def test_what_a_derivation_asks_for_is_read_from_either_form() -> None:
+    plain = derivation(env={b"requiredSystemFeatures": b"kvm  big-parallel", b"preferLocalBuild": b"1"})
+    structured = derivation(
+        env={b"__json": b'{"requiredSystemFeatures":["kvm","big-parallel"],"preferLocalBuild":true}'}
+    )
+    assert build_attributes(plain) == build_attributes(structured)
+    assert build_attributes(plain).required_system_features == {"kvm", "big-parallel"}
+    assert build_attributes(plain).prefer_local_build
+    assert build_attributes(derivation(builder=b"builtin:fetchurl")).is_builtin
+    assert not build_attributes(derivation()).required_system_features

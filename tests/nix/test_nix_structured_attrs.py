@@ -1,0 +1,112 @@
+"""Structured attributes are read and printed as Nix 2.31 and later do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydra_resolver.nix.structured_attrs import (
+    InvalidStructuredAttributes,
+    format_double,
+    normalise_structured_attributes,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{ "b" : [ 1 , 2 ] , "a" : { } }', '{"a":{},"b":[1,2]}'),
+        ('{"a":1,"a":2}', '{"a":2}'),
+        ('{"é":1,"z":2,"😀":3,"\uffff":4}', '{"z":2,"é":1,"\uffff":4,"😀":3}'),
+        (r'{"a":"\/\u00e9\ud83d\ude00\u007f"}', '{"a":"/é😀\x7f"}'),
+        (r'{"a":"\u0000\u001F\b\f\n\r\t\"\\"}', r'{"a":"\u0000\u001f\b\f\n\r\t\"\\"}'),
+        ('{"a":[true,false,null,[],{}]}', '{"a":[true,false,null,[],{}]}'),
+        (
+            '{"a":[-0,0,9223372036854775808,-9223372036854775808]}',
+            '{"a":[0,0,9223372036854775808,-9223372036854775808]}',
+        ),
+        ('{"a":[18446744073709551615,18446744073709551616]}', '{"a":[18446744073709551615,1.8446744073709552e+19]}'),
+        ('{"a":[-9223372036854775809]}', '{"a":[-9.223372036854775808e+18]}'.replace("775808e", "776e")),
+        ('{"a":[-0.0,1.0,1e2,1E-7,2.50]}', '{"a":[-0.0,1.0,100.0,1e-07,2.5]}'),
+        ("\ufeff{}", "{}"),
+    ],
+)
+def test_text_is_normalised(text: str, expected: str) -> None:
+    assert normalise_structured_attributes(text.encode()).decode() == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0.1, "0.1"),
+        (1.5, "1.5"),
+        (1e15, "1e+15"),
+        (1e14, "100000000000000.0"),
+        (123456789012345.0, "123456789012345.0"),
+        (1234567890123456.0, "1.234567890123456e+15"),
+        (0.001, "0.001"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (1.25e-5, "1.25e-05"),
+        (1e100, "1e+100"),
+        (5e-324, "5e-324"),
+        (-2.5, "-2.5"),
+    ],
+)
+def test_doubles_are_laid_out_as_nix_does(number: float, expected: str) -> None:
+    assert format_double(number) == expected
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_double_reads_back_as_itself(number: float) -> None:
+    assert float(format_double(number)) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b"1",
+        b"{",
+        b"{}x",
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":1e999}',
+        b'{"a":"\xff"}',
+        b'{"a":"\n"}',
+        rb'{"a":"\ud800"}',
+        rb'{"\udc00":1}',
+        b"{'a':1}",
+        b'{"a":01}',
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
+)
+def test_what_nix_can_not_read_is_refused(text: bytes) -> None:
+    with pytest.raises(InvalidStructuredAttributes):
+        normalise_structured_attributes(text)
+
+
+values: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda children: (
+        st.lists(children, max_size=3)
+        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), children, max_size=3)
+    ),
+)
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values, max_size=3))
+def test_normalising_changes_no_value_and_is_done_once(value: dict[str, Any]) -> None:
+    text = normalise_structured_attributes(json.dumps(value).encode())
+    assert json.loads(text) == value
+    assert normalise_structured_attributes(text) == text

@@ -1,0 +1,55 @@
+"""Errors as people see them: one sentence or two, no traceback, exit status 2."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ..attribute_path import AttributePathError
+from ..database.errors import DatabaseError
+from ..embedded.errors import EmbeddedError
+from ..evaluation import EvaluationError
+from ..nix.derivation import DerivationError
+from ..nix.errors import StoreError
+from ..nix.store_path import InvalidStorePath
+
+
+class CouldNotRun(click.ClickException):
+    """The command could not do its work at all."""
+
+    exit_code = 2
+
+
+_FOR_PEOPLE = (
+    AttributePathError,
+    DatabaseError,
+    DerivationError,
+    EmbeddedError,
+    EvaluationError,
+    InvalidStorePath,
+    StoreError,
+)
+
+
+def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn the errors that are meant for people into a message and exit status 2."""
+
+    @functools.wraps(command)
+    def with_clear_errors(*arguments: Any, **options: Any) -> Any:
+        try:
+            return command(*arguments, **options)
+        except _FOR_PEOPLE as error:
+            raise CouldNotRun(str(error)) from error
+        except PoolTimeout as error:
+            raise CouldNotRun(f"the database can't be reached: {error}. Is it running, and is --database right?") from error
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise CouldNotRun("the database is read-only: name its primary server with --database.") from error
+        except psycopg.Error as error:
+            raise CouldNotRun(f"the database says: {str(error).strip()}") from error
+
+    return with_clear_errors

@@ -1,0 +1,48 @@
+"""`status`, `restart`, `cancel`: looking at builds, and what a person does to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import click
+
+from ..database.procedures import Procedures
+from .errors import clear_errors
+from .target import Options, open_database, target_options
+
+
+def _with_procedures(options: Options, action: Callable[[Procedures], None]) -> None:
+    with open_database(options) as conninfo:
+        procedures = Procedures(conninfo)
+        try:
+            action(procedures)
+        finally:
+            procedures.close()
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@target_options
+@clear_errors
+def status(options: Options, as_json: bool) -> None:
+    """Show what is going on: derivations by stage, running steps, workers, and what unfinished builds wait for."""
+    _with_procedures(options, lambda procedures: click.echo(json.dumps(procedures.status(), indent=None if as_json else 2)))
+
+
+@click.command()
+@click.argument("build", type=int)
+@target_options
+@clear_errors
+def restart(options: Options, build: int) -> None:
+    """Build a finished BUILD again; failures that stood in its way are tried again."""
+    _with_procedures(options, lambda procedures: procedures.restart_build(build))
+
+
+@click.command()
+@click.argument("build", type=int)
+@target_options
+@clear_errors
+def cancel(options: Options, build: int) -> None:
+    """Cancel an unfinished BUILD."""
+    _with_procedures(options, lambda procedures: procedures.cancel_build(build))

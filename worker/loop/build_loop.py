@@ -1,0 +1,164 @@
+"""Build: claims go to slots, one connection to Nix each; what they did is reported together."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ..database.errors import WorkerGoneError
+from ..database.procedures import Claim
+from ..nix.errors import StoreError
+from ..verbs.build import Outcome, build
+from .connection import RenewedClient
+from .shared import POLL_SECONDS, Shared
+
+SHORT_SECONDS = 1.0
+"""While builds are shorter than this, as many again as there are slots are claimed ahead of time."""
+
+
+class _Slot:
+    """One build at a time, over a connection of its own."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.connection = RenewedClient(shared.context.store)
+        self.claim: Claim | None = None
+
+
+class BuildLoop:
+    """Does the verb build until the worker stops; `abort` ends builds early."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._waiting: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Claim, Outcome] | None] = queue.SimpleQueue()
+        self._slots = [_Slot(shared) for _ in range(shared.abilities.jobs)]
+        self._held: dict[int, Claim] = {}
+        self._lock = threading.Lock()
+        self._seconds = SHORT_SECONDS
+        self._claim_was_lost = False
+
+    def run(self) -> None:
+        """Claim for free slots; sleep while there is nothing to claim."""
+        shared = self._shared
+        slots = [threading.Thread(target=self._run_slot, args=[slot], name="build-slot") for slot in self._slots]
+        reporter = threading.Thread(target=self._run_reporter, name="build-reporter")
+        for thread in [*slots, reporter]:
+            thread.start()
+        wake = shared.wake["build"]
+        while not shared.stopping.is_set():
+            wake.clear()
+            if not self._claim():
+                wake.wait(POLL_SECONDS)
+        for _ in slots:
+            self._waiting.put(None)
+        for thread in slots:
+            thread.join()
+        self._done.put(None)
+        reporter.join()
+
+    def abort(self, leases: Sequence[int] | None = None) -> None:
+        """End the running builds of these leases, or all. Their claims are released."""
+        for slot in self._slots:
+            claim = slot.claim
+            if claim is not None and (leases is None or claim.lease in leases):
+                self._shared.observer.event("aborting", drv=claim.drv)
+                slot.connection.abort()
+
+    def _claim(self) -> bool:
+        shared = self._shared
+        ahead = len(self._slots) if self._seconds < SHORT_SECONDS else 0
+        with self._lock:
+            free = len(self._slots) + ahead - len(self._held)
+        if free <= 0:
+            return False
+        try:
+            if self._claim_was_lost:
+                shared.procedures.release_other_claims(shared.worker, "build", list(self._held))
+                self._claim_was_lost = False
+            claims = shared.procedures.claim(shared.worker, "build", free)
+        except WorkerGoneError:
+            return False  # the heartbeat registers anew
+        except (psycopg.Error, PoolTimeout) as error:
+            self._claim_was_lost = True
+            shared.observer.event("database_error", verb="build", message=str(error))
+            shared.stopping.wait(0.5)
+            return False
+        shared.take_in_hand(len(claims))
+        with self._lock:
+            self._held.update({claim.lease: claim for claim in claims})
+        for claim in claims:
+            self._waiting.put(claim)
+        return len(claims) > 0
+
+    def _run_slot(self, slot: _Slot) -> None:
+        while (claim := self._waiting.get()) is not None:
+            slot.claim = claim
+            outcome = self._build(slot, claim)
+            slot.claim = None
+            with self._lock:
+                self._held.pop(claim.lease, None)
+            self._done.put((claim, outcome))
+            self._shared.wake["build"].set()
+        slot.connection.close()
+
+    def _build(self, slot: _Slot, claim: Claim) -> Outcome:
+        shared = self._shared
+        if shared.stopping.is_set():
+            return Outcome(None, reason="the worker stops")
+        shared.observer.event("building", drv=claim.drv, build=claim.build, stepnr=claim.stepnr)
+        began = time.monotonic()
+        try:
+            outcome = build(
+                shared.context,
+                slot.connection.get(),
+                claim,
+                lambda paths: shared.procedures.withdraw_outputs(list(paths)),
+            )
+        except (StoreError, OSError, psycopg.Error, PoolTimeout) as error:
+            slot.connection.close()
+            return Outcome(None, reason=f"the build was interrupted: {error}")
+        self._seconds += (time.monotonic() - began - self._seconds) / 8
+        return outcome
+
+    def _run_reporter(self) -> None:
+        while (first := self._done.get()) is not None:
+            ended = [first]
+            while not self._done.empty():
+                item = self._done.get()
+                if item is None:
+                    self._done.put(None)
+                    break
+                ended.append(item)
+            try:
+                self._report(ended)
+            except (psycopg.Error, PoolTimeout) as error:
+                # The leases stay open until the sweep takes them back; then the outputs are found to be valid.
+                self._claim_was_lost = True
+                self._shared.observer.event("database_error", verb="build", message=str(error))
+            finally:
+                self._shared.take_in_hand(-len(ended))
+            self._shared.wake_all()
+
+    def _report(self, ended: Sequence[tuple[Claim, Outcome]]) -> None:
+        procedures, observer = self._shared.procedures, self._shared.observer
+        good = [outcome.report for _, outcome in ended if outcome.report is not None and outcome.succeeded]
+        bad = [outcome.report for _, outcome in ended if outcome.report is not None and not outcome.succeeded]
+        answers = {answer.lease: answer for answer in procedures.finish_steps(good) + procedures.fail_steps(bad)}
+        for claim, outcome in ended:
+            if outcome.report is None:
+                procedures.release_claims(self._shared.worker, [claim.lease], outcome.reason)
+                observer.event("released", drv=claim.drv, build=claim.build, message=outcome.reason)
+            else:
+                observer.event(
+                    "built" if outcome.succeeded else "build_failed",
+                    drv=claim.drv,
+                    build=claim.build,
+                    stepnr=claim.stepnr,
+                    outcome=answers[claim.lease].outcome,
+                    message=outcome.report.get("message"),
+                )

@@ -1,0 +1,112 @@
+"""Load and resolve: claim some, do them together over one connection, report them together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import psycopg
+from psycopg_pool import PoolTimeout
+
+from ..database.errors import WorkerGoneError
+from ..database.procedures import Answer, Claim, Verb
+from ..nix.errors import StoreError
+from ..verbs.load import Report, load
+from ..verbs.resolve import confirm, resolve
+from .connection import RenewedClient
+from .shared import POLL_SECONDS, Shared
+
+BATCH = 50
+"""Claims done together: enough for Nix to be kept busy, few enough for the graph lock to be held briefly."""
+
+
+class GraphLoop:
+    """Does one of the verbs load and resolve until the worker stops."""
+
+    def __init__(self, shared: Shared, verb: Verb) -> None:
+        self._shared = shared
+        self._verb = verb
+        self._connection = RenewedClient(shared.context.store)
+        self._claim_was_lost = False
+
+    def run(self) -> None:
+        """Claim, do, report; sleep while there is nothing to claim."""
+        shared = self._shared
+        wake = shared.wake[self._verb]
+        try:
+            while not shared.stopping.is_set():
+                wake.clear()
+                if not self._one_round():
+                    wake.wait(POLL_SECONDS)
+        finally:
+            self._connection.close()
+
+    def _one_round(self) -> bool:
+        shared = self._shared
+        try:
+            if self._claim_was_lost:
+                shared.procedures.release_other_claims(shared.worker, self._verb, [])
+                self._claim_was_lost = False
+            claims = shared.procedures.claim(shared.worker, self._verb, BATCH)
+        except WorkerGoneError:
+            return False  # the heartbeat registers anew
+        except (psycopg.Error, PoolTimeout) as error:
+            self._claim_was_lost = True
+            shared.observer.event("database_error", verb=self._verb, message=str(error))
+            shared.stopping.wait(0.5)
+            return False
+        if not claims:
+            return False
+        shared.take_in_hand(len(claims))
+        try:
+            self._do(claims)
+        except (StoreError, OSError) as error:
+            shared.observer.event("store_error", verb=self._verb, message=str(error))
+            shared.procedures.release_claims(shared.worker, [claim.lease for claim in claims], str(error))
+            shared.stopping.wait(1.0)
+        except (psycopg.Error, PoolTimeout) as error:
+            self._claim_was_lost = True
+            shared.observer.event("database_error", verb=self._verb, message=str(error))
+        finally:
+            shared.take_in_hand(-len(claims))
+        shared.wake_all()
+        return True
+
+    def _do(self, claims: Sequence[Claim]) -> None:
+        client = self._connection.get()
+        context, procedures = self._shared.context, self._shared.procedures
+        if self._verb == "load":
+            self._tell(claims, load(context, client, claims), procedures.register_derivations)
+            return
+        reports = resolve(context, client, claims, lambda paths: procedures.withdraw_outputs(list(paths)))
+        for answer in self._tell(claims, reports, procedures.set_resolved_to):
+            if answer.outcome == "confirm":
+                self._confirm(claims, {report["lease"]: report for report in reports}, answer)
+
+    def _confirm(self, claims: Sequence[Claim], reports: dict[int, Report], answer: Answer) -> None:
+        procedures = self._shared.procedures
+        paths = sorted(json.loads(answer.detail or "{}").values())
+        report = confirm(
+            self._shared.context,
+            self._connection.get(),
+            reports[answer.lease],
+            paths,
+            lambda gone: procedures.withdraw_outputs(list(gone)),
+        )
+        self._tell([claim for claim in claims if claim.lease == answer.lease], [report], procedures.set_resolved_to)
+
+    def _tell(self, claims: Sequence[Claim], reports: Sequence[Report], report_all: object) -> list[Answer]:
+        assert callable(report_all)
+        answers: list[Answer] = report_all(reports)
+        by_lease = {report["lease"]: report for report in reports}
+        drvs = {claim.lease: claim.drv for claim in claims}
+        for answer in answers:
+            report = by_lease[answer.lease]
+            self._shared.observer.event(
+                "loaded" if self._verb == "load" else "resolved",
+                drv=drvs[answer.lease],
+                resolved=(report.get("resolved") or {}).get("drv"),
+                outcome="failed" if "failed" in report else answer.outcome,
+                message=report["failed"]["message"] if "failed" in report else answer.detail,
+            )
+        return answers

@@ -1,0 +1,81 @@
+"""What the concerns of a worker share: who it is, what wakes it, whether it is to stop, who watches."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..database.procedures import VERBS, Procedures, Verb
+from ..verbs.context import Context
+
+POLL_SECONDS = 5.0
+"""Notifications are hints: without any, the worker looks for work this often."""
+
+
+class Observer:
+    """Is told what a worker does; override what is of interest. Called from any thread."""
+
+    def event(self, kind: str, **details: Any) -> None:
+        """Something happened: `kind` says what, in a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a worker does, and how much of it at a time."""
+
+    name: str
+    verbs: tuple[Verb, ...]
+    systems: tuple[str, ...]
+    features: tuple[str, ...]
+    jobs: int
+    store_identity: str
+
+
+@dataclass(slots=True)
+class Shared:
+    """One for each worker process."""
+
+    procedures: Procedures
+    context: Context
+    abilities: Abilities
+    observer: Observer
+    worker: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
+    builds_changed: threading.Event = field(default_factory=threading.Event)
+    _in_hand: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def register(self) -> None:
+        """Introduce the worker to the database, for the first time or after it was declared dead."""
+        self.worker = self.procedures.register_worker(
+            name=self.abilities.name,
+            verbs=self.abilities.verbs,
+            systems=self.abilities.systems,
+            features=self.abilities.features,
+            store_directory=self.context.store.store_dir.path,
+            store_identity=self.abilities.store_identity,
+        )
+
+    def wake_all(self) -> None:
+        """Have every verb look for work."""
+        for event in self.wake.values():
+            event.set()
+
+    def stop(self) -> None:
+        """Have every concern end."""
+        self.stopping.set()
+        self.builds_changed.set()
+        self.wake_all()
+
+    def take_in_hand(self, claims: int) -> None:
+        """Count claims that are being worked on; a negative number when they were reported."""
+        with self._lock:
+            self._in_hand += claims
+
+    @property
+    def idle(self) -> bool:
+        """Whether no claim is in hand."""
+        return self._in_hand == 0

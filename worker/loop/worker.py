@@ -1,0 +1,76 @@
+"""A worker: registers, starts its concerns, and ends them in order."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from ..database.procedures import Procedures
+from ..verbs.context import Context
+from .build_loop import BuildLoop
+from .graph_loop import GraphLoop
+from .heartbeat import Heartbeat
+from .listener import Listener
+from .shared import Abilities, Observer, Shared
+from .ticker import Ticker
+
+IDLE_SECONDS = 0.05
+
+
+class Worker:
+    """Everything that one worker process does. `start` it, `wait_until` something, `stop` it."""
+
+    def __init__(
+        self, procedures: Procedures, context: Context, abilities: Abilities, *, observer: Observer | None = None,
+        listen_conninfo: str | None = None,
+    ) -> None:
+        self.shared = Shared(procedures, context, abilities, observer or Observer())
+        self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
+        graph = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
+        listener = Listener(self.shared, listen_conninfo or procedures.conninfo)
+        self._ticker = Ticker(self.shared)
+        concerns: Sequence[GraphLoop | Listener | Ticker | BuildLoop] = [
+            *graph, listener, self._ticker, *([self._builds] if self._builds else [])
+        ]
+        self._threads = [threading.Thread(target=concern.run, name=type(concern).__name__) for concern in concerns]
+
+    def start(self) -> None:
+        """Register, and start all concerns. Raises OtherStoreError, psycopg.Error."""
+        shared = self.shared
+        shared.register()
+        heartbeat = Heartbeat(shared, self._builds, shared.procedures.lease_seconds())
+        self._beating = threading.Thread(target=heartbeat.run, name="Heartbeat")
+        for thread in [self._beating, *self._threads]:
+            thread.start()
+
+    def drain(self, done: Callable[[], bool] | None = None) -> None:
+        """Wait until nothing is left that this worker could do, or until `done` says so, or it is stopped."""
+        shared = self.shared
+        self._ticker.tick()
+        while not shared.stopping.is_set():
+            if done is not None and done():
+                return
+            if shared.idle and not shared.procedures.has_work(shared.worker):
+                return
+            shared.stopping.wait(IDLE_SECONDS)
+
+    def wait(self) -> None:
+        """Wait until the worker is stopped."""
+        self.shared.stopping.wait()
+
+    def stop(self, *, grace_seconds: float = 0.0) -> None:
+        """End all concerns: running builds have `grace_seconds` to end, then they are aborted; claims are released."""
+        shared = self.shared
+        shared.stop()
+        deadline = time.monotonic() + grace_seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        while any(thread.is_alive() for thread in self._threads):
+            if self._builds is not None:
+                self._builds.abort()
+            for thread in self._threads:
+                thread.join(0.2)
+        shared.procedures.worker_left(shared.worker)
+        shared.ended.set()
+        self._beating.join()

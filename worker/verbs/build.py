@@ -1,0 +1,143 @@
+"""Build: have Nix build one concrete derivation, and see what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..build_log import BuildLog
+from ..database.procedures import Claim
+from ..nix.build_result import BuildResult
+from ..nix.client import Client
+from ..nix.closure import PathInfos
+from ..nix.derivation import Derivation, DerivationError
+from ..nix.errors import NixError
+from ..nix.protocol.messages import BuildEvents
+from ..outputs import inspect_outputs
+from ..step_status import StepFailure, failure_of, failure_of_error
+from .context import Context, Withdraw
+from .load import STATUS_ABORTED, Report
+
+HERE = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: a report of success or failure, or none: the claim is to be released, for `reason`."""
+
+    report: Report | None
+    succeeded: bool = False
+    reason: str = ""
+
+
+class OtherDerivationStarted(Exception):
+    """Nix began to build something that was not asked for."""
+
+
+class _Watcher(BuildEvents):
+    """Follows one build: writes its log, and ends the call when Nix builds something else or the log floods."""
+
+    def __init__(self, drv_path: str, open_log: Callable[[], BuildLog]) -> None:
+        self.drv_path = drv_path
+        self.machine = HERE
+        self.log: BuildLog | None = None
+        self.log_exceeded = False
+        self._open_log = open_log
+
+    def started(self, drv_path: str, machine: str) -> None:
+        if drv_path != self.drv_path:
+            raise OtherDerivationStarted(drv_path)
+        self.machine = machine or HERE
+        if self.log is None:
+            self.log = self._open_log()
+
+    def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
+        if self.log is not None and not self.log.write_line(line):
+            self.log_exceeded = True
+            raise LogFlooded
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+
+class LogFlooded(Exception):
+    """The log went beyond its limit."""
+
+
+def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) -> Outcome:
+    """Build what was claimed. Everything that it needs must be valid: Nix would build it behind the database otherwise.
+
+    Raises ConnectionLost when the connection was ended, or ended by itself.
+    """
+    try:
+        derivation = context.derivations.get(claim.drv, client)
+    except (NixError, DerivationError) as error:
+        failure = StepFailure(STATUS_ABORTED, "transient", f"the .drv can't be read: {error}")
+        return _failed(claim, failure, None)
+
+    inputs = sorted({*derivation.input_srcs, *claim.inputs})
+    gone = set(inputs) - client.protect(inputs)
+    if gone:
+        if withdraw(sorted(gone)):
+            return Outcome(None, reason=f"inputs are gone from the store: {', '.join(sorted(gone))}")
+        missing = StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {', '.join(sorted(gone))}")
+        return _failed(claim, missing, None)
+
+    client.set_options(context.store.settings.with_limits(timeout=claim.timeout, max_silent_time=claim.max_silent))
+    watcher = _Watcher(context.store.full_path(claim.drv), lambda: BuildLog(context.logs, claim.drv))
+    try:
+        result = client.build(claim.drv, events=watcher)
+    except NixError as error:
+        return _failed(claim, failure_of_error(error, kind=derivation.kind), watcher)
+    except LogFlooded:
+        flooded = StepFailure(10, "timeout", "the log went beyond its limit")
+        return _failed(claim, flooded, watcher)
+    except OtherDerivationStarted as error:
+        other = StepFailure(STATUS_ABORTED, "transient", f"Nix began to build something else: {error}")
+        return _failed(claim, other, watcher)
+    except OSError as error:
+        return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the log can't be written: {error}"), watcher)
+    finally:
+        watcher.close()
+    if not result.succeeded:
+        return _failed(claim, failure_of(result, kind=derivation.kind), watcher, result)
+    return _succeeded(context, client, claim, derivation, result, watcher)
+
+
+def _succeeded(
+    context: Context, client: Client, claim: Claim, derivation: Derivation, result: BuildResult, watcher: _Watcher
+) -> Outcome:
+    outputs = dict(result.built_outputs)
+    if outputs.keys() != derivation.outputs.keys():
+        recorded = client.query_derivation_output_map(claim.drv)
+        outputs = {name: path for name in derivation.outputs if (path := outputs.get(name) or recorded.get(name))}
+    context.roots.add_many(client, sorted(set(outputs.values())))
+    report = _report(claim, watcher, result) | {
+        "outputs": outputs,
+        "info": inspect_outputs(context.store, PathInfos(client), outputs) if claim.root else None,
+    }
+    return Outcome(report, succeeded=True)
+
+
+def _failed(
+    claim: Claim, failure: StepFailure, watcher: _Watcher | None, result: BuildResult | None = None
+) -> Outcome:
+    return Outcome(
+        _report(claim, watcher, result)
+        | {
+            "status": int(failure.status),
+            "class": failure.failure_class,
+            "message": failure.message.replace("\0", ""),
+        }
+    )
+
+
+def _report(claim: Claim, watcher: _Watcher | None, result: BuildResult | None) -> Report:
+    return {
+        "lease": claim.lease,
+        "machine": watcher.machine if watcher else "",
+        "log": str(watcher.log.path) if watcher and watcher.log else None,
+        "times_built": max(result.times_built, 1) if result else None,
+        "non_deterministic": result.is_non_deterministic if result else None,
+    }

@@ -1,0 +1,61 @@
+"""What the verbs work with: one store, our roots in it, the log directory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..nix.client import Client
+from ..nix.derivation import Derivation
+from ..nix.roots import RootDirectory
+from ..nix.store import Store
+
+CACHED_DERIVATIONS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Shared by all threads of a worker.
+
+    `trust_store`: whether realisations that the store has on record are believed; on a daemon that others use as well,
+    any user could have registered them. `stop`: ends the process in an orderly way when a verb finds it can't go on.
+    """
+
+    store: Store
+    roots: RootDirectory
+    logs: Path
+    trust_store: bool
+    derivations: DerivationCache = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "derivations", DerivationCache(self.store))
+
+
+class DerivationCache:
+    """Parsed derivations, the last few thousand: what was loaded is soon resolved, what was resolved is soon built."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._derivations: dict[str, Derivation] = {}
+
+    def get(self, drv: str, client: Client) -> Derivation:
+        """The derivation in the file `drv` (a base name). Raises as `Store.read_derivation` does."""
+        found = self._derivations.get(drv)
+        if found is None:
+            found = self._store.read_derivation(drv, client)
+            self.put(drv, found)
+        return found
+
+    def put(self, drv: str, derivation: Derivation) -> None:
+        """Remember a derivation."""
+        with self._lock:
+            while len(self._derivations) >= CACHED_DERIVATIONS:
+                del self._derivations[next(iter(self._derivations))]
+            self._derivations[drv] = derivation
+
+
+Withdraw = Callable[[Iterable[str]], int]
+"""Tells the database that store paths are gone; returns how many of them it knew."""

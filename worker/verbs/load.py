@@ -1,0 +1,107 @@
+"""Load: read .drv files, and ask the store which of their outputs are valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..database.procedures import Claim
+from ..nix.attributes import build_attributes
+from ..nix.client import Client
+from ..nix.closure import PathInfos
+from ..nix.derivation import Derivation, DerivationError, Kind
+from ..nix.errors import NixError
+from ..nix.store_path import InvalidStorePath
+from ..outputs import inspect_outputs
+from .context import Context
+
+Report = dict[str, Any]
+
+STATUS_FAILED, STATUS_ABORTED = 1, 3
+
+
+def load(context: Context, client: Client, claims: Sequence[Claim]) -> list[Report]:
+    """Read what was claimed; returns a report for each, in the form that `register_derivations` takes."""
+    reports: list[Report] = []
+    loaded: list[tuple[Claim, Derivation]] = []
+    for claim in claims:
+        try:
+            derivation = context.derivations.get(claim.drv, client)
+            reports.append(describe(claim.drv, derivation) | {"lease": claim.lease})
+            loaded.append((claim, derivation))
+        except NixError as error:
+            reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv is not in the store: {error}"))
+        except DerivationError as error:
+            reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
+    outputs = _find_outputs(context, client, loaded)
+    infos = PathInfos(client)
+    for report in reports:
+        if "failed" in report:
+            continue
+        claim, found = outputs[report["lease"]]
+        report["outputs"] = found
+        valid = {output["name"]: output["path"] for output in found if output["valid"]}
+        if claim.root and len(valid) == len(found):
+            report["info"] = inspect_outputs(context.store, infos, valid)
+    return reports
+
+
+def describe(drv: str, derivation: Derivation) -> Report:
+    """What the database keeps of a derivation. Raises DerivationError for what can't be built here."""
+    kind = derivation.kind
+    if kind is Kind.IMPURE:
+        raise DerivationError("it is impure, and impure derivations are not supported")
+    if derivation.has_dynamic_inputs:
+        raise DerivationError("it depends on outputs of derivations that are outputs, which is not supported yet")
+    attributes = build_attributes(derivation)
+    return {
+        "drv": drv,
+        "name": derivation.name,
+        "system": derivation.platform.decode(errors="replace"),
+        "kind": str(kind),
+        "features": sorted(attributes.required_system_features),
+        "prefer_local": attributes.prefer_local_build,
+        "must_resolve": bool(derivation.input_drvs) and kind is not Kind.INPUT_ADDRESSED,
+        "inputs": [{"drv": drv, "outputs": list(node.outputs)} for drv, node in derivation.input_drvs.items()],
+    }
+
+
+def static_outputs(context: Context, derivation: Derivation) -> dict[str, str | None]:
+    """The outputs' paths as far as the derivation tells. Raises InvalidStorePath when no path can have the name."""
+    return {name: derivation.output_path(name, context.store.store_dir) for name in derivation.outputs}
+
+
+def _refusal(claim: Claim, status: int, message: str) -> Report:
+    failure = {"class": "unsupported", "status": status, "message": message.replace("\0", "")}
+    return {"lease": claim.lease, "drv": claim.drv, "failed": failure}
+
+
+def _find_outputs(
+    context: Context, client: Client, loaded: Sequence[tuple[Claim, Derivation]]
+) -> dict[int, tuple[Claim, list[Report]]]:
+    """For each lease the outputs with their paths, and whether they are valid; valid ones are rooted."""
+    paths: dict[int, dict[str, str | None]] = {}
+    unknown: list[Claim] = []
+    for claim, derivation in loaded:
+        paths[claim.lease] = static_outputs(context, derivation) | claim.known
+        if None in paths[claim.lease].values():
+            unknown.append(claim)
+    if context.trust_store:
+        recorded = client.query_derivation_output_maps(claim.drv for claim in unknown)
+        for claim, outputs in zip(unknown, recorded, strict=True):
+            if not isinstance(outputs, NixError):
+                for name, path in outputs.items():
+                    paths[claim.lease][name] = paths[claim.lease].get(name) or path
+    candidates = sorted({path for outputs in paths.values() for path in outputs.values() if path is not None})
+    valid = client.protect(candidates) if candidates else set()
+    context.roots.add_many(client, sorted(valid))
+    return {
+        claim.lease: (
+            claim,
+            [{"name": name, "path": path, "valid": path in valid} for name, path in paths[claim.lease].items()],
+        )
+        for claim, _ in loaded
+    }
+
+
+__all__ = ["InvalidStorePath", "describe", "load", "static_outputs"]

@@ -1,0 +1,113 @@
+"""Resolve: compute resolved derivations, write them to the store, and root them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..database.procedures import Claim
+from ..nix.client import Client, Text
+from ..nix.closure import PathInfos
+from ..nix.derivation import Derivation, DerivationError, InputOutput
+from ..nix.errors import NixError
+from ..nix.resolve import MissingOutputs, Resolved
+from ..nix.resolve import resolve as resolve_derivation
+from ..nix.store_path import InvalidStorePath
+from ..outputs import inspect_outputs
+from .context import Context, Withdraw
+from .load import STATUS_FAILED, Report, describe, static_outputs
+
+
+def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> list[Report]:
+    """Resolve what was claimed; returns a report for each, in the form that `set_resolved_to` takes.
+
+    Paths that turn out to have gone are withdrawn: the database then finds the report stale.
+    """
+    reports: list[Report] = []
+    written: list[tuple[Claim, Report, Resolved]] = []
+    version = context.store.nix_version
+    for claim in claims:
+        report: Report = {"lease": claim.lease, "samples": _samples(claim)}
+        reports.append(report)
+        outputs = {InputOutput(drv, (name,)): path for drv, drv_outputs in claim.inputs.items() for name, path in drv_outputs.items()}
+        try:
+            derivation = context.derivations.get(claim.drv, client)
+            resolved = resolve_derivation(
+                derivation, claim.drv, outputs, version=version, store_dir=context.store.store_dir
+            )
+        except NixError as error:
+            report["failed"] = _failure(f"the .drv is not in the store: {error}")
+        except (DerivationError, MissingOutputs, InvalidStorePath) as error:
+            report["failed"] = _failure(f"it can't be resolved: {error}")
+        else:
+            if resolved.path == claim.drv:
+                report["resolved"] = None
+            else:
+                context.derivations.put(resolved.path, resolved.derivation)
+                written.append((claim, report, resolved))
+    _write(context, client, written, withdraw)
+    return reports
+
+
+def confirm(context: Context, client: Client, report: Report, paths: Sequence[str], withdraw: Withdraw) -> Report:
+    """The report once more, after the database named outputs that it has on record: confirmed, or withdrawn."""
+    valid = client.protect(paths)
+    context.roots.add_many(client, sorted(valid))
+    gone = [path for path in paths if path not in valid]
+    if gone:
+        withdraw(gone)
+    resolved: dict[str, Any] = report["resolved"] | {"confirmed": sorted(valid)}
+    return report | {"resolved": resolved}
+
+
+def _write(
+    context: Context, client: Client, written: Sequence[tuple[Claim, Report, Resolved]], withdraw: Withdraw
+) -> None:
+    texts = [Text(resolved.path, resolved.text, resolved.derivation.references) for _, _, resolved in written]
+    answers = client.add_texts(texts)
+    good: list[tuple[Claim, Report, Resolved]] = []
+    for (claim, report, resolved), answer in zip(written, answers, strict=True):
+        if answer is None:
+            good.append((claim, report, resolved))
+            continue
+        sources = resolved.derivation.input_srcs
+        gone = set(sources) - client.query_valid_paths(sources)
+        if gone and withdraw(sorted(gone)):
+            report["resolved"] = None  # stale by now
+        else:
+            report["failed"] = _failure(f"Nix refuses the resolved derivation {resolved.path}: {answer}")
+    context.roots.add_many(client, [resolved.path for _, _, resolved in good])
+
+    maps: Sequence[Any] = [{} for _ in good]
+    if context.trust_store:
+        maps = client.query_derivation_output_maps(resolved.path for _, _, resolved in good)
+    paths = [
+        static_outputs(context, resolved.derivation)
+        | ({} if isinstance(known, NixError) else {name: path for name, path in known.items() if path})
+        for (_, _, resolved), known in zip(good, maps, strict=True)
+    ]
+    candidates = sorted({path for outputs in paths for path in outputs.values() if path is not None})
+    valid = client.protect(candidates) if candidates else set()
+    context.roots.add_many(client, sorted(valid))
+    infos = PathInfos(client)
+    for (claim, report, resolved), outputs in zip(good, paths, strict=True):
+        found = {name: path for name, path in outputs.items() if path is not None and path in valid}
+        if claim.root and len(found) == len(outputs):
+            report["info"] = inspect_outputs(context.store, infos, found)
+        report["resolved"] = _described(resolved.path, resolved.derivation) | {
+            "outputs": [{"name": name, "path": path, "valid": name in found} for name, path in outputs.items()],
+            "confirmed": [],
+        }
+
+
+def _described(drv: str, derivation: Derivation) -> Report:
+    report = describe(drv, derivation)
+    return {name: report[name] for name in ("drv", "name", "system", "kind", "features", "prefer_local")}
+
+
+def _samples(claim: Claim) -> list[list[str]]:
+    return [[drv, name, path] for drv, outputs in claim.inputs.items() for name, path in outputs.items()]
+
+
+def _failure(message: str) -> Report:
+    return {"class": "unsupported", "status": STATUS_FAILED, "message": message.replace("\0", "")}
