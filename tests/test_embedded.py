@@ -96,6 +96,17 @@ def test_the_pid_of_another_program_is_not_mistaken_for_the_server(server: Embed
     assert ask(server.start()) == 1
 
 
+def test_a_server_that_was_killed_with_sessions_open_starts_again(server: EmbeddedPostgres) -> None:
+    pid = server_pid(server.data)
+    assert pid is not None
+    with psycopg.connect(server.conninfo(), autocommit=True) as session:
+        session.execute("create table kept as select 1 as one")
+        session.execute("set client_connection_check_interval = 0")
+        os.kill(pid, signal.SIGKILL)
+        wait_until_dead(pid)
+        assert ask(server.start(), "select one from kept") == 1
+
+
 def test_a_running_server_is_used_as_it_is(server: EmbeddedPostgres, directory: Path) -> None:
     pid = server_pid(server.data)
     other = EmbeddedPostgres(directory / "postgres", fsync=False)
@@ -257,6 +268,22 @@ def test_a_program_finds_database_and_store(directory: Path, capfd: pytest.Captu
     assert capfd.readouterr().out.splitlines() == ["hydra", f'"{directory}/nix/store"']
     assert run_in_environment(["sh", "-c", "kill -9 $$"], state=directory, store=None, database=None) == 137
     assert run_in_environment(["no-such-program"], state=directory, store=None, database=None) == 127
+
+
+def test_a_program_that_is_ended_from_outside_stops_the_server_too(directory: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from hydra_resolver.embedded.session import run_in_environment
+command = ["sh", "-c", "echo here; exec sleep 60"]
+sys.exit(run_in_environment(command, state=Path({str(directory)!r}), store=None, database=None))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as user:
+        assert user.stdout is not None
+        assert user.stdout.readline() == "here\n"
+        user.terminate()
+        assert user.wait(30) == 128 + signal.SIGTERM
+    assert server_pid(directory / "postgres" / "data") is None
 
 
 def test_a_database_is_passed_on_as_libpqs_variables() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from urllib.parse import quote
 import psycopg
 
 from .errors import EmbeddedError
-from .place import ServerUser, find_place, orphans, server_user, socket_directory
+from .place import SOCKET_NAME, ServerUser, find_place, orphans, server_user, socket_directory
 from .state import StateDirectory
 from .tools import postgres_bin
 
@@ -141,9 +142,8 @@ class EmbeddedPostgres:
 
     def _launch(self, user: ServerUser, bin_dir: Path) -> str | None:
         """Start the server and wait until it accepts connections; return why it did not."""
-        # Of a server that was killed; its process number may be another program's by now, which PostgreSQL can't tell.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-        (self._started(self._socket) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
+        _forget_killed_server(self.data)
+        (self._started(self._socket) / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
         settings = self.data / "postgresql.conf"
         settings.write_text("".join(f"{name} = '{value}'\n" for name, value in self._settings().items()))
         user.own(settings)
@@ -214,6 +214,23 @@ def server_pid(data: Path) -> int | None:
     except (OSError, ValueError, IndexError):
         return None
     return pid if os.fsencode(data) in command else None
+
+
+def _forget_killed_server(data: Path) -> None:
+    """Put the number of no process into postmaster.pid when that of a killed server is another program's by now.
+
+    PostgreSQL would take that program for a server. The rest of the file stays: by it a new server sees that sessions
+    of the killed one still use the old shared memory, and refuses to start until they have ended.
+    """
+    path = data / "postmaster.pid"
+    try:
+        number, rest = path.read_text().split("\n", 1)
+    except (OSError, ValueError):
+        return
+    if Path("/proc", number.strip()).exists():
+        with subprocess.Popen(["true"]) as ended:
+            ended.wait()
+        path.write_text(f"{ended.pid}\n{rest}")
 
 
 @contextmanager

@@ -88,7 +88,9 @@ class Store:
 
     def connect(self) -> Client:
         """Open a connection. Raises :class:`ConnectionLost` or :class:`ProtocolError`."""
-        return Client(self._transport(), self.store_dir)
+        # Asked for first: two programs that open a new store at once may find its database busy.
+        store_dir = self.store_dir
+        return Client(self._transport(), store_dir)
 
     def full_path(self, base_name: str) -> str:
         """The full path of a base name, as Nix writes it."""
