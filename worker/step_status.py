@@ -42,9 +42,9 @@ class HydraStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepFailure:
-    """A failed attempt: the step's status, what becomes of the derivation, and a text for people (no NUL in it)."""
+    """A failed attempt: the step's :class:`HydraStatus`, what becomes of the derivation, a text for people."""
 
-    status: HydraStatus
+    status: int
     failure_class: FailureClass
     message: str
 

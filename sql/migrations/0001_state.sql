@@ -234,7 +234,7 @@ create table resolver.goal (
     build    integer primary key,
     root     bigint not null references resolver.derivation,
     opened   timestamptz not null,
-    retry    boolean not null default false,
+    retry    boolean,
     ended    timestamptz,
     status   integer,
     cached   boolean,
@@ -251,7 +251,7 @@ create index goal_open on resolver.goal (build) where ended is null;
 comment on table resolver.goal is 'A build that wants its root, and how it ended.';
 comment on column resolver.goal.root is 'The build''s top-level derivation.';
 comment on column resolver.goal.opened is 'Since when it is wanted: failures before this time are cached failures.';
-comment on column resolver.goal.retry is 'Known failures are tried again instead of ending it.';
+comment on column resolver.goal.retry is 'Whether known failures are tried again instead of ending it; null: those of class builder end it.';
 comment on column resolver.goal.status is 'Status for Hydra''s Builds.';
 comment on column resolver.goal.cached is 'The root was not built on this build''s account.';
 comment on column resolver.goal.cause is 'The derivation that failed, if one did.';

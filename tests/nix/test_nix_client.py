@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from hydra_resolver.nix.aterm_print import derivation_path, print_derivation
 from hydra_resolver.nix.build_result import BuildStatus
 from hydra_resolver.nix.client import Client, Text
 from hydra_resolver.nix.closure import InvalidPath, PathInfos
-from hydra_resolver.nix.derivation import Derivation, Floating, Method
+from hydra_resolver.nix.derivation import Derivation, Floating, InputNode, Method
 from hydra_resolver.nix.errors import ConnectionLost, NixError, NixNotFound, PathMismatch, ProtocolError
 from hydra_resolver.nix.placeholder import output_placeholder
 from hydra_resolver.nix.protocol.messages import BuildEvents
@@ -78,6 +79,20 @@ def test_the_store_tells_about_itself(store: Store, client: Client) -> None:
     assert client.trusted is True
     assert store.settings.max_jobs == 2
     assert store.settings.has_builders is False
+
+
+def test_a_store_below_another_root_has_its_files_there(store: Store, tmp_path: Path) -> None:
+    environment = {name: value for name, value in store.env.items() if name != "NIX_STORE_DIR"}
+    for uri in (f"local?root={tmp_path}", str(tmp_path)):
+        rooted = Store(uri, environment)
+        assert rooted.store_dir == StoreDir("/nix/store")
+        assert rooted.real_dir == tmp_path / "nix" / "store"
+        with rooted.connect() as client:
+            text = text_of(rooted, "rooted", uri.encode())
+            client.add_text(text)
+            assert rooted.read_derivation_text(text.path) == uri.encode()
+            assert rooted.base_name(str(rooted.real_path(text.path))) == text.path
+            assert rooted.base_name(rooted.full_path(text.path)) == text.path
 
 
 def test_an_added_text_is_there(store: Store, client: Client) -> None:
@@ -152,6 +167,18 @@ def test_a_build_tells_what_happens_as_it_happens(store: Store, client: Client) 
     ]
     assert client.query_derivation_output_map(drv) == dict(result.built_outputs)
     assert client.build(drv, ["out"]).status is BuildStatus.ALREADY_VALID
+
+
+def test_what_nix_builds_besides_is_told(store: Store, client: Client) -> None:
+    unbuilt = add_derivation(client, "unbuilt-input", "echo x > $out")
+    asked = store.read_derivation(unbuilt)
+    asked = replace(asked, name="asked-for", input_drvs={unbuilt: InputNode(("out",))})
+    text = print_derivation(asked, store.store_dir)
+    path = derivation_path(asked, store.store_dir, text)
+    client.add_text(Text(path, text, asked.references))
+    recorder = Recorder()
+    client.build(path, events=recorder)
+    assert ("started", (store.full_path(unbuilt), "")) in recorder.events
 
 
 def test_a_failing_builder_is_a_permanent_failure(client: Client) -> None:

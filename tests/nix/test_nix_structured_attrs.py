@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+import random
+import shutil
+import struct
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydra_resolver.nix.structured_attrs import (
-    InvalidStructuredAttributes,
-    format_double,
-    normalise_structured_attributes,
-)
+from hydra_resolver.nix.json_double import format_double
+from hydra_resolver.nix.store import Store
+from hydra_resolver.nix.structured_attrs import InvalidStructuredAttributes, normalise_structured_attributes
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,7 @@ def test_text_is_normalised(text: str, expected: str) -> None:
         (1e100, "1e+100"),
         (5e-324, "5e-324"),
         (-2.5, "-2.5"),
+        (2.5e22, "2.4999999999999998e+22"),
     ],
 )
 def test_doubles_are_laid_out_as_nix_does(number: float, expected: str) -> None:
@@ -64,6 +69,30 @@ def test_doubles_are_laid_out_as_nix_does(number: float, expected: str) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_double_reads_back_as_itself(number: float) -> None:
     assert float(format_double(number)) == number
+
+
+def random_double(source: random.Random) -> float:
+    choice = source.randrange(3)
+    if choice == 0:
+        number: float = struct.unpack("<d", source.randbytes(8))[0]
+        return number if math.isfinite(number) and number != 0 else 1.5
+    if choice == 1:
+        return float(f"{source.randrange(1, 10 ** source.randrange(1, 18))}e{source.randrange(-30, 30)}")
+    return math.ldexp(1.0, source.randrange(-1074, 1023))
+
+
+def test_nix_writes_the_same_doubles(store: Store, tmp_path: Path) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    source = random.Random(seed)
+    numbers = [5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, *(random_double(source) for _ in range(5000))]
+    (tmp_path / "numbers.json").write_text(json.dumps(numbers))
+    program = shutil.which("nix", path=store.env["PATH"])
+    assert program is not None
+    expression = f"builtins.fromJSON (builtins.readFile {tmp_path}/numbers.json)"
+    command = [program, "eval", "--impure", "--json", "--expr", expression]
+    answer = subprocess.run(command, env=store.env, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip()[1:-1].split(",") == [format_double(number) for number in numbers]
 
 
 @pytest.mark.parametrize(

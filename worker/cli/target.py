@@ -17,6 +17,7 @@ from ..database.install import check, install
 from ..embedded.postgres import shared_postgres
 from ..embedded.state import StateDirectory
 from ..embedded.store import EmbeddedStore
+from ..embedded.tools import nix_bin
 from ..nix.store import Store
 
 DATABASE_VARIABLES = ("HYDRA_RESOLVER_DATABASE", "HYDRA_DATABASE_URL", "HYDRA_DBI")
@@ -84,7 +85,9 @@ def open_store(options: Options) -> Store:
         return Store(options.store)
     embedded = EmbeddedStore(options.state_directory.store)
     embedded.prepare()
-    return Store("", embedded.child_environment())
+    environment = embedded.child_environment()
+    environment["PATH"] = f"{nix_bin()}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    return Store("", environment)
 
 
 def store_identity(options: Options) -> str:

@@ -13,6 +13,7 @@ from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 from .derivation import DerivationError
+from .json_double import format_double
 
 JSON_KEY = b"__json"
 
@@ -58,36 +59,6 @@ def print_structured_attributes(attributes: dict[str, Any]) -> bytes:
 def normalise_structured_attributes(text: bytes) -> bytes:
     """What Nix 2.31 and later write after they have read ``text``."""
     return print_structured_attributes(parse_structured_attributes(text))
-
-
-def format_double(number: float) -> str:
-    """A finite double as Nix writes it in JSON.
-
-    The digits are the shortest that read back as the same number. Nix's algorithm (Grisu2) finds those nearly always:
-    not for 2.5e22, for instance, which it prints as 2.4999999999999998e+22.
-    """
-    sign = "-" if math.copysign(1.0, number) < 0 else ""
-    if number == 0:
-        return f"{sign}0.0"
-    mantissa, _, exponent = f"{abs(number)!r}".partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    point = len(whole) + int(exponent or "0")
-    digits = (whole + fraction).lstrip("0")
-    point -= len(whole + fraction) - len(digits)
-    return sign + _lay_out(digits.rstrip("0"), point)
-
-
-def _lay_out(digits: str, point: int) -> str:
-    # `point` is where the decimal point stands, counted from the first digit. 15 digits always fit into a double.
-    if len(digits) <= point <= 15:
-        return digits.ljust(point, "0") + ".0"
-    if 0 < point <= 15:
-        return f"{digits[:point]}.{digits[point:]}"
-    if -4 < point <= 0:
-        return f"0.{'0' * -point}{digits}"
-    exponent = point - 1
-    fraction = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{digits[0]}{fraction}e{'-' if exponent < 0 else '+'}{abs(exponent):02}"
 
 
 def _parse_integer(text: str) -> int | float:

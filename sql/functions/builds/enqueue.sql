@@ -2,7 +2,7 @@
 --
 -- Arguments jobs: [{"job", "drv", "system", "nix_name", "description", "license", "homepage", "maintainers",
 --           "max_silent", "timeout", "priority", "is_channel", "outputs": {name: path or null}}], full paths
---           errors: attributes that failed to evaluate, in words; retry: known failures are tried again
+--           errors: attributes that failed to evaluate, in words; retry: known failures are tried again, else they end builds
 -- Returns   the new builds, in the order of jobs
 -- Notifies  builds_added, derivation_wanted
 create or replace function resolver.enqueue(
@@ -54,7 +54,7 @@ begin
     end loop;
 
     perform pg_notify('builds_added', v_eval::text);
-    perform resolver.sync_builds(case when p_retry then v_builds else '{}' end);
+    perform resolver.sync_builds(case when p_retry then v_builds else '{}' end, case when p_retry then '{}' else v_builds end);
     return v_builds;
 end
 $$;

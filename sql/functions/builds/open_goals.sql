@@ -1,8 +1,8 @@
--- open_goals(builds, retry): these unfinished builds want their roots.
+-- open_goals(builds, retry, accept): these unfinished builds want their roots.
 --
 -- Stages    realised -> unloaded, for their roots
 -- Locks     the caller holds the graph lock.
-create or replace function resolver.open_goals(p_builds integer[], p_retry integer[]) returns void
+create or replace function resolver.open_goals(p_builds integer[], p_retry integer[], p_accept integer[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
@@ -21,7 +21,7 @@ begin
 
     with opened as (
         insert into resolver.goal as g (build, root, opened, retry)
-        select b.id, d.derivation, v_now, b.id = any (p_retry)
+        select b.id, d.derivation, v_now, case when b.id = any (p_retry) then true when b.id = any (p_accept) then false end
           from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
          where b.id = any (p_builds) and b.finished = 0
          order by b.id
@@ -54,4 +54,4 @@ begin
 end
 $$;
 
-comment on function resolver.open_goals(integer[], integer[]) is 'Unfinished builds become goals, and want their roots.';
+comment on function resolver.open_goals(integer[], integer[], integer[]) is 'Unfinished builds become goals, and want their roots.';

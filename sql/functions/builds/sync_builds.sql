@@ -1,13 +1,14 @@
--- sync_builds(retry): makes goals match Hydra's Builds, from whatever state they are in.
+-- sync_builds(retry, accept): makes goals match Hydra's Builds, from whatever state they are in.
 --
 -- New and restarted builds become goals; cancelled and deleted ones stop being goals; a build whose drvPath was changed
--- follows the new one. Known failures end the goal as cached failures, unless the build was restarted or is in retry.
+-- follows the new one. Known failures of class builder end a goal as cached failures; all do for builds in accept, none
+-- for builds in retry, and for those that were restarted.
 --
 -- Returns   whether there is more (a bounded number is done at a time)
 -- Stages    realised -> unloaded, for roots: load has to look before a build may end as cached
 -- Locks     the graph lock, only if there is something to do
 -- Notifies  derivation_wanted
-create or replace function resolver.sync_builds(p_retry integer[] default '{}') returns boolean
+create or replace function resolver.sync_builds(p_retry integer[] default '{}', p_accept integer[] default '{}') returns boolean
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
 as $$
@@ -42,12 +43,12 @@ begin
        set ended = resolver.clock(), recorded = resolver.clock(), cached = false, status = coalesce(b.buildStatus, 4)
       from public.Builds b
      where g.build = any (v_closed) and g.ended is null and b.id = g.build and b.finished = 1;
-    perform resolver.open_goals(v_opened, p_retry);
+    perform resolver.open_goals(v_opened, p_retry, p_accept);
     perform resolver.continue_walks();
     perform resolver.record_ends(100);
     return cardinality(v_closed) = v_limit or cardinality(v_opened) = v_limit;
 end
 $$;
 
-comment on function resolver.sync_builds(integer[]) is
-    'Makes goals match Hydra''s Builds; true when it should be called again. Known failures of the builds in retry are tried again.';
+comment on function resolver.sync_builds(integer[], integer[]) is
+    'Makes goals match Hydra''s Builds; true when it should be called again. Known failures are tried again for builds in retry, end those in accept.';

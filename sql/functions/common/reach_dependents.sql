@@ -17,7 +17,7 @@ begin
          where g.root = any (p_derivations) and g.ended is null
          order by g.build
     loop
-        if v_goal.time < v_goal.opened and (v_goal.retry or v_goal.class <> 'builder') then
+        if v_goal.time < v_goal.opened and coalesce(v_goal.retry, v_goal.class <> 'builder') then
             perform resolver.clear_failure(v_goal.cause);
         else
             update resolver.goal g
