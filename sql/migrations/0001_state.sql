@@ -307,3 +307,37 @@ comment on table resolver.lease is 'One claim of one derivation by one worker. I
 comment on column resolver.lease.deadline is 'Taken back after this time even from a living worker.';
 comment on column resolver.lease.outcome is 'How it was closed: done, failed, retried, released, swept, stale.';
 comment on column resolver.lease.digest is 'Digest of the report, so that the same report twice is told from another one.';
+
+create type resolver.report as (
+    lease      bigint,
+    derivation bigint,
+    build      integer,
+    stepnr     integer,
+    outcome    text,
+    detail     text,
+    digest     text,
+    body       jsonb
+);
+comment on type resolver.report is 'One element of a report, with the claim that it is about, and what becomes of it.';
+
+create type resolver.new_step as (
+    build           integer,
+    derivation      bigint,
+    type            integer,
+    busy            integer,
+    status          integer,
+    message         text,
+    propagated_from integer,
+    resolved        text
+);
+comment on type resolver.new_step is 'A row that BuildSteps is to get; type, busy and status are Hydra''s codes.';
+
+create type resolver.ended as (
+    derivation bigint,
+    origin     bigint,
+    info       jsonb,
+    built_for  integer
+);
+comment on type resolver.ended is
+    'A derivation whose outputs are valid now; origin: itself or what it follows; info: read from the outputs, null if nobody
+looked; built_for: the build on whose account it was built just now, null if it was not.';

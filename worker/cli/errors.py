@@ -51,5 +51,9 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             raise CouldNotRun("the database is read-only: name its primary server with --database.") from error
         except psycopg.Error as error:
             raise CouldNotRun(f"the database says: {str(error).strip()}") from error
+        except BrokenPipeError:
+            raise  # click ends quietly
+        except OSError as error:
+            raise CouldNotRun(str(error)) from error
 
     return with_clear_errors

@@ -7,7 +7,9 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import click
 
 from ..database.procedures import Procedures
 from ..evaluation import EvaluationFailure, Job, evaluate, is_derivation_file
+from ..loop.worker import Worker
 from ..nix.store import Store
 from ..nix.store_path import derivation_name
 from .errors import CouldNotRun, clear_errors
-from .progress import observer_for
+from .progress import Progress, observer_for
 from .tables import show_builds
 from .target import Options, open_database, open_store, target_options
 from .work import running_worker
@@ -49,6 +52,7 @@ def enqueue_file(
     args: Sequence[tuple[str, str]] = (),
     argstrs: Sequence[tuple[str, str]] = (),
     cached_failures: bool = False,
+    on_progress: Callable[[str], None] | None = None,
 ) -> tuple[list[int], list[EvaluationFailure]]:
     """Evaluate a file and add a build for each job; returns the builds, and what failed to evaluate.
 
@@ -67,7 +71,7 @@ def enqueue_file(
             args=dict(args),
             argstrs=dict(argstrs),
             store=store.uri or None,
-            on_progress=None,
+            on_progress=on_progress,
         )
     jobs = [result for result in results if isinstance(result, Job)]
     failures = [result for result in results if isinstance(result, EvaluationFailure)]
@@ -123,14 +127,19 @@ def _job_of_derivation(store: Store, options: Options, file: Path) -> Job:
 @clear_errors
 def enqueue(options: Options, file: Path, **evaluation: Any) -> None:
     """Evaluate FILE (a Nix file, or a .drv) and add a build for each of its jobs; workers do the rest."""
+    progress = observer_for()
     with open_database(options) as conninfo:
         procedures = Procedures(conninfo)
         try:
-            builds, failures = enqueue_file(options, procedures, open_store(options), file, **evaluation)
+            store = open_store(options)
+            with progress.shown(procedures):
+                builds, failures = enqueue_file(
+                    options, procedures, store, file, on_progress=progress.doing, **evaluation
+                )
         finally:
             procedures.close()
     for failure in failures:
-        click.echo(f"{failure.attribute}: {failure.message}", err=True)
+        progress.say(f"{failure.attribute}: {failure.message}")
     for build in builds:
         click.echo(build)
     sys.exit(1 if failures else 0)
@@ -147,33 +156,65 @@ def run(options: Options, file: Path, jobs: int | None, as_json: bool, **evaluat
 
     Exit status 0 if all succeeded, 1 if some did not, 2 if it could not be run.
     """
-    sys.exit(run_file(options, file, jobs=jobs, as_json=as_json, **evaluation)[0])
+    sys.exit(run_file(options, file, jobs=jobs, as_json=as_json, **evaluation))
 
 
-def run_file(
-    options: Options, file: Path, *, jobs: int | None, as_json: bool, **evaluation: Any
-) -> tuple[int, list[dict[str, Any]]]:
-    """Do what `run` does; returns the exit status, and a report for each build."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A running worker with its store, and who is told of what it does."""
+
+    options: Options
+    store: Store
+    worker: Worker
+    progress: Progress
+
+    def interrupted(self) -> bool:
+        """Whether the worker was told to stop."""
+        return self.worker.shared.stopping.is_set()
+
+
+@contextmanager
+def open_session(options: Options, *, jobs: int | None = None) -> Iterator[Session]:
+    """A worker that runs as long as this is open, and stops early at SIGTERM and SIGINT."""
     with open_database(options) as conninfo:
         store = open_store(options)
-        observer = observer_for()
-        with running_worker(options, conninfo, store, jobs=jobs, observer=observer) as worker:
+        progress = observer_for()
+        with running_worker(options, conninfo, store, jobs=jobs, observer=progress) as worker:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: worker.shared.stop())
-            procedures = worker.shared.procedures
-            builds, failures = enqueue_file(options, procedures, store, file, **evaluation)
-            for failure in failures:
-                click.echo(f"{failure.attribute}: {failure.message}", err=True)
-            with observer.shown(procedures):
-                worker.drain(lambda: procedures.all_finished(builds))
-            reports = [report for build in builds if (report := procedures.build_report(build))]
+            yield Session(options, store, worker, progress)
+
+
+def build_file(session: Session, file: Path, **evaluation: Any) -> tuple[list[dict[str, Any]], list[EvaluationFailure]]:
+    """Evaluate a file and build its jobs; returns a report for each build, and what failed to evaluate."""
+    progress, procedures = session.progress, session.worker.shared.procedures
+    with progress.shown(procedures):
+        builds, failures = enqueue_file(
+            session.options, procedures, session.store, file, on_progress=progress.doing, **evaluation
+        )
+        for failure in failures:
+            progress.say(f"{failure.attribute}: {failure.message}")
+        progress.doing("")
+        session.worker.drain(lambda: procedures.all_finished(builds))
+    return [report for build in builds if (report := procedures.build_report(build))], failures
+
+
+def run_file(options: Options, file: Path, *, jobs: int | None, as_json: bool, **evaluation: Any) -> int:
+    """Do what `run` does; returns the exit status."""
+    with open_session(options, jobs=jobs) as session:
+        reports, failures = build_file(session, file, **evaluation)
     if as_json:
-        for report in reports:
-            click.echo(json.dumps(json_report(report)))
+        print_json(reports)
     else:
         show_builds(reports)
     good = not failures and all(report["finished"] and report["status"] == 0 for report in reports)
-    return (0 if good else 1), reports
+    return 0 if good else 1
+
+
+def print_json(reports: Sequence[dict[str, Any]]) -> None:
+    """Print one object a line for each build."""
+    for report in reports:
+        click.echo(json.dumps(json_report(report)))
 
 
 def json_report(report: dict[str, Any]) -> dict[str, Any]:

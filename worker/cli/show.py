@@ -9,6 +9,8 @@ import click
 
 from ..database.procedures import Procedures
 from .errors import clear_errors
+from .status import status_in_words
+from .tables import show
 from .target import Options, open_database, target_options
 
 
@@ -27,7 +29,15 @@ def _with_procedures(options: Options, action: Callable[[Procedures], None]) -> 
 @clear_errors
 def status(options: Options, as_json: bool) -> None:
     """Show what is going on: derivations by stage, running steps, workers, and what unfinished builds wait for."""
-    _with_procedures(options, lambda procedures: click.echo(json.dumps(procedures.status(), indent=None if as_json else 2)))
+
+    def show_status(procedures: Procedures) -> None:
+        found = procedures.status()
+        if as_json:
+            click.echo(json.dumps(found))
+        else:
+            show(status_in_words(found))
+
+    _with_procedures(options, show_status)
 
 
 @click.command()

@@ -60,7 +60,7 @@ class Procedures:
             conninfo,
             min_size=1,
             max_size=connections,
-            kwargs={"autocommit": True, "application_name": "hydra-resolver"},
+            kwargs={"autocommit": True, "application_name": "hydra-resolver", "options": "-c plan_cache_mode=force_generic_plan -c jit=off"},
             open=False,
             timeout=5,
         )

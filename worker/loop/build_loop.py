@@ -17,8 +17,9 @@ from ..verbs.build import Outcome, build
 from .connection import RenewedClient
 from .shared import POLL_SECONDS, Shared
 
-SHORT_SECONDS = 1.0
-"""While builds are shorter than this, as many again as there are slots are claimed ahead of time."""
+AHEAD_SECONDS = 0.1
+"""Builds for about this long are claimed ahead of time, and reports of success wait for each other about as long."""
+MOST_AHEAD = 50
 
 
 class _Slot:
@@ -39,7 +40,8 @@ class BuildLoop:
         self._slots = [_Slot(shared) for _ in range(shared.abilities.jobs)]
         self._held: dict[int, Claim] = {}
         self._lock = threading.Lock()
-        self._seconds = SHORT_SECONDS
+        self._seconds = 1.0
+        self._more = False
         self._claim_was_lost = False
 
     def run(self) -> None:
@@ -71,10 +73,11 @@ class BuildLoop:
 
     def _claim(self) -> bool:
         shared = self._shared
-        ahead = len(self._slots) if self._seconds < SHORT_SECONDS else 0
+        ahead = min(MOST_AHEAD, int(len(self._slots) * AHEAD_SECONDS / self._seconds))
         with self._lock:
             free = len(self._slots) + ahead - len(self._held)
-        if free <= 0:
+        if free <= ahead / 2:
+            self._more = True
             return False
         try:
             if self._claim_was_lost:
@@ -93,7 +96,8 @@ class BuildLoop:
             self._held.update({claim.lease: claim for claim in claims})
         for claim in claims:
             self._waiting.put(claim)
-        return len(claims) > 0
+        self._more = len(claims) == free
+        return self._more
 
     def _run_slot(self, slot: _Slot) -> None:
         while (claim := self._waiting.get()) is not None:
@@ -103,7 +107,8 @@ class BuildLoop:
             with self._lock:
                 self._held.pop(claim.lease, None)
             self._done.put((claim, outcome))
-            self._shared.wake["build"].set()
+            if self._more:
+                self._shared.wake["build"].set()
         slot.connection.close()
 
     def _build(self, slot: _Slot, claim: Claim) -> Outcome:
@@ -127,13 +132,7 @@ class BuildLoop:
 
     def _run_reporter(self) -> None:
         while (first := self._done.get()) is not None:
-            ended = [first]
-            while not self._done.empty():
-                item = self._done.get()
-                if item is None:
-                    self._done.put(None)
-                    break
-                ended.append(item)
+            ended = [first, *self._wait_for_more()]
             try:
                 self._report(ended)
             except (psycopg.Error, PoolTimeout) as error:
@@ -142,7 +141,21 @@ class BuildLoop:
                 self._shared.observer.event("database_error", verb="build", message=str(error))
             finally:
                 self._shared.take_in_hand(-len(ended))
-            self._shared.wake_all()
+
+    def _wait_for_more(self) -> list[tuple[Claim, Outcome]]:
+        """What else has ended, or ends within a moment while there is more to build: one report for all is cheaper."""
+        ended: list[tuple[Claim, Outcome]] = []
+        deadline = time.monotonic() + AHEAD_SECONDS / 2
+        while not (self._waiting.empty() and self._done.empty()) and (left := deadline - time.monotonic()) > 0:
+            try:
+                item = self._done.get(timeout=left)
+            except queue.Empty:
+                break
+            if item is None:
+                self._done.put(None)
+                break
+            ended.append(item)
+        return ended
 
     def _report(self, ended: Sequence[tuple[Claim, Outcome]]) -> None:
         procedures, observer = self._shared.procedures, self._shared.observer

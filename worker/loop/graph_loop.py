@@ -69,7 +69,6 @@ class GraphLoop:
             shared.observer.event("database_error", verb=self._verb, message=str(error))
         finally:
             shared.take_in_hand(-len(claims))
-        shared.wake_all()
         return True
 
     def _do(self, claims: Sequence[Claim]) -> None:
@@ -106,7 +105,15 @@ class GraphLoop:
                 "loaded" if self._verb == "load" else "resolved",
                 drv=drvs[answer.lease],
                 resolved=(report.get("resolved") or {}).get("drv"),
+                known=_is_known(report),
                 outcome="failed" if "failed" in report else answer.outcome,
                 message=report["failed"]["message"] if "failed" in report else answer.detail,
             )
         return answers
+
+
+def _is_known(report: Report) -> bool:
+    """Whether all outputs of what was loaded, or resolved to, were found to be valid: there is nothing to build."""
+    found = report if "outputs" in report else report.get("resolved") or {}
+    outputs = found.get("outputs", [])
+    return bool(found.get("confirmed")) or (bool(outputs) and all(output["valid"] for output in outputs))

@@ -2,7 +2,7 @@
 --   {"lease", "status", "class", "message", "machine", "log", "overhead", "times_built", "non_deterministic"}
 --
 -- Returns   (lease, outcome, detail): done; retried: there will be another attempt; already; lease_lost; refused
--- Stages    building -> failed, buildable
+-- Stages    building -> failed, buildable, waiting (an input was lost meanwhile)
 -- Locks     the graph lock
 -- Notifies  step_finished, build_finished
 -- A transient failure is tried five times, 1, 3, 9 and 27 minutes after one another.
@@ -12,21 +12,43 @@ create or replace function resolver.fail_steps(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_report jsonb;
+    v_reports resolver.report[];
+    v_failed  resolver.report[];
 begin
     perform resolver.lock_graph();
-    for v_report in select e.report from jsonb_array_elements(p_reports) e (report)
-    loop
-        lease := (v_report ->> 'lease')::bigint;
-        detail := null;
-        outcome := resolver.check_lease(lease, 'build', md5(v_report::text));
-        if outcome = 'open' then
-            outcome := resolver.fail_one(lease, v_report);
-        end if;
-        return next;
-    end loop;
+    v_reports := array(
+        select row(r.lease, r.derivation, r.build, r.stepnr,
+                   case when r.outcome <> 'open' then r.outcome
+                        when b.detail is not null then 'refused'
+                        when r.body ->> 'class' = 'transient' and s.tries < 4 then 'retried'
+                        else 'done' end, b.detail, r.digest, r.body)::resolver.report
+          from unnest(resolver.open_reports(p_reports, 'build')) r
+         cross join lateral (
+              select case when r.outcome = 'open'
+                           and (coalesce(r.body ->> 'class', '') not in ('builder', 'transient', 'timeout', 'unsupported')
+                                or r.body ->> 'status' is null)
+                          then 'the report has no known class, or no status' end as detail) b
+          left join resolver.derivation_state s on s.derivation = r.derivation);
+    v_failed := array(select r from unnest(v_reports) r where r.outcome in ('done', 'retried'));
+    perform resolver.close_leases(v_failed);
+    perform resolver.end_steps(v_failed);
+    update resolver.derivation_state s
+       set stage = 'buildable', lease = null, tries = s.tries + 1,
+           not_before = resolver.clock() + interval '60 seconds' * 3 ^ s.tries
+      from unnest(v_failed) r
+     where s.derivation = r.derivation and r.outcome = 'retried';
+    perform resolver.settle(array(select r.derivation from unnest(v_failed) r where r.outcome = 'retried'));
+    insert into resolver.walk (kind, derivation)
+    select 'want', s.derivation
+      from unnest(v_failed) r join resolver.derivation_state s on s.derivation = r.derivation and s.stage = 'waiting'
+    on conflict do nothing;
+    perform resolver.record_failure(r.derivation, r.body ->> 'class', (r.body ->> 'status')::integer,
+                                    r.body ->> 'message', r.build, r.stepnr)
+       from unnest(v_failed) r
+      where r.outcome = 'done';
     perform resolver.continue_walks();
     perform resolver.record_ends(100);
+    return query select r.lease, r.outcome, r.detail from unnest(v_reports) r;
 end
 $$;
 

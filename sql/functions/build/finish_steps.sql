@@ -12,27 +12,31 @@ create or replace function resolver.finish_steps(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_report jsonb;
+    v_reports  resolver.report[];
+    v_finished resolver.report[];
 begin
     perform resolver.lock_graph();
-    for v_report in select e.report from jsonb_array_elements(p_reports) e (report)
-    loop
-        lease := (v_report ->> 'lease')::bigint;
-        detail := null;
-        outcome := resolver.check_lease(lease, 'build', md5(v_report::text));
-        if outcome = 'open' then
-            detail := resolver.missing_outputs(lease, v_report -> 'outputs');
-            if detail is null then
-                perform resolver.finish_one(lease, v_report);
-                outcome := 'done';
-            else
-                outcome := 'refused';
-            end if;
-        end if;
-        return next;
-    end loop;
-    perform resolver.continue_walks();
-    perform resolver.record_ends(100);
+    v_reports := array(
+        select row(r.lease, r.derivation, r.build, r.stepnr,
+                   case when r.outcome <> 'open' then r.outcome when m.outputs is null then 'done' else 'refused' end,
+                   'the report has no path for ' || m.outputs, r.digest, r.body)::resolver.report
+          from unnest(resolver.open_reports(p_reports, 'build')) r
+          left join lateral (
+              select string_agg(o.name, ', ' order by o.name) as outputs
+                from resolver.output o
+               where o.derivation = r.derivation and r.outcome = 'open' and (r.body -> 'outputs' ->> o.name) is null) m on true);
+    v_finished := array(select r from unnest(v_reports) r where r.outcome = 'done');
+    if cardinality(v_finished) > 0 then
+        perform resolver.close_leases(v_finished);
+        perform resolver.end_steps(v_finished);
+        perform resolver.record_built(v_finished);
+        perform resolver.realise(array(
+            select row(r.derivation, r.derivation, nullif(r.body -> 'info', 'null'), r.build)::resolver.ended
+              from unnest(v_finished) r));
+        perform resolver.continue_walks();
+        perform resolver.record_ends(100);
+    end if;
+    return query select r.lease, r.outcome, r.detail from unnest(v_reports) r;
 end
 $$;
 

@@ -26,10 +26,10 @@ begin
     if p_goal.root <> p_goal.cause
        and exists (select from resolver.derivation_state s
                     where s.derivation = p_goal.root and s.stage = 'failed' and s.failed_dependency = p_goal.cause) then
-        perform resolver.record_resolution(p_goal.root, p_goal.cause, p_goal.build);
+        perform resolver.record_resolutions(array[p_goal.root], array[p_goal.cause], array[p_goal.build]);
     end if;
-    perform resolver.record_step(p_goal.build, p_goal.cause, 0, 0, v_status, v_failure.message,
-                                 nullif(v_failure.build, p_goal.build));
+    perform resolver.record_steps(array[row(p_goal.build, p_goal.cause, 0, 0, v_status, v_failure.message,
+                                            nullif(v_failure.build, p_goal.build), null)::resolver.new_step]);
 end
 $$;
 

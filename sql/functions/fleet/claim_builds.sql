@@ -10,53 +10,63 @@ as $$
 declare
     v_worker  resolver.worker;
     v_now     timestamptz;
-    v_claimed record;
+    v_ids     bigint[];
+    v_builds  integer[];
+    v_stepnrs integer[];
 begin
     perform resolver.lock_graph();
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
-
-    for v_claimed in
-        select s.derivation, d.drv, resolver.account_of(s.derivation) as build
-          from resolver.derivation_state s
-          join resolver.derivation d on d.derivation = s.derivation
-         where s.stage = 'buildable' and s.owner is not null
-           and (s.not_before is null or s.not_before <= v_now)
-           and (d.system = any (v_worker.systems) or d.system = 'builtin') and d.features <@ v_worker.features
-         order by s.global_priority desc, s.priority desc, s.derivation
-         limit p_limit
     loop
-        drv := v_claimed.drv;
-        build := v_claimed.build;
-        stepnr := resolver.start_step(v_claimed.derivation, build);
-        continue when stepnr is null;
-
-        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened)
-        values (v_claimed.derivation, 'build', p_worker, build, stepnr, v_now)
-        returning l.lease into lease;
-        update resolver.derivation_state s set stage = 'building', lease = claim_builds.lease
-         where s.derivation = v_claimed.derivation;
-
-        select count(*) > 0,
-               case when bool_or(b.maxsilent = 0) then 0 else coalesce(max(b.maxsilent), 3600) end,
-               case when bool_or(b.timeout = 0) then 0 else coalesce(max(b.timeout), 36000) end
-          into root, max_silent, timeout
-          from resolver.goal g join public.Builds b on b.id = g.build
-         where g.ended is null
-           and g.root in (select v_claimed.derivation
-                          union all
-                          select f.derivation from resolver.derivation_state f
-                           where f.resolved_to = v_claimed.derivation);
-        known := (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from resolver.output o
-                   where o.derivation = v_claimed.derivation and o.path is not null);
-        inputs := (select coalesce(jsonb_agg(distinct o.path), '[]')
-                     from resolver.dependency dep
-                     join resolver.output o on o.derivation = dep.input and o.name = any (dep.outputs)
-                    where dep.derivation = v_claimed.derivation);
-        perform pg_notify('step_started', build || E'\t' || stepnr);
-        perform pg_notify('build_started', build::text);
-        return next;
+        v_ids := array(
+            select s.derivation
+              from resolver.derivation_state s
+              join resolver.derivation d on d.derivation = s.derivation
+             where s.stage = 'buildable' and s.owner is not null
+               and (s.not_before is null or s.not_before <= v_now)
+               and (d.system = any (v_worker.systems) or d.system = 'builtin') and d.features <@ v_worker.features
+             order by s.global_priority desc, s.priority desc, s.derivation
+             limit p_limit);
+        if cardinality(v_ids) = 0 then
+            return;
+        end if;
+        -- verify_owners() looks at the head of the queue; these may be far behind it, for another system.
+        update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
+         where s.derivation = any (v_ids)
+           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
+        exit when not found;
     end loop;
+    v_builds := array(select resolver.account_of(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
+    v_stepnrs := resolver.start_steps(v_ids, v_builds);
+
+    return query
+    with started as (
+        select x.* from unnest(v_ids, v_builds, v_stepnrs) with ordinality x (derivation, build, stepnr, nr)
+         where x.stepnr is not null
+    ), opened as (
+        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened)
+        select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now from started x order by x.nr
+        returning l.lease, l.derivation, l.build, l.stepnr
+    ), moved as (
+        update resolver.derivation_state s set stage = 'building', lease = o.lease
+          from opened o where s.derivation = o.derivation
+    ), told as (
+        select pg_notify('step_started', o.build || E'\t' || o.stepnr), pg_notify('build_started', o.build::text)
+          from opened o
+    )
+    select o.lease, d.drv, o.build, o.stepnr, g.root,
+           (select coalesce(jsonb_agg(distinct x.path), '[]')
+              from resolver.dependency dep
+              join resolver.output x on x.derivation = dep.input and x.name = any (dep.outputs)
+             where dep.derivation = o.derivation),
+           (select coalesce(jsonb_object_agg(x.name, x.path), '{}') from resolver.output x
+             where x.derivation = o.derivation and x.path is not null),
+           g.max_silent, g.timeout
+      from opened o
+      join resolver.derivation d on d.derivation = o.derivation
+     cross join lateral resolver.limits_of(o.derivation) g
+     cross join (select count(*) from told) t
+     order by o.lease;
 end
 $$;
 

@@ -27,6 +27,10 @@ begin
     update resolver.lease l set closed = resolver.clock(), outcome = p_outcome
      where l.lease = any (p_leases) and l.closed is null;
     perform resolver.settle(v_derivations);
+    insert into resolver.walk (kind, derivation)
+    select 'want', s.derivation from resolver.derivation_state s
+     where s.derivation = any (v_derivations) and s.stage = 'waiting'
+    on conflict do nothing;
     perform pg_notify(channel, '')
        from unnest(array['lease_revoked', 'derivation_wanted', 'dependency_ready', 'step_ready']) channel;
 end

@@ -11,8 +11,10 @@ declare
     v_build  integer := resolver.account_of(p_derivation);
     v_stepnr integer;
 begin
-    v_stepnr := resolver.record_step(v_build, p_derivation, 0, 0, (p_failure ->> 'status')::integer, p_failure ->> 'message');
-    if v_stepnr is not null then
+    select r.stepnr into v_stepnr
+      from resolver.record_steps(array[row(v_build, p_derivation, 0, 0, (p_failure ->> 'status')::integer,
+                                           p_failure ->> 'message', null, null)::resolver.new_step]) r;
+    if found then
         perform pg_notify('step_started', v_build || E'\t' || v_stepnr);
         perform pg_notify('build_started', v_build::text);
         perform pg_notify('step_finished', v_build || E'\t' || v_stepnr || E'\t-');

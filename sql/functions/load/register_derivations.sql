@@ -13,76 +13,56 @@ create or replace function resolver.register_derivations(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_open     jsonb;
-    v_loaded   jsonb;
-    v_ids      bigint[];
-    v_realised bigint[];
-    v_report   record;
+    v_reports resolver.report[];
+    v_loaded  jsonb;
+    v_ids     bigint[];
+    v_ended   resolver.ended[];
 begin
     perform resolver.lock_graph();
-    select coalesce(jsonb_agg(r.report order by r.nr) filter (where r.outcome = 'open'), '[]') into v_open
-      from (select e.report, e.nr, resolver.check_lease((e.report ->> 'lease')::bigint, 'load', md5(e.report::text)) as outcome
-              from jsonb_array_elements(p_reports) with ordinality e (report, nr)) r;
-    return query
-        select (e.report ->> 'lease')::bigint,
-               replace(resolver.check_lease((e.report ->> 'lease')::bigint, 'load', md5(e.report::text)), 'open', 'done'),
-               null::text
-          from jsonb_array_elements(p_reports) e (report);
-
+    v_reports := array(
+        select row(r.lease, r.derivation, null, null,
+                   case when r.outcome = 'open' and d.drv is distinct from r.body ->> 'drv' then 'refused'
+                        when r.outcome = 'open' then 'done' else r.outcome end,
+                   case when r.outcome = 'open' and d.drv is distinct from r.body ->> 'drv' then 'it is about another derivation' end,
+                   r.digest, case when r.outcome = 'open' and d.drv = r.body ->> 'drv' then r.body end)::resolver.report
+          from unnest(resolver.open_reports(p_reports, 'load')) r
+          left join resolver.derivation d on d.derivation = r.derivation);
+    perform resolver.close_leases(array(select r from unnest(v_reports) r where r.body is not null));
     update resolver.derivation_state s set lease = null
-      from jsonb_array_elements(v_open) e (report)
-      join resolver.lease l on l.lease = (e.report ->> 'lease')::bigint
-     where s.derivation = l.derivation and s.lease = l.lease;
-    update resolver.lease l
-       set closed = resolver.clock(), digest = md5(e.report::text),
-           outcome = case when e.report ? 'failed' then 'failed' else 'done' end
-      from jsonb_array_elements(v_open) e (report)
-     where l.lease = (e.report ->> 'lease')::bigint;
+      from unnest(v_reports) r where s.derivation = r.derivation and r.body is not null;
+    perform resolver.refuse(r.derivation, r.body -> 'failed') from unnest(v_reports) r where r.body ? 'failed';
 
-    for v_report in
-        select l.derivation, e.report -> 'failed' as failed
-          from jsonb_array_elements(v_open) e (report)
-          join resolver.lease l on l.lease = (e.report ->> 'lease')::bigint
-         where e.report ? 'failed'
-    loop
-        perform resolver.refuse(v_report.derivation, v_report.failed);
-    end loop;
-
-    select coalesce(jsonb_agg(e.report), '[]') into v_loaded
-      from jsonb_array_elements(v_open) e (report) where not e.report ? 'failed';
+    select coalesce(jsonb_agg(r.body), '[]'), coalesce(array_agg(r.derivation order by r.derivation), '{}')
+      into v_loaded, v_ids
+      from unnest(v_reports) r where r.body is not null and not r.body ? 'failed';
     update resolver.derivation d
        set name = r.name, system = r.system, kind = r.kind, must_resolve = r.must_resolve, prefer_local = r.prefer_local,
            features = array(select jsonb_array_elements_text(r.features))
       from jsonb_to_recordset(v_loaded) r (drv text, name text, system text, kind text, must_resolve boolean,
                                            prefer_local boolean, features jsonb)
      where d.drv = r.drv and d.kind is null;
-    v_ids := array(select d.derivation
-                     from jsonb_to_recordset(v_loaded) r (drv text) join resolver.derivation d on d.drv = r.drv
-                    order by 1);
     perform resolver.register_found(v_loaded, v_ids);
 
-    v_realised := array(
-        select x from unnest(v_ids) x
-         where not exists (select from resolver.output o
-                            where o.derivation = x and o.wanted and o.valid_since is null));
-    for v_report in
-        select d.derivation, r.info
-          from jsonb_to_recordset(v_loaded) r (drv text, info jsonb) join resolver.derivation d on d.drv = r.drv
-         where d.derivation = any (v_realised) order by 1
-    loop
-        perform resolver.realise(v_report.derivation, nullif(v_report.info, 'null'), null);
-    end loop;
+    v_ended := array(
+        select row(r.derivation, r.derivation, nullif(r.body -> 'info', 'null'), null)::resolver.ended
+          from unnest(v_reports) r
+         where r.derivation = any (v_ids) and r.body is not null
+           and not exists (select from resolver.output o
+                            where o.derivation = r.derivation and o.wanted and o.valid_since is null)
+         order by r.derivation);
+    perform resolver.realise(v_ended);
 
-    v_ids := array(select x from unnest(v_ids) x where x <> all (v_realised));
-    perform resolver.register_inputs(
-        (select coalesce(jsonb_agg(e.report), '[]')
-           from jsonb_array_elements(v_loaded) e (report)
-           join resolver.derivation d on d.drv = e.report ->> 'drv' and d.derivation = any (v_ids)));
-    perform resolver.refuse_missing_outputs(v_ids || v_realised);
+    v_loaded := (select coalesce(jsonb_agg(r.body), '[]') from unnest(v_reports) r
+                  where r.derivation = any (v_ids) and r.body is not null
+                    and r.derivation not in (select e.derivation from unnest(v_ended) e));
+    perform resolver.register_inputs(v_loaded);
+    perform resolver.refuse_missing_outputs(v_ids);
+    v_ids := array(select x from unnest(v_ids) x where x not in (select e.derivation from unnest(v_ended) e));
     perform resolver.want_inputs(v_ids);
     perform resolver.settle(v_ids);
     perform resolver.continue_walks();
     perform resolver.record_ends(100);
+    return query select r.lease, r.outcome, r.detail from unnest(v_reports) r;
 end
 $$;
 

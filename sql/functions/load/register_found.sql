@@ -7,7 +7,6 @@ create or replace function resolver.register_found(p_reports jsonb, p_derivation
 as $$
 declare
     v_outputs jsonb;
-    v_found   record;
 begin
     select coalesce(jsonb_agg(o.output || jsonb_build_object('drv', r.drv)), '[]') into v_outputs
       from jsonb_to_recordset(p_reports) r (drv text, outputs jsonb)
@@ -25,12 +24,9 @@ begin
           join resolver.output o on o.derivation = d.derivation and o.name = r.name
          where o.valid_since is not null and not r.valid));
 
-    for v_found in
-        select x as derivation, resolver.account_of(x) as build
-          from unnest(resolver.record_outputs(v_outputs, 'local')) x order by 1
-    loop
-        perform resolver.record_step(v_found.build, v_found.derivation, 1, 0, 0);
-    end loop;
+    perform resolver.record_steps(array(
+        select row(resolver.account_of(x), x, 1, 0, 0, null, null, null)::resolver.new_step
+          from unnest(resolver.record_outputs(v_outputs, 'local')) x order by x));
 end
 $$;
 

@@ -16,16 +16,17 @@ begin
                                                        'path', resolver.base_name(o.output ->> 'path'), 'valid', true)), '[]')
            from jsonb_array_elements(p_outputs) o (output)
            join resolver.derivation d on d.drv = resolver.base_name(o.output ->> 'drv') and d.kind is not null
-           join resolver.derivation_state s on s.derivation = d.derivation and s.stage <> 'building'
+           join resolver.derivation_state s on s.derivation = d.derivation and s.stage not in ('building', 'failed')
            join resolver.output x on x.derivation = d.derivation and x.name = o.output ->> 'name'), 'local');
     perform resolver.take_back(
         array(select s.lease from resolver.derivation_state s
                where s.derivation = any (v_new) and s.lease is not null),
         'stale', null);
-    perform resolver.realise(s.derivation, null, null)
-       from resolver.derivation_state s
-      where s.derivation = any (v_new) and s.stage not in ('failed', 'realised')
-      order by s.derivation;
+    perform resolver.realise(array(
+        select row(s.derivation, s.derivation, null, null)::resolver.ended
+          from resolver.derivation_state s
+         where s.derivation = any (v_new) and s.stage not in ('failed', 'realised')
+         order by s.derivation));
     perform resolver.continue_walks();
     perform resolver.record_ends(100);
     return cardinality(v_new);

@@ -1,38 +1,52 @@
--- register_resolved(resolved, original): the resolved derivation, with what the caller found of its outputs in the store.
+-- register_resolved(reports): the resolved derivations, with what the callers found of their outputs in the store.
 --
--- Returns   its number. Locks: the caller holds the graph lock.
--- While it is being built, only the report of that build says what is valid.
-create or replace function resolver.register_resolved(p_resolved jsonb, p_original bigint) returns bigint
+-- Returns   their numbers, in the order of reports.
+-- Locks     the caller holds the graph lock.
+-- While one is being built, only the report of that build says what is valid.
+create or replace function resolver.register_resolved(p_reports resolver.report[]) returns bigint[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_resolved bigint;
+    v_resolved bigint[];
 begin
     insert into resolver.derivation as d (drv, name, system, kind, features, prefer_local, must_resolve)
-    values (p_resolved ->> 'drv', p_resolved ->> 'name', p_resolved ->> 'system', p_resolved ->> 'kind',
-            array(select jsonb_array_elements_text(p_resolved -> 'features')), (p_resolved ->> 'prefer_local')::boolean, false)
+    select distinct on (x.drv) x.drv, x.name, x.system, x.kind, array(select jsonb_array_elements_text(x.features)),
+           x.prefer_local, false
+      from unnest(p_reports) r
+     cross join jsonb_to_record(r.body -> 'resolved')
+           x (drv text, name text, system text, kind text, features jsonb, prefer_local boolean)
+     order by x.drv
     on conflict (drv) do update
        set name = excluded.name, system = excluded.system, kind = excluded.kind, features = excluded.features,
            prefer_local = excluded.prefer_local, must_resolve = false
-     where d.kind is null
-    returning d.derivation into v_resolved;
-    if not found then
-        select d.derivation into v_resolved from resolver.derivation d where d.drv = p_resolved ->> 'drv';
-    end if;
+     where d.kind is null;
+    v_resolved := array(
+        select d.derivation
+          from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
+          join resolver.derivation d on d.drv = r.body -> 'resolved' ->> 'drv'
+         order by r.nr);
 
     insert into resolver.derivation_state (derivation, owner, global_priority, priority)
-    select v_resolved, s.owner, s.global_priority, s.priority
-      from resolver.derivation_state s where s.derivation = p_original
+    select distinct on (x.resolved) x.resolved, s.owner, s.global_priority, s.priority
+      from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
+      join unnest(v_resolved) with ordinality x (resolved, nr) on x.nr = r.nr
+      join resolver.derivation_state s on s.derivation = r.derivation
+     order by x.resolved, s.global_priority desc, s.priority desc, s.owner
     on conflict (derivation) do nothing;
+
     perform resolver.record_outputs(
-        (select jsonb_agg(o.output || jsonb_build_object('drv', p_resolved ->> 'drv')
+        (select jsonb_agg(o.output || jsonb_build_object('drv', x.drv)
                           || case when s.stage = 'building' then '{"valid": false}' else '{}'::jsonb end)
-           from jsonb_array_elements(p_resolved -> 'outputs') o (output)
-           join resolver.derivation_state s on s.derivation = v_resolved), 'local');
-    update resolver.output o set wanted = true where o.derivation = v_resolved and not o.wanted;
+           from (select distinct on (r.body -> 'resolved' ->> 'drv') r.body -> 'resolved' ->> 'drv' as drv,
+                        r.body -> 'resolved' -> 'outputs' as outputs
+                   from unnest(p_reports) r) x
+           join resolver.derivation d on d.drv = x.drv
+           join resolver.derivation_state s on s.derivation = d.derivation
+          cross join jsonb_array_elements(x.outputs) o (output)), 'local');
+    update resolver.output o set wanted = true where o.derivation = any (v_resolved) and not o.wanted;
     return v_resolved;
 end
 $$;
 
-comment on function resolver.register_resolved(jsonb, bigint) is 'Makes a resolved derivation known.';
+comment on function resolver.register_resolved(resolver.report[]) is 'Makes resolved derivations known.';

@@ -1,6 +1,7 @@
 -- set_resolved_to(reports): what resolve computed: an array, one element for each claim:
 --   {"lease", "samples": [[input drv, output, path]], "info",
---    "resolved": {"drv", "name", "system", "kind", "features", "prefer_local", "outputs": [{"name", "path", "valid"}]}}
+--    "resolved": {"drv", "name", "system", "kind", "features", "prefer_local", "confirmed": [path],
+--                 "outputs": [{"name", "path", "valid"}]}}
 --   {"lease", "samples", "resolved": null}     nothing had to be replaced: it is built as it is
 --   {"lease", "failed": {"class", "status", "message"}}
 --
@@ -15,54 +16,31 @@ create or replace function resolver.set_resolved_to(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_report     jsonb;
-    v_derivation bigint;
+    v_reports    resolver.report[];
+    v_accepted   resolver.report[];
+    v_themselves bigint[];
 begin
     perform resolver.lock_graph();
-    for v_report in select e.report from jsonb_array_elements(p_reports) e (report)
-    loop
-        lease := (v_report ->> 'lease')::bigint;
-        detail := null;
-        outcome := resolver.check_lease(lease, 'resolve', md5(v_report::text));
-        if outcome = 'open' then
-            select l.derivation into v_derivation from resolver.lease l where l.lease = set_resolved_to.lease;
-            if v_report ? 'failed' then
-                outcome := 'failed';
-            elsif not resolver.samples_in_force(v_derivation, v_report -> 'samples') then
-                outcome := 'stale';
-            elsif v_report -> 'resolved' = 'null' then
-                outcome := 'itself';
-            else
-                detail := resolver.unconfirmed_outputs(v_report -> 'resolved');
-                outcome := case when detail is null then 'another' else 'confirm' end;
-            end if;
+    v_reports := resolver.judge_resolutions(resolver.open_reports(p_reports, 'resolve'));
+    v_accepted := array(select r from unnest(v_reports) r where r.outcome in ('done', 'stale'));
+    perform resolver.close_leases(v_accepted);
+    update resolver.derivation_state s set lease = null
+      from unnest(v_accepted) r where s.derivation = r.derivation;
 
-            if outcome <> 'confirm' then
-                update resolver.derivation_state s set lease = null where s.derivation = v_derivation;
-                perform resolver.close_lease(lease, case when outcome in ('failed', 'stale') then outcome else 'done' end,
-                                             md5(v_report::text));
-            end if;
-            case outcome
-                when 'failed' then
-                    perform resolver.refuse(v_derivation, v_report -> 'failed');
-                    outcome := 'done';
-                when 'stale' then
-                    perform resolver.settle(array[v_derivation]);
-                when 'itself' then
-                    update resolver.derivation_state s set stage = 'buildable' where s.derivation = v_derivation;
-                    update resolver.derivation d set must_resolve = false where d.derivation = v_derivation;
-                    perform pg_notify('step_ready', '');
-                    outcome := 'done';
-                when 'another' then
-                    perform resolver.follow(v_derivation, v_report);
-                    outcome := 'done';
-                else null;
-            end case;
-        end if;
-        return next;
-    end loop;
+    perform resolver.settle(array(select r.derivation from unnest(v_accepted) r where r.outcome = 'stale'));
+    v_accepted := array(select r from unnest(v_accepted) r where r.outcome = 'done');
+    perform resolver.refuse(r.derivation, r.body -> 'failed') from unnest(v_accepted) r where r.body ? 'failed';
+    v_themselves := array(
+        select r.derivation
+          from unnest(v_accepted) r join resolver.derivation d on d.derivation = r.derivation
+         where r.body -> 'resolved' = 'null' or r.body -> 'resolved' ->> 'drv' = d.drv);
+    perform resolver.build_as_it_is(v_themselves);
+    perform resolver.follow(array(select r from unnest(v_accepted) r
+                                   where r.body ? 'resolved' and r.derivation <> all (v_themselves)));
+
     perform resolver.continue_walks();
     perform resolver.record_ends(100);
+    return query select r.lease, r.outcome, r.detail from unnest(v_reports) r;
 end
 $$;
 

@@ -1,4 +1,5 @@
 -- build_report(build): one build for people: its state, outputs and steps, with the inputs that a resolution filled in.
+-- known_from is the build whose steps tell how a build without steps of its own came to its outputs.
 create or replace function resolver.build_report(p_build integer) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -25,7 +26,16 @@ as $$
                                             join resolver.realisation n on n.derivation = d.derivation and n.source = 'built'
                                            where s.type = 1 and d.drv = resolver.base_name(s.drvPath)
                                            order by n.realisation desc limit 1)) order by s.stepnr), '[]')
-                    from public.BuildSteps s where s.build = b.id))
+                    from public.BuildSteps s where s.build = b.id),
+        'known_from', (select coalesce(
+                                  (select r.build from resolver.resolution r where r.derivation = d.derivation
+                                    order by r.resolution desc limit 1),
+                                  (select n.build from resolver.realisation n
+                                    where n.derivation = d.derivation and n.source = 'built'
+                                    order by n.realisation desc limit 1))
+                         from resolver.derivation d
+                        where d.drv = resolver.base_name(b.drvPath) and b.isCachedBuild = 1
+                          and not exists (select from public.BuildSteps s where s.build = b.id)))
       from public.Builds b
      where b.id = p_build
 $$;

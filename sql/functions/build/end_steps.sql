@@ -1,0 +1,23 @@
+-- end_steps(reports): the rows of these attempts in BuildSteps are not busy any more.
+--
+-- The status is that of the report, 0 when it has none.
+-- Notifies  step_finished
+create or replace function resolver.end_steps(p_reports resolver.report[]) returns void
+    language sql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+    with ended as (
+        update public.BuildSteps s
+           set busy = 0, status = coalesce((r.body ->> 'status')::integer, 0),
+               stopTime = resolver.hydra_time(resolver.clock()), errorMsg = r.body ->> 'message',
+               machine = coalesce(r.body ->> 'machine', ''), overhead = (r.body ->> 'overhead')::integer,
+               timesBuilt = (r.body ->> 'times_built')::integer,
+               isNonDeterministic = (r.body ->> 'non_deterministic')::boolean
+          from unnest(p_reports) r
+         where s.build = r.build and s.stepnr = r.stepnr
+        returning concat_ws(E'\t', s.build, s.stepnr, coalesce(r.body ->> 'log', '-')) as payload
+    )
+    select pg_notify('step_finished', e.payload) from ended e
+$$;
+
+comment on function resolver.end_steps(resolver.report[]) is 'Ends the busy rows of attempts, and says so to Hydra''s programs.';

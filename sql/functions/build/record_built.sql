@@ -1,0 +1,25 @@
+-- record_built(reports): outputs of builds that succeeded are served, traced, and written to Hydra's step rows.
+--
+-- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
+create or replace function resolver.record_built(p_reports resolver.report[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now       timestamptz := resolver.clock();
+    v_directory text := resolver.hydra_path('');
+begin
+    update resolver.output o set path = x.path, valid_since = v_now, lost = null
+      from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
+     where o.derivation = r.derivation and o.name = x.name and o.valid_since is null;
+    insert into resolver.realisation (derivation, output, path, source, build, stepnr, machine, time)
+    select r.derivation, x.name, x.path, 'built', r.build, r.stepnr, r.body ->> 'machine', v_now
+      from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
+    on conflict (derivation, output, path) where ceased is null do nothing;
+    update public.BuildStepOutputs b set path = v_directory || x.path
+      from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
+     where b.build = r.build and b.stepnr = r.stepnr and b.name = x.name;
+end
+$$;
+
+comment on function resolver.record_built(resolver.report[]) is 'Records the outputs of builds that succeeded.';

@@ -1,0 +1,41 @@
+-- start_steps(derivations, builds): busy rows for attempts; an aborted one of the same build is taken up again.
+--
+-- Returns   the step numbers; null where the build was deleted, or is held by a transaction that may delete it.
+create or replace function resolver.start_steps(p_derivations bigint[], p_builds integer[]) returns integer[]
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now       integer := resolver.hydra_time(resolver.clock());
+    v_directory text := resolver.hydra_path('');
+    v_stepnrs   integer[];
+    v_new       bigint[];
+begin
+    v_stepnrs := array(
+        select (select min(s.stepnr) from public.BuildSteps s
+                 where s.build = x.build and s.type = 0 and s.busy = 0 and s.status = 3
+                   and s.drvPath = v_directory || d.drv)
+          from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
+          join resolver.derivation d on d.derivation = x.derivation
+         order by x.nr);
+    update public.BuildSteps s
+       set busy = 30, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null
+      from unnest(p_builds, v_stepnrs) x (build, stepnr)
+     where s.build = x.build and s.stepnr = x.stepnr;
+
+    v_new := array(select x.nr from unnest(v_stepnrs) with ordinality x (stepnr, nr) where x.stepnr is null order by x.nr);
+    return array(
+        select coalesce(x.stepnr, n.stepnr)
+          from unnest(v_stepnrs) with ordinality x (stepnr, nr)
+          left join (
+              select v_new[s.nr] as nr, s.stepnr
+                from resolver.record_steps(array(
+                         select row(p_builds[i], p_derivations[i], 0, 30, null, null, null, null)::resolver.new_step
+                           from unnest(v_new) with ordinality u (i, nr)
+                          order by u.nr)) s) n on n.nr = x.nr
+         order by x.nr);
+end
+$$;
+
+comment on function resolver.start_steps(bigint[], integer[]) is
+    'Busy rows of BuildSteps for attempts; rows of aborted attempts are used again.';

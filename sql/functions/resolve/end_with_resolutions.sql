@@ -1,0 +1,37 @@
+-- end_with_resolutions(reports, resolved): what was resolved to is realised already, or has failed: so it is over.
+--
+-- Stages    resolved -> realised, failed; a resolved derivation that may be tried again: failed -> unloaded
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.end_with_resolutions(p_reports resolver.report[], p_resolved bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform resolver.clear_failure(f.derivation)
+       from resolver.failure f
+      where f.derivation = any (p_resolved) and f.cleared is null
+        and (f.class <> 'builder'
+             or not exists (select from resolver.output o where o.derivation = f.derivation and o.valid_since is null));
+
+    perform resolver.realise(array(
+        select row(x.resolved, x.resolved, x.info, null)::resolver.ended
+          from (select distinct on (x.resolved) x.resolved, nullif(r.body -> 'info', 'null') as info
+                  from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
+                  join unnest(p_resolved) with ordinality x (resolved, nr) on x.nr = r.nr
+                 order by x.resolved, nullif(r.body -> 'info', 'null') nulls last) x
+         where not exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is null)));
+
+    with failed as (
+        update resolver.derivation_state s
+           set stage = 'failed', resolved_to = null, failed_dependency = s.resolved_to
+          from resolver.derivation_state r
+         where s.resolved_to = any (p_resolved) and s.stage = 'resolved'
+           and r.derivation = s.resolved_to and r.stage = 'failed'
+        returning s.derivation
+    )
+    insert into resolver.walk (kind, derivation) select 'fail', f.derivation from failed f on conflict do nothing;
+end
+$$;
+
+comment on function resolver.end_with_resolutions(resolver.report[], bigint[]) is
+    'Early cut-off, and cached failures: derivations end at once with what they resolve to.';

@@ -1,0 +1,268 @@
+-- claim_derivations(worker, verb, limit): what a worker is given, and in which order.
+\ir include/farm.sql
+
+select volatility_is('resolver', 'claim_derivations', array['integer', 'text', 'integer'], 'volatile', 'it writes');
+select throws_ok($$select * from resolver.claim_derivations(0, 'load', 1)$$, 'NX016', 'the worker is not registered',
+                 'nobody claims without being registered');
+
+-- load.
+select t.derivation('a');
+select t.derivation('b', '{a}');
+select is(t.claim('load'), '{}', 'nothing is wanted: nothing to load');
+select t.want('b', 'b');
+select t.keep();
+select is(t.claim('load', 0), '{}', 'a limit of nothing');
+select is(t.changed(), '{}', 'claims nothing');
+select is(t.claim('load'), '{b}', 'the root is loaded first');
+select results_eq(
+    $$select claim - 'lease' - 'drv' from t.claim where verb = 'load'$$,
+    $$values (jsonb_build_object('build', t.id('b'), 'stepnr', null, 'root', true, 'inputs', null, 'known', '{}'::jsonb,
+                                 'max_silent', null, 'timeout', null))$$, 'the claim for load');
+select is(t.stage('b'), 'unloaded', 'a claim for load moves nothing');
+select is(t.claim('load'), '{}', 'nobody else gets it');
+select results_eq($$select verb, worker, closed, deadline from resolver.lease$$,
+                  $$select 'load', t.worker_id(), null::timestamptz, '2026-01-01 12:10:00+00'::timestamptz$$,
+                  'the claim is a lease, with a deadline: a hung load has no other limit');
+select resolver.register_derivations(jsonb_build_array(t.loaded('b')));
+select is(t.claim('load'), '{a}', 'then its input, which became known by loading it');
+select is(t.claimed('a', 'load') ->> 'root', 'false', 'which is nobody''s root');
+select resolver.register_derivations(jsonb_build_array(t.loaded('a')));
+
+-- build.
+select is(t.claim('resolve'), '{}', 'nothing can be resolved yet');
+select t.keep();
+select is(t.claim('build', 0), '{}', 'a limit of nothing');
+select is(t.changed(), '{}', 'starts nothing');
+select is(t.claim('build'), '{a}', 'what has no inputs can be built');
+select is(t.stage('a'), 'building', 'buildable -> building');
+select results_eq(
+    $$select claim - 'lease' - 'drv' from t.claim where verb = 'build'$$,
+    $$values (jsonb_build_object('build', t.id('b'), 'stepnr', 1, 'root', false, 'inputs', '[]'::jsonb, 'known', '{}'::jsonb,
+                                 'max_silent', 3600, 'timeout', 36000))$$, 'the claim for build');
+select results_eq(
+    $$select type, drvPath, busy, status, startTime, stopTime, system from BuildSteps where build = t.id('b')$$,
+    $$select 0, t.full(t.drv('a')), 30, null::integer, resolver.hydra_time('2026-01-01 12:00:00+00'), null::integer, 'x86_64-linux'$$,
+    'there is a busy row with a start time, and no status');
+select results_eq($$select name, path from BuildStepOutputs where build = t.id('b')$$, $$values ('out', null::text)$$,
+                  'and an output without a path');
+select is(t.claim('build'), '{}', 'nobody else gets it');
+select t.finish('a');
+
+-- resolve.
+select is(t.claim('resolve'), '{b}', 'now its dependent can be resolved');
+select is(t.claimed('b', 'resolve') - 'lease' - 'drv',
+          jsonb_build_object('build', t.id('b'), 'stepnr', null, 'root', true, 'known', '{}'::jsonb, 'max_silent', null, 'timeout', null,
+                             'inputs', jsonb_build_object(t.drv('a'), jsonb_build_object('out', t.path('a')))),
+          'the claim for resolve has the paths of the inputs');
+select is(t.claim('resolve'), '{}', 'nobody else gets it');
+select t.resolve('b', 'r-b');
+select t.claim('build');
+select is(t.claimed('r-b', 'build') ->> 'root', 'true', 'a derivation that a root follows counts as root: its products are wanted');
+select t.finish('r-b');
+
+-- Input paths and known outputs of a claim for build.
+select t.derivation('ia', '{a,b}', 'input-addressed', '{out,lib}');
+select t.want('ia', 'ia');
+select t.load();
+select t.claim('build');
+select bag_eq($$select jsonb_array_elements_text(t.claimed('ia', 'build') -> 'inputs')$$, $$values (t.path('a')), (t.path('r-b'))$$,
+              'a claim for build has every input path');
+select is(t.claimed('ia', 'build') -> 'known', jsonb_build_object('out', t.path('ia'), 'lib', t.path('ia-lib')),
+          'and the outputs'' paths as far as they are known');
+select t.finish('ia');
+
+-- Time limits.
+select t.derivation('limits');
+select t.build('l1', 'limits');
+select t.build('l2', 'limits');
+update Builds set maxsilent = 100, timeout = 50000 where id = t.id('l1');
+update Builds set maxsilent = 200, timeout = 40000 where id = t.id('l2');
+select resolver.sync_builds();
+select t.load();
+select t.claim('build');
+select is(array[t.claimed('limits', 'build') ->> 'max_silent', t.claimed('limits', 'build') ->> 'timeout'], '{200,50000}',
+          'the largest limits of the builds whose root it is');
+select resolver.release_claims(t.worker_id(), array[t.lease('limits', 'build')], 'test');
+update Builds set maxsilent = 0 where id = t.id('l2');
+select t.claim('build');
+select is(t.claimed('limits', 'build') ->> 'max_silent', '0', '0 is no limit, and larger than any');
+select t.finish('limits');
+
+-- Systems and features.
+select t.derivation('mips', p_system => 'mips-linux');
+select t.derivation('big', p_features => '{kvm,big-parallel}');
+select t.derivation('fetch', p_system => 'builtin');
+select t.want('mips', 'mips');
+select t.want('big', 'big');
+select t.want('fetch', 'fetch');
+select t.load();
+select is(t.claim('build'), '{fetch}', 'a worker gets what it can build; a builtin builder needs no system');
+select is(resolver.held_up(t.number('mips')) ->> 'reason', 'no worker builds for mips-linux', 'what no worker serves says so');
+select is(resolver.held_up(t.number('big')) ->> 'reason', 'no worker for x86_64-linux has the system features kvm, big-parallel',
+          'a missing feature as well');
+select t.worker('strong', '{x86_64-linux,mips-linux}', '{kvm}');
+select is(t.claim('build', 100, 'strong'), '{mips}', 'another worker serves the other system');
+select resolver.worker_left(t.worker_id('strong'));
+select t.worker('stronger', '{x86_64-linux}', '{big-parallel,kvm,benchmark}');
+select is(t.claim('build', 100, 'stronger'), '{big}', 'and one with all the features gets what needs them');
+select t.finish('fetch');
+select t.finish('big');
+select resolver.cancel_build(t.id('mips'));
+
+-- Order.
+select t.derivation('o' || n) from generate_series(1, 5) n;
+select t.want('o1', 'o1', 10);
+select t.want('o2', 'o2', 30);
+select t.want('o3', 'o3', 20);
+select t.build('o4', 'o4', 0);
+update Builds set globalPriority = 7 where id = t.id('o4');
+select t.want('o5', 'o5', 30);
+select is(t.claim('load', 2), '{o4,o2}', 'load goes by global priority, then priority, then age');
+select resolver.release_claims(t.worker_id(), array_agg(lease), 'test') from t.claim where verb = 'load' and name in ('o4', 'o2');
+select t.load();
+select is(t.claim('build', 2), '{o4,o2}', 'so does build');
+select is(t.claim('build', 2), '{o5,o3}', 'and so on');
+select is(t.claim('build', 2), '{o1}', 'down to the last');
+select t.finish('o' || n) from generate_series(1, 5) n;
+select t.derivation('p1');
+select t.derivation('p2');
+select t.want('p1', 'p1');
+select t.want('p2', 'p2');
+select t.load();
+update Builds set globalPriority = 99 where id = t.id('p2');
+select resolver.sync_builds();
+select is(t.claim('build'), '{p2,p1}', 'a build that was bumped comes first');
+select t.finish('p1');
+select t.finish('p2');
+
+-- Whose account.
+select t.derivation('lib');
+select t.derivation('tool', '{lib}');
+select t.want('tool', 'tool', 5);
+select t.load();
+select t.want('lib-1', 'lib');
+select t.want('lib-2', 'lib', 100);
+select t.load();
+select t.claim('build');
+select is(t.steps('lib-1'), '{1: lib building}', 'the account is that of the unfinished build with the lowest id whose root it is');
+select t.finish('lib');
+select t.work();
+select t.derivation('base');
+select t.derivation('one', '{base}');
+select t.want('one', 'one');
+select t.load();
+select t.claim('build');
+select is(t.steps('one'), '{1: base building}', 'if there is none, of one that wants it');
+select t.finish('base');
+select t.work();
+
+-- Owners that ended.
+select t.derivation('need');
+select t.derivation('n1', '{need}');
+select t.derivation('n2', '{need}');
+select t.want('n1', 'n1', 9);
+select t.want('n2', 'n2');
+select t.load();
+select resolver.cancel_build(t.id('n1'));
+select is(t.claim('build'), '{need}', 'a cancelled build''s derivation is built when another build needs it');
+select is(t.steps('n2'), '{1: need building}', 'on the account of that build');
+select t.finish('need');
+select resolver.cancel_build(t.id('n2'));
+select is(t.claim('resolve'), '{}', 'what nobody needs any more is not claimed');
+select is((select count(owner) from resolver.derivation_state where derivation in (t.number('n1'), t.number('n2'))), 0::bigint,
+          'and leaves the queue');
+select t.want('n2-again', 'n2');
+select t.load();
+select is(t.claim('resolve'), '{n2}', 'until someone wants it again');
+select t.resolve('n2', 'r-n2');
+select t.work();
+
+-- The same, behind a long queue for a system that nobody serves.
+select t.derivation('m' || n, p_system => 'mips-linux') from generate_series(1, 120) n;
+select t.derivation('behind');
+select t.build('m' || n, 'm' || n, 50) from generate_series(1, 120) n;
+select t.want('behind', 'behind');
+select t.load();
+select resolver.cancel_build(t.id('behind'));
+select is(t.claim('build'), '{}', 'a stale owner is found at any place in the queue');
+select is(t.steps('behind'), '{}', 'a build that has ended gets no more steps');
+select resolver.cancel_build(t.id('m' || n)) from generate_series(1, 120) n;
+
+-- The step row of an aborted attempt.
+select t.derivation('again');
+select t.want('again', 'again');
+select t.load();
+select t.claim('build');
+select resolver.release_claims(t.worker_id(), array[t.lease('again', 'build')], 'test');
+select is(t.steps('again'), '{1: again status 3}', 'a claim was given back: the row says aborted');
+select t.pass('5 minutes');
+select t.claim('build');
+select is(t.steps('again'), '{1: again building}', 'the next claim for the same build turns the row busy again');
+select results_eq(
+    $$select status, stopTime, errorMsg, startTime from BuildSteps where build = t.id('again')$$,
+    $$select null::integer, null::integer, null::text, resolver.hydra_time(resolver.clock())$$, 'as if it had just started');
+select t.finish('again');
+
+-- A build that was deleted and that nobody told us of.
+select t.derivation('d1');
+select t.derivation('d2');
+select t.want('d1', 'd1');
+select t.want('d2', 'd2');
+select t.load();
+delete from Builds where id = t.id('d1');
+select is(t.claim('build'), '{d2}', 'a derivation whose build was just deleted is skipped');
+select is(t.stage('d1'), 'buildable', 'and stays as it is');
+select t.finish('d2');
+select resolver.sync_builds();
+select is(t.claim('build'), '{}', 'until that is noticed');
+
+-- The plan: a claim reads the head of an index, not the table; neither when much is ready nor when little is.
+create function pg_temp.fill(p_stage text, p_number integer) returns void language sql as $$
+    with d as (
+        insert into resolver.derivation (drv, name, system, kind)
+        select md5(p_stage || n) || '-' || p_stage || '.drv', 'x', 'x86_64-linux', 'floating' from generate_series(1, p_number) n
+        returning derivation
+    )
+    insert into resolver.derivation_state (derivation, stage, owner) select derivation, p_stage, -1 from d;
+$$;
+create function pg_temp.plan(p_query text) returns text language plpgsql as $$
+declare
+    v_line text;
+    v_plan text := '';
+begin
+    for v_line in execute 'explain ' || p_query loop
+        v_plan := v_plan || v_line;
+    end loop;
+    return v_plan;
+end
+$$;
+create function pg_temp.graph_plan(p_stage text) returns text language sql as $$
+    select pg_temp.plan(format(
+        'select s.derivation from resolver.derivation_state s where s.stage = %L and s.lease is null and s.owner is not null
+          order by s.global_priority desc, s.priority desc, s.derivation limit 100 for update skip locked', p_stage))
+$$;
+create function pg_temp.build_plan() returns text language sql as $$
+    select pg_temp.plan(
+        'select s.derivation from resolver.derivation_state s join resolver.derivation d on d.derivation = s.derivation
+          where s.stage = ''buildable'' and s.owner is not null and (s.not_before is null or s.not_before <= now())
+            and (d.system = any (''{x86_64-linux}'') or d.system = ''builtin'') and d.features <@ ''{}''
+          order by s.global_priority desc, s.priority desc, s.derivation limit 100')
+$$;
+select pg_temp.fill('realised', 5000);
+analyze resolver.derivation_state;
+analyze resolver.derivation;
+select matches(pg_temp.graph_plan('unloaded'), 'state_to_load', 'little to load');
+select matches(pg_temp.graph_plan('resolvable'), 'state_to_resolve', 'little to resolve');
+select matches(pg_temp.build_plan(), 'state_to_build', 'little to build');
+select pg_temp.fill(stage, 5000) from unnest('{unloaded,resolvable,buildable}'::text[]) stage;
+analyze resolver.derivation_state;
+analyze resolver.derivation;
+select matches(pg_temp.graph_plan('unloaded'), 'Index Scan using state_to_load', 'much to load');
+select matches(pg_temp.graph_plan('resolvable'), 'Index Scan using state_to_resolve', 'much to resolve');
+select matches(pg_temp.build_plan(), 'Index Scan using state_to_build', 'much to build');
+select doesnt_match(pg_temp.graph_plan('unloaded') || pg_temp.graph_plan('resolvable') || pg_temp.build_plan(), 'Sort|Seq Scan',
+                    'nothing is sorted, and no table is read from end to end');
+delete from resolver.derivation_state where owner = -1;
+
+select * from t.done();
+rollback;

@@ -1,0 +1,251 @@
+-- fail_steps(reports), fail_step(lease, report): builds that did not succeed, and how far a failure reaches.
+\ir include/farm.sql
+
+select has_function('resolver', 'fail_steps', array['jsonb'], 'the plural form');
+select function_returns('resolver', 'fail_step', array['bigint', 'jsonb'], 'void', 'the singular form, for people');
+
+-- A root that fails.
+select t.derivation('bad');
+select t.want('bad', 'bad');
+select t.load();
+select t.claim('build');
+select t.pass('10 seconds');
+select is(t.fail('bad'), 'done', 'the builder failed');
+select is(t.stage('bad'), 'failed', 'building -> failed');
+select is(t.steps('bad'), '{1: bad status 1}', 'its row has the status');
+select results_eq(
+    $$select busy, status, errorMsg, machine, stopTime - startTime, propagatedFrom from BuildSteps where build = t.id('bad')$$,
+    $$values (0, 1, 'bad is broken', 'here', 10, null::integer)$$, 'the message, the machine and the times');
+select is(t.ended('bad'), 'status 1', 'status 1: it is the build''s own derivation');
+select results_eq(
+    $$select startTime, stopTime, notificationPendingSince, size from Builds where id = t.id('bad')$$,
+    $$select resolver.hydra_time('2026-01-01 12:00:00+00'), resolver.hydra_time('2026-01-01 12:00:10+00'),
+             resolver.hydra_time('2026-01-01 12:00:10+00'), null::bigint$$, 'the build has its times');
+select results_eq(
+    $$select class, status, message, build, stepnr, cleared from resolver.failure where derivation = t.number('bad')$$,
+    $$select 'builder', 1, 'bad is broken', t.id('bad'), 1, null::timestamptz$$, 'the failure is kept');
+select t.keep();
+select is((select outcome from resolver.fail_steps(jsonb_build_array(t.failure('bad')))), 'already', 'a failure that is reported twice happened once');
+select is((select outcome from resolver.fail_steps(jsonb_build_array(t.failure('bad', 'timeout', 7)))), 'refused', 'another report is refused');
+select is((select outcome from resolver.finish_steps(jsonb_build_array(t.success('bad')))), 'refused', 'so is a success, afterwards');
+select throws_ok($$select resolver.fail_step(t.lease('bad', 'build'), t.failure('bad', 'timeout', 7))$$,
+                 'NX012', 'the report was refused', 'the singular form raises');
+select lives_ok($$select resolver.fail_step(t.lease('bad', 'build'), t.failure('bad') - 'lease')$$, 'but not for the same report');
+select throws_ok($$select resolver.fail_step(31415926, '{}')$$, 'NX012', 'the report was refused', 'no such lease');
+select is(t.changed(), '{}', 'and nothing changed');
+
+-- Reports that say nothing usable do not undo the others.
+select t.derivation('b1');
+select t.derivation('b2');
+select t.want('b1', 'b1');
+select t.want('b2', 'b2');
+select t.load();
+select t.claim('build');
+select results_eq(
+    $$select outcome from resolver.fail_steps(jsonb_build_array(
+          t.failure('b1', 'no such class'), t.failure('b1') - 'status', t.failure('b1') - 'class', t.failure('b2')))$$,
+    $$values ('refused'), ('refused'), ('refused'), ('done')$$, 'a report without a known class and a status is refused');
+select is(t.stage('b1') || ' ' || t.stage('b2'), 'building failed', 'and the good one counts');
+select t.finish('b1');
+
+-- The reach of a failure: dependents, roots that share the attempt.
+select t.derivation('x');
+select t.derivation('y', '{x}');
+select t.derivation('z', '{y}');
+select t.derivation('other');
+select t.want('needs-x', 'y');
+select t.want('needs-y', 'z');
+select t.want('is-x', 'x');
+select t.want('is-x-too', 'x');
+select t.want('other', 'other');
+select t.load();
+select t.claim('build');
+select is(t.steps('is-x'), '{1: x building}', 'the attempt is on the account of the first build that has it as root');
+select t.fail('x');
+select is(t.ended('is-x') || ', ' || t.ended('is-x-too'), 'status 1, status 1', 'builds that have it as root fail with status 1');
+select is(t.ended('needs-x') || ', ' || t.ended('needs-y'), 'status 2, status 2', 'builds that depend on it with status 2');
+select is(t.ended('other'), 'unfinished', 'others go on');
+select is(t.steps('is-x'), '{1: x status 1}', 'the build that ran it has the row');
+select is(t.steps('is-x-too'), '{1: x status 1 from is-x}', 'every other has one with propagatedFrom');
+select is(t.steps('needs-x'), '{1: x status 1 from is-x}', 'also those that depend on it');
+select is(t.steps('needs-y'), '{1: x status 1 from is-x}', 'however far');
+select is((select errorMsg from BuildSteps where build = t.id('needs-y')), 'x is broken', 'with the message');
+select is(t.stage('y') || ' ' || t.stage('z'), 'waiting waiting', 'dependents did not fail themselves');
+select is((select array_agg(failed_dependency order by derivation) from resolver.derivation_state
+            where derivation in (t.number('y'), t.number('z')) and failed_dependency in (t.number('x'), t.number('y'))),
+          (select array_agg(x order by d) from (values (t.number('y'), t.number('x')), (t.number('z'), t.number('y'))) v (d, x)),
+          'they know the direct input through which they are concerned');
+select is(resolver.cause_of(t.number('z')), t.number('x'), 'and the chain leads to the cause');
+select is((select array_agg(isCachedBuild) from Builds where id in (t.id('is-x'), t.id('is-x-too'), t.id('needs-x'), t.id('needs-y'))),
+          '{0,0,0,0}', 'none of it is cached');
+select is((select count(*) from Builds where notificationPendingSince is not null
+            and id in (t.id('is-x'), t.id('is-x-too'), t.id('needs-x'), t.id('needs-y'))), 4::bigint, 'all are to be told of');
+
+-- A cached failure.
+select t.pass('1 hour');
+select t.derivation('w', '{y}');
+select t.want('w', 'w');
+select t.want('x-again', 'x');
+select t.load();
+select is(t.ended('w'), 'status 2 cached', 'a new build that depends on what failed ends at once, as cached');
+select is(t.steps('w'), '{1: x status 8 from is-x}', 'with a row of status 8');
+select is(t.ended('x-again'), 'status 1 cached', 'so does one that has it as root');
+select is(t.steps('x-again'), '{1: x status 8 from is-x}', 'its row as well');
+select is((select array_agg(isCachedBuild) from Builds where id in (t.id('w'), t.id('x-again'))), '{1,1}', 'isCachedBuild = 1');
+
+-- Failures that are no fault of the builder are not remembered.
+select t.derivation('slow');
+select t.derivation('slow-user', '{slow}');
+select t.want('slow', 'slow');
+select t.load();
+select is(t.fail('slow', 'timeout', 7), 'done', 'a build that timed out');
+select is(t.ended('slow'), 'status 7', 'ends so');
+select t.pass('1 hour');
+select t.want('slow-user', 'slow-user');
+select t.load();
+select is(t.stage('slow'), 'buildable', 'for the next build it is tried again');
+select is(t.stage('slow-user'), 'waiting', 'which waits for it');
+select t.work();
+select is(t.steps('slow-user'), array['1: slow built', '2: slow-user resolved to r-slow-user', '3: r-slow-user built'], 'and succeeds');
+select t.want('slow-root', 'slow');
+select t.load();
+select is(t.ended('slow-root'), 'status 0 cached', 'the failure is forgotten');
+select t.derivation('foreign');
+select t.want('foreign', 'foreign');
+select t.load();
+select t.fail('foreign', 'unsupported', 9);
+select is(t.ended('foreign'), 'status 9', 'an unsupported system');
+select t.pass('1 hour');
+select t.want('foreign-again', 'foreign');
+select t.load();
+select is(t.stage('foreign'), 'buildable', 'is tried again, too: the farm may have changed');
+select t.finish('foreign');
+
+-- With a resolution there are two derivations: D and R.
+select t.derivation('in');
+select t.derivation('d', '{in}');
+select t.derivation('d-too', '{in}');
+select t.derivation('e', '{d}');
+select t.want('root-d', 'd');
+select t.want('root-d-later', 'd');
+select t.want('root-d-too', 'd-too');
+select t.want('root-e', 'e');
+select t.load();
+select t.finish('in');
+select t.claim('resolve');
+select t.resolve('d', 'r');
+select t.resolve('d-too', 'r');
+select t.claim('build');
+select t.fail('r');
+select is(t.stage('d') || ' ' || t.stage('d-too') || ' ' || t.stage('r'), 'failed failed failed', 'followers fail with their resolution');
+select is(t.ended('root-d') || ', ' || t.ended('root-d-later') || ', ' || t.ended('root-d-too'), 'status 1, status 1, status 1',
+          'status 1 for every build that has D as root');
+select is(t.ended('root-e'), 'status 2', 'status 2 for one that depends on it');
+select is(t.steps('root-d'), array['1: in built', '2: d resolved to r', '3: r status 1'],
+          'the build that ran it has 13 for D and the failure for R');
+select is(t.steps('root-d-later'), array['1: d resolved to r', '2: r status 1 from root-d'],
+          'one that shared the attempt has 13 for D, and R''s status with propagatedFrom');
+select is(t.steps('root-d-too'), array['1: d-too resolved to r', '2: r status 1 from root-d'],
+          'so has one whose root resolved to the same');
+select is(t.steps('root-e'), '{1: r status 1 from root-d}', 'one that only needs D has one row, for R');
+select t.pass('1 hour');
+select t.want('r-itself', 'r');
+select t.want('d-again', 'd');
+select t.load();
+select is(t.ended('r-itself'), 'status 1 cached', 'a build whose root is R fails with status 1');
+select is(t.steps('r-itself'), '{1: r status 8 from root-d}', 'and a row for R');
+select is(t.ended('d-again'), 'status 1 cached', 'a later build of D is a cached failure');
+select is(t.steps('d-again'), array['1: d resolved to r', '2: r status 8 from root-d'], 'with the resolution drawn');
+
+-- Two failures under one root.
+select t.derivation('f1');
+select t.derivation('f2');
+select t.derivation('f', '{f1,f2}');
+select t.want('f', 'f');
+select t.load();
+select t.claim('build');
+select t.fail('f1');
+select is(t.ended('f'), 'status 2', 'the first failure ends the build');
+select t.fail('f2');
+select is(t.steps('f'), array['1: f1 status 1', '2: f2 status 1'], 'the second still has its row');
+select is((select count from NrBuilds where what = 'finished'), (select count(*)::integer from Builds where finished = 1),
+          'and the build is finished once');
+
+-- Another try, with back-off.
+select t.derivation('flaky');
+select t.want('flaky', 'flaky');
+select t.load();
+select is(t.fail('flaky', 'transient', 3), 'retried', 'a transient failure is tried again');
+select is(t.stage('flaky'), 'buildable', 'building -> buildable');
+select is(t.steps('flaky'), '{1: flaky status 3}', 'the row says that it was aborted');
+select is(t.ended('flaky'), 'unfinished', 'the build goes on');
+select t.keep();
+select is((select outcome from resolver.fail_steps(jsonb_build_array(t.failure('flaky', 'transient', 3)))), 'already', 'reported twice: one try');
+select is(t.changed(), '{}', 'and nothing changed');
+select is(t.claim('build'), '{}', 'it is not claimed at once');
+select t.pass('59 seconds');
+select is(t.claim('build'), '{}', 'nor within a minute');
+select t.pass('1 second');
+select is(t.claim('build'), '{flaky}', 'but then');
+select is(t.steps('flaky'), '{1: flaky building}', 'the row of the aborted attempt is busy again: there is no second one');
+select t.fail('flaky', 'transient', 3);
+select t.pass('179 seconds');
+select is(t.claim('build'), '{}', 'the third attempt comes three minutes later');
+select t.pass('1 second');
+select t.fail('flaky', 'transient', 3);
+select t.pass('539 seconds');
+select is(t.claim('build'), '{}', 'the fourth nine');
+select t.pass('1 second');
+select t.fail('flaky', 'transient', 3);
+select t.pass('1619 seconds');
+select is(t.claim('build'), '{}', 'the fifth twenty-seven');
+select t.pass('1 second');
+select is(t.fail('flaky', 'transient', 3), 'done', 'and the fifth was the last');
+select is(t.stage('flaky'), 'failed', 'it failed');
+select is(t.ended('flaky'), 'status 3', 'the build was aborted');
+select is(t.steps('flaky'), '{1: flaky status 3}', 'its row says so');
+select t.derivation('lucky');
+select t.want('lucky', 'lucky');
+select t.load();
+select t.fail('lucky', 'transient', 3);
+select t.pass('60 seconds');
+select t.finish('lucky');
+select is((select (tries, not_before) is not distinct from (0::smallint, null::timestamptz) from resolver.derivation_state
+            where derivation = t.number('lucky')), true, 'a success forgets the tries');
+select is(t.steps('lucky'), '{1: lucky built}', 'and takes over the row');
+select is((select errorMsg from BuildSteps where build = t.id('lucky')), null, 'without the old message');
+
+-- An input was lost during the attempt.
+select t.derivation('lost');
+select t.derivation('user', '{lost}', 'input-addressed');
+select t.want('user', 'user');
+select t.load();
+select t.finish('lost');
+select t.claim('build');
+select resolver.withdraw_outputs(array[t.path('lost')]);
+select t.store_loses(t.path('lost'));
+select is(t.stage('user'), 'building', 'an input is lost while it is built');
+select is(t.fail('user', 'transient', 3), 'retried', 'the attempt is aborted');
+select is(t.stage('user'), 'waiting', 'building -> waiting: it waits for the input');
+select is(t.watches('user'), 'lost', 'which it watches');
+select t.load();
+select is(t.stage('lost'), 'buildable', 'and which is built again');
+select t.pass('1 hour');
+select t.work();
+select is(t.ended('user'), 'status 0', 'the build succeeds in the end');
+
+-- The claim was taken back.
+select t.derivation('swept');
+select t.want('swept', 'swept');
+select t.load();
+select t.claim('build');
+select resolver.release_claims(t.worker_id(), array[t.lease('swept', 'build')], 'tired');
+select t.keep();
+select is((select outcome from resolver.fail_steps(jsonb_build_array(t.failure('swept')))), 'lease_lost', 'a failure under a lease that was taken back');
+select throws_ok($$select resolver.fail_step(t.lease('swept', 'build'), t.failure('swept'))$$, 'NX011', 'the lease was taken back', 'raises');
+select is((select outcome from resolver.finish_steps(jsonb_build_array(t.success('swept')))), 'lease_lost', 'a success, too');
+select throws_ok($$select resolver.finish_step(t.lease('swept', 'build'), t.success('swept'))$$, 'NX011', 'the lease was taken back', 'raises as well');
+select is(t.changed(), '{}', 'none of it changes anything');
+
+select * from t.done();
+rollback;

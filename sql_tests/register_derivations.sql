@@ -1,0 +1,233 @@
+-- register_derivations(reports): what load found in .drv files and in the store.
+\ir include/farm.sql
+
+select has_function('resolver', 'register_derivations', array['jsonb'], 'the plural form is the only one');
+
+-- Facts.
+select t.derivation('a', p_kind => 'input-addressed', p_outputs => '{out,dev}');
+select t.derivation('b', '{"a^out,dev"}', 'floating', '{out,lib}', 'builtin', '{kvm}');
+select t.want('b', 'b');
+select t.claim('load');
+select results_eq($$select * from resolver.register_derivations(jsonb_build_array(t.loaded('b')))$$,
+                  $$values (t.lease('b', 'load'), 'done', null::text)$$, 'a derivation is reported');
+select results_eq(
+    $$select name, system, kind, features, prefer_local, must_resolve from resolver.derivation where derivation = t.number('b')$$,
+    $$values ('b', 'builtin', 'floating', '{kvm}'::text[], false, true)$$, 'what its .drv says is recorded');
+select results_eq(
+    $$select name, path, valid_since, wanted from resolver.output where derivation = t.number('b') order by name$$,
+    $$values ('lib', null::text, null::timestamptz, true), ('out', null, null, true)$$, 'all outputs of a root are wanted');
+select results_eq($$select input, outputs from resolver.dependency where derivation = t.number('b')$$,
+                  $$values (t.number('a'), '{out,dev}'::text[])$$, 'so is the dependency');
+select is(t.stage('b'), 'waiting', 'unloaded -> waiting');
+select is(t.watches('b'), 'a', 'for its input');
+select is(t.stage('a'), 'unloaded', 'which is to be loaded next');
+select results_eq($$select owner, priority from resolver.derivation_state where derivation = t.number('a')$$,
+                  $$values (t.id('b'), 0)$$, 'on behalf of the same build');
+select t.keep();
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('b')))), 'already', 'the same report again');
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('b') || '{"system": "mips"}'))), 'refused',
+          'another report for the same lease');
+select is((select outcome from resolver.register_derivations('[{"lease": 4711, "drv": "x"}]')), 'refused', 'a lease that never was');
+select is(t.changed(), '{}', 'change nothing');
+select t.claim('load');
+select t.keep();
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('b') || jsonb_build_object('lease', t.lease('a', 'load'))))),
+          'refused', 'a report about another derivation than the claimed one is refused');
+select is(t.changed(), '{}', 'and changes nothing');
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('a')))), 'done', 'the input');
+select is(t.stage('a'), 'buildable', 'unloaded -> buildable: it has no inputs');
+select t.worker('kvm', '{x86_64-linux}', '{kvm}');
+select t.claim('build');
+select t.finish('a');
+select t.resolve('b', 'r-b');
+select t.claim('build', 100, 'kvm');
+select t.finish('r-b');
+
+-- Claims that were taken back.
+select t.derivation('c');
+select t.want('c', 'c');
+select t.claim('load');
+select resolver.release_claims(t.worker_id(), array[t.lease('c', 'load')], 'test');
+select t.keep();
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('c')))), 'lease_lost', 'a claim that was given back');
+select is(t.changed(), '{}', 'changes nothing');
+select t.claim('load');
+select results_eq(
+    $$select outcome from resolver.register_derivations(jsonb_build_array(
+          '{"lease": 0}'::jsonb, t.loaded('c') || '{"lease": null}', t.loaded('c'), t.loaded('c')))$$,
+    $$values ('refused'), ('refused'), ('done'), ('already')$$, 'bad elements do not undo the good one');
+select is(t.stage('c'), 'buildable', 'which is applied once');
+select t.finish('c');
+
+-- All that it can become.
+select t.derivation('d1');
+select t.derivation('d2', '{d1}');
+select t.derivation('d3', '{d1}', 'input-addressed');
+select t.derivation('d4', '{d1}', 'deferred');
+select t.want('d1', 'd1');
+select t.load();
+select t.finish('d1');
+select t.want('d2', 'd2');
+select t.want('d3', 'd3');
+select t.want('d4', 'd4');
+select t.load();
+select is(t.stage('d2'), 'resolvable', 'unloaded -> resolvable: its input is there, and has to be filled in');
+select is(t.stage('d4'), 'resolvable', 'the same for a deferred one');
+select is(t.stage('d3'), 'buildable', 'unloaded -> buildable: an input-addressed one is built as it is');
+select t.work();
+
+-- Found valid: loading stops there.
+select t.derivation('v1', p_kind => 'input-addressed');
+select t.derivation('v2', '{v1}', 'input-addressed', '{out,dev}');
+select t.derivation('v3', '{v2}');
+select t.store_has(t.path('v2'));
+select t.want('v3', 'v3');
+select t.load();
+select is(t.stage('v2'), 'realised', 'unloaded -> realised: the output that is wanted is valid in the store');
+select is(t.stage('v3'), 'resolvable', 'which is enough for its dependent');
+select is(t.number('v1'), null, 'its inputs are not even looked at');
+select is(t.steps('v3'), '{1: v2 found}', 'the build has a row of type 1 that says so');
+select results_eq(
+    $$select output, path, source, build from resolver.realisation where derivation = t.number('v2')$$,
+    $$values ('out', t.path('v2'), 'local', t.id('v3'))$$, 'the trace has what was found');
+select is((select array_agg(name || ' ' || (path is not null) order by name) from BuildStepOutputs where build = t.id('v3')),
+          '{"dev true","out true"}', 'with the outputs'' paths');
+select t.work();
+select t.want('v2', 'v2');
+select t.load();
+select is(t.stage('v2'), 'waiting', 'a later, wider wish re-opens it: a root wants all outputs');
+select is(t.stage('v1'), 'buildable', 'and now its inputs are looked at');
+select t.work();
+select is(t.ended('v2'), 'status 0', 'and it is built');
+select t.derivation('v4', '{v2^dev}');
+select t.want('v4', 'v4');
+select t.load();
+select is(t.stage('v4'), 'resolvable', 'what is realised already is not looked at again for a dependent');
+select t.work();
+
+-- A root that is valid already.
+select t.derivation('w', p_kind => 'fixed');
+select t.store_has(t.path('w'));
+select t.want('w', 'w');
+select t.load();
+select is(t.ended('w'), 'status 0 cached', 'the build ends as cached');
+select is(t.steps('w'), '{1: w found}', 'its outputs were unknown until now: a row of type 1');
+select is(t.outputs('w'), jsonb_build_object('out', t.full(t.path('w'))), 'outputs');
+select results_eq($$select size, closureSize, startTime = stopTime, startTime > 0 from Builds where id = t.id('w')$$,
+                  $$values (100::bigint, 300::bigint, true, true)$$, 'sizes and times');
+select t.want('w2', 'w');
+select is(t.stage('w'), 'unloaded', 'realised -> unloaded for a second build: look before trusting');
+select t.load();
+select is(t.ended('w2'), 'status 0 cached', 'it ends as cached');
+select is(t.steps('w2'), '{}', 'without rows: nothing was news');
+select t.store_loses(t.path('w'));
+select t.want('w3', 'w');
+select t.load();
+select is(t.stage('w'), 'buildable', 'the outputs have gone, load finds: it is built again');
+select isnt((select ceased from resolver.realisation where derivation = t.number('w')), null, 'the trace knows that it ceased to be valid');
+select is(t.ended('w3'), 'unfinished', 'history is no proof');
+select t.finish('w');
+select is(t.ended('w3'), 'status 0', 'then it ends');
+
+-- A floating derivation that the store has a realisation for.
+select t.derivation('x1');
+select t.derivation('x2', '{x1}');
+select t.want('x2', 'x2');
+select t.claim('load');
+select is((select outcome from resolver.register_derivations(jsonb_build_array(
+              jsonb_set(t.loaded('x2'), '{outputs}', jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('x2'), 'valid', true)))
+              || jsonb_build_object('info', t.info())))), 'done', 'Nix knew the outputs of an unresolved derivation');
+select is(t.ended('x2'), 'status 0 cached', 'that is enough for its build');
+select is(t.number('x1'), null, 'inputs are not needed');
+
+-- Outputs that are found gone while a dependent relied on them.
+select t.derivation('y1');
+select t.derivation('y2', '{y1}');
+select t.want('y1', 'y1');
+select t.load();
+select t.finish('y1');
+select t.want('y2', 'y2');
+select t.load();
+select is(t.stage('y2'), 'resolvable', 'it could be resolved');
+select t.store_loses(t.path('y1'));
+select t.want('y1-again', 'y1');
+select t.load();
+select is(t.stage('y2'), 'waiting', 'until load, for another build, found the input gone: resolvable -> waiting');
+select is(t.watches('y2'), 'y1', 'for the input');
+select t.work();
+select is(t.ended('y2') || ', ' || t.ended('y1-again'), 'status 0, status 0', 'both succeed in the end');
+
+-- The .drv is gone, or can't be used.
+insert into t.node values ('z2', 'floating', 'x86_64-linux', '{}', '{out}', '{gone}');
+select t.build('gone', 'gone');
+select t.want('z2', 'z2');
+select t.load();
+select is(t.stage('gone'), 'failed', 'unloaded -> failed: the .drv is not there');
+select is(t.ended('gone'), 'status 3', 'a build whose .drv is not in the store is finished with status 3');
+select is(t.steps('gone'), '{1: gone status 3}', 'a row tells');
+select is((select errorMsg from BuildSteps where build = t.id('gone')), 'the .drv is not in the store', 'the reason');
+select is(t.ended('z2'), 'status 2', 'what depends on it can''t be built');
+select is(t.steps('z2'), '{1: gone status 3 from gone}', 'for that reason');
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('gone')))), 'already', 'reported twice');
+
+-- An output that the input does not have.
+select t.derivation('s1');
+select t.derivation('s2', '{s1^nope}');
+select t.derivation('s3', '{s2}');
+select t.want('s2', 's2');
+select t.want('s3', 's3');
+select t.load();
+select is(t.stage('s2'), 'failed', 'a derivation names an output that its input does not have: it failed');
+select is((select errorMsg from BuildSteps where build = t.id('s2')),
+          format('it needs output ''nope'' of %s, which has no output of that name', t.full(t.drv('s1'))), 'the message names the input');
+select is(t.ended('s2') || ', ' || t.ended('s3'), 'status 1, status 2', 'its build fails, and what depends on it');
+select t.want('s1', 's1');
+select t.load();
+select t.finish('s1');
+select t.derivation('s4', '{s1^never}');
+select t.want('s4', 's4');
+select t.load();
+select is(t.stage('s4'), 'failed', 'also when the input was loaded, and realised, before');
+select is(t.ended('s4'), 'status 1', 'its build fails');
+select is_empty($$select from resolver.output where derivation = t.number('s1') and name <> 'out'$$, 'no such output comes to be');
+
+-- A known failure.
+select t.derivation('f1');
+select t.derivation('f2', '{f1}');
+select t.derivation('f3', '{f2}');
+select t.want('f1', 'f1');
+select t.load();
+select t.fail('f1');
+select t.pass('1 hour');
+select t.want('f3', 'f3');
+select t.load();
+select is(t.stage('f2') || ' ' || t.stage('f3'), 'waiting waiting', 'what depends on what failed waits');
+select is(t.ended('f3'), 'status 2 cached', 'and the build ends at once');
+select is(t.steps('f3'), '{1: f1 status 8 from f1}', 'as a cached failure');
+
+-- Watching the input that will take longest.
+select t.derivation('k1');
+select t.derivation('k2', '{k1}');
+select t.derivation('k3', '{k1,k2}');
+select t.want('k2', 'k2');
+select t.load();
+select t.want('k3', 'k3');
+select t.load();
+select is(t.watches('k3'), 'k2', 'of two inputs that are not there it watches the one that waits itself');
+select t.work();
+
+-- Wide and deep in one go; a diamond.
+select t.derivation('top', '{l,r}');
+select t.derivation('l', '{bottom}');
+select t.derivation('r', '{bottom}');
+select t.derivation('bottom');
+select t.want('top', 'top', 3);
+select t.load();
+select is((select array_agg(priority) from resolver.derivation_state where derivation in (t.number('top'), t.number('l'), t.number('r'), t.number('bottom'))),
+          '{3,3,3,3}', 'all below a root are as urgent as it is');
+select t.work();
+select is(t.ended('top'), 'status 0', 'a diamond builds');
+select is((select count(*) from resolver.realisation where derivation = t.number('bottom')), 1::bigint, 'its bottom once');
+
+select * from t.done();
+rollback;

@@ -1,0 +1,119 @@
+-- register_local_outputs(outputs): paths that another component found valid in the store.
+\ir include/farm.sql
+
+select function_returns('resolver', 'register_local_outputs', array['jsonb'], 'integer', 'it tells for how many derivations it was news');
+create function pg_temp.local(p_name text, p_output text default 'out', p_path text default null) returns integer language sql as $$
+    select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object(
+        'drv', t.drv(p_name), 'name', p_output, 'path', coalesce(p_path, t.output_path(p_name, p_output)))))
+$$;
+
+-- Nobody asked.
+select t.keep();
+select is(pg_temp.local('nobody'), 0, 'an unknown derivation is nobody''s business');
+select is(resolver.register_local_outputs('[]'), 0, 'nor is nothing');
+select is(t.changed(), '{}', 'nothing changes');
+
+-- Waiting, with a dependent; full paths.
+select t.derivation('a');
+select t.derivation('b', '{a}');
+select t.derivation('c', '{b}');
+select t.want('c', 'c');
+select t.load();
+select is(resolver.register_local_outputs(jsonb_build_array(jsonb_build_object(
+              'drv', t.full(t.drv('b')), 'name', 'out', 'path', t.full(t.path('b'))))), 1, 'full paths are taken as well as base names');
+select is(t.stage('b'), 'realised', 'waiting -> realised');
+select is(t.watches('b'), null, 'it watches nothing any more');
+select is(t.stage('c'), 'resolvable', 'what waited for it goes on');
+select results_eq(
+    $$select output, path, source, build, stepnr from resolver.realisation where derivation = t.number('b')$$,
+    $$values ('out', t.path('b'), 'local', t.id('c'), null::integer)$$, 'the trace has it');
+select t.keep();
+select is(pg_temp.local('b'), 0, 'told again, it is no news');
+select is(t.changed(), '{}', 'and changes nothing');
+select is(pg_temp.local('b', 'out', t.path('other')), 0, 'nor is another path');
+select is(resolver.output_paths(t.drv('b')), jsonb_build_object('out', t.path('b')), 'the first valid one is served on');
+select is((select count(*) from resolver.realisation where derivation = t.number('b')), 2::bigint, 'but the trace has both');
+select is(pg_temp.local('b', 'nope'), 0, 'an output that the derivation does not have is ignored');
+select t.work();
+select is(t.ended('c'), 'status 0', 'the dependent is built with it');
+
+-- Buildable, resolvable, unloaded, resolved.
+select t.derivation('d');
+select t.want('d', 'd');
+select t.load();
+select is(pg_temp.local('d'), 1, 'a derivation that could be built turns out to be there');
+select t.store_has(t.path('d'));
+select is(t.ended('d'), 'unfinished', 'its build does not end by this: nobody has read its products');
+select is(t.claim('build'), '{}', 'but it is not built');
+select is(t.stage('d'), 'unloaded', 'it is looked at again');
+select t.load();
+select is(t.ended('d'), 'status 0 cached', 'and load ends it');
+select t.derivation('e', '{a}');
+select t.derivation('e-user', '{e}');
+select t.work();
+select t.want('e-user', 'e-user');
+select t.load();
+select t.finish('a');
+select is(t.stage('e'), 'resolvable', 'one that can be resolved');
+select t.claim('resolve');
+select is(pg_temp.local('e'), 1, 'is found while a worker has claimed it');
+select is(t.stage('e'), 'realised', 'resolvable -> realised');
+select t.keep();
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('e', 'r-e')))), 'lease_lost', 'the worker''s report is for nothing');
+select is(t.changed(), '{}', 'and changes nothing');
+select t.work();
+select t.derivation('g', '{a}');
+select t.derivation('g-user', '{g}');
+select t.want('g-user', 'g-user');
+select t.load();
+select t.resolve('g', 'r-g');
+select is(pg_temp.local('g'), 1, 'one that was resolved already');
+select is(t.stage('g'), 'realised', 'resolved -> realised');
+select t.work();
+select is(t.ended('g-user'), 'status 0', 'its dependent is built');
+
+-- The resolution itself is found: all that follow it end.
+select t.derivation('h', '{a}');
+select t.derivation('h-user', '{h}');
+select t.want('h-user', 'h-user');
+select t.load();
+select t.resolve('h', 'r-h');
+select is(pg_temp.local('r-h'), 1, 'the resolution of a derivation is found');
+select is(t.stage('h') || ' ' || t.stage('r-h'), 'realised realised', 'both are realised');
+select is(t.steps('h-user'), array['1: h resolved to r-h', '2: r-h found'], 'the build is told');
+select t.work();
+
+-- Only one of two outputs.
+select t.derivation('i1');
+select t.derivation('i2', '{i1}', 'floating', '{out,dev}');
+select t.derivation('i3', '{"i2^out,dev"}');
+select t.want('i3', 'i3');
+select t.load();
+select is(pg_temp.local('i2'), 1, 'one of two wanted outputs is found');
+select is(t.stage('i2'), 'waiting', 'it waits on');
+select is(t.watches('i2'), 'i1', 'for its input');
+select t.finish('i1');
+select is(t.stage('i2'), 'resolvable', 'and is woken by it');
+select t.resolve('i2', 'r-i2');
+select is(pg_temp.local('r-i2'), 1, 'one of two outputs of its resolution is found');
+select is(t.stage('i2'), 'resolved', 'it waits for the other');
+select is(t.steps('i3'), array['1: i1 built', '2: i2 resolved to r-i2'], 'there is no terminal row yet');
+select t.finish('r-i2');
+select is(t.steps('i3'), array['1: i1 built', '2: i2 resolved to r-i2', '3: r-i2 built'], 'it comes with the build of it');
+select t.work();
+
+-- What is being built, and what failed.
+select t.derivation('k');
+select t.want('k', 'k');
+select t.load();
+select t.claim('build');
+select t.keep();
+select is(pg_temp.local('k'), 0, 'what is being built right now is left to the report of that build');
+select is(t.changed(), '{}', 'nothing changes');
+select t.fail('k');
+select t.keep();
+select is(pg_temp.local('k'), 0, 'what failed is left alone until it is restarted');
+select is(t.changed(), '{}', 'nothing changes');
+
+select * from t.done();
+rollback;

@@ -1,0 +1,24 @@
+"""Runs the benchmark that is named; lists them without a name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+NAMES = sorted(
+    path.stem.replace("_", "-") for path in Path(__file__).parent.glob("[a-z]*.py") if not path.stem.startswith("_")
+)
+
+
+def main(words: list[str]) -> int:
+    """Run one benchmark; returns the exit status."""
+    if not words or words[0] not in NAMES:
+        print("benchmarks:", *NAMES, sep="\n  ")
+        return 2 if words else 0
+    module = importlib.import_module(f"tests.benchmarks.{words[0].replace('-', '_')}")
+    return int(module.main(words[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""Names, messages and times as people read them."""
+
+from __future__ import annotations
+
+import re
+
+STATUS_WORDS = {
+    0: "succeeded", 1: "failed", 2: "dependency failed", 3: "aborted", 4: "cancelled", 6: "failed with output",
+    7: "timed out", 8: "cached failure", 9: "unsupported system", 10: "log limit exceeded", 11: "output too large",
+    12: "not deterministic", 13: "resolved",
+}  # fmt: skip
+"""Hydra's numbers for how builds and steps end."""
+
+HASH_SHOWN = 7
+"""Characters of a hash that people need to tell two derivations of one name apart."""
+
+_BASE_NAME = r"([0-9abcdfghijklmnpqrsvwxyz]{32})-([0-9A-Za-z+._?=-]*[0-9A-Za-z+_?=-])"
+_STORE_PATH = re.compile(r"(?<![^\s'\"(=:])/[^\s'\"]*/" + _BASE_NAME)
+_ONE_NAME = re.compile(_BASE_NAME)
+_CANNOT_BUILD = re.compile(r"\ACannot build '[^']*'\.\s*Reason:\s*")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def base_name(path: str) -> str:
+    """A store path without its directory."""
+    return path.rpartition("/")[2]
+
+
+def short_name(path: str) -> str:
+    """A store path for reading: no directory, and the beginning of the hash."""
+    name = base_name(path)
+    found = _ONE_NAME.fullmatch(name)
+    return f"{found[1][:HASH_SHOWN]}-{found[2]}" if found else name
+
+
+def printable(text: str) -> str:
+    """The text without what would move a terminal's cursor or change its colours; lines are kept."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n"))
+
+
+def message_lines(message: str | None, *, short: bool = True) -> list[str]:
+    """A failure's message, without words that only repeat the derivation's name; `short`: store paths are shortened."""
+    text = _CANNOT_BUILD.sub("", printable(message or "").strip())
+    if short:
+        text = _STORE_PATH.sub(lambda found: f"{found[1][:HASH_SHOWN]}-{found[2]}", text)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def first_line(message: str | None, *, short: bool = True) -> str:
+    """The first line of a message; all of it when the first only announces the others."""
+    lines = message_lines(message, short=short) or ["no reason given"]
+    return " ".join(lines) if lines[0].endswith(":") else lines[0]
+
+
+def duration(seconds: float) -> str:
+    """A length of time in one or two units."""
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it belongs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
