@@ -36,6 +36,7 @@ create table t.node (
 create table t.stored (path text primary key);
 create table t.job (job text primary key, build integer not null);
 create table t.claim (nr serial, verb text, name text, lease bigint, claim jsonb);
+create index on t.claim (name, verb);
 
 create function t.drv(p_name text) returns text language sql immutable as $$
     select md5('drv ' || p_name) || '-' || p_name || '.drv'

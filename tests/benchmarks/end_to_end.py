@@ -23,7 +23,7 @@ let
     inherit name inputs;
     system = builtins.currentSystem;
     builder = "/bin/sh";
-    args = [ "-c" "echo ${name} $inputs > $out" ];
+    args = [ "-c" "echo ${name} > $out" ];
     __contentAddressed = true;
     outputHashMode = "recursive";
     outputHashAlgo = "sha256";
@@ -49,7 +49,9 @@ def main(words: list[str]) -> int:
             theirs = _with_nix_store(Path(directory) / f"nix-{number}", file)
             ours = _with_the_worker(Path(directory) / f"ours-{number}", file)
             ratios.append(ours / theirs)
-            print(f"round {number + 1}: worker {ours:.2f} s, nix-store {theirs:.2f} s, ratio {ratios[-1]:.2f}", flush=True)
+            print(
+                f"round {number + 1}: worker {ours:.2f} s, nix-store {theirs:.2f} s, ratio {ratios[-1]:.2f}", flush=True
+            )
     builds = options.depth * options.width + 1
     print(f"{builds} derivations, median ratio {statistics.median(ratios):.2f}")
     return 0 if statistics.median(ratios) <= 1 else 1

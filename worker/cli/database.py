@@ -34,7 +34,9 @@ def install(options: Options) -> None:
         click.echo("created Hydra's tables")
     for name in done.migrations:
         click.echo(f"applied migration {name}")
-    click.echo(f"created {done.functions} functions and views" if done.functions else "functions and views are up to date")
+    click.echo(
+        f"created {done.functions} functions and views" if done.functions else "functions and views are up to date"
+    )
 
 
 @database_group.command()

@@ -46,7 +46,9 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         except _FOR_PEOPLE as error:
             raise CouldNotRun(str(error)) from error
         except PoolTimeout as error:
-            raise CouldNotRun(f"the database can't be reached: {error}. Is it running, and is --database right?") from error
+            raise CouldNotRun(
+                f"the database can't be reached: {error}. Is it running, and is --database right?"
+            ) from error
         except psycopg.errors.ReadOnlySqlTransaction as error:
             raise CouldNotRun("the database is read-only: name its primary server with --database.") from error
         except psycopg.Error as error:

@@ -16,7 +16,9 @@ from .target import Options, open_store, target_options
 
 @click.command("resolve")
 @click.argument("drv")
-@click.option("--realisation", "given", multiple=True, metavar="DRV^OUT=PATH", help="The path that an input's output has.")
+@click.option(
+    "--realisation", "given", multiple=True, metavar="DRV^OUT=PATH", help="The path that an input's output has."
+)
 @click.option("--write", is_flag=True, help="Write the resolved derivation to the store.")
 @target_options
 @clear_errors
@@ -36,9 +38,7 @@ def resolve_command(options: Options, drv: str, given: tuple[str, ...], write: b
             if wanted not in outputs and (path := lookup.path_of(wanted)):
                 outputs[wanted] = path
         try:
-            resolved = resolve(
-                derivation, base_name, outputs, version=store.nix_version, store_dir=store.store_dir
-            )
+            resolved = resolve(derivation, base_name, outputs, version=store.nix_version, store_dir=store.store_dir)
         except MissingOutputs as error:
             for missing in error.missing:
                 click.echo(store.store_dir.prefix + str(missing), err=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,109 +14,15 @@ from typing import Any
 import click
 
 from ..database.procedures import Procedures
-from ..evaluation import EvaluationFailure, Job, evaluate, is_derivation_file
+from ..evaluation import EvaluationFailure
 from ..loop.worker import Worker
 from ..nix.store import Store
-from ..nix.store_path import derivation_name
-from .errors import CouldNotRun, clear_errors
+from .errors import clear_errors
+from .jobs import enqueue_file, evaluation_options
 from .progress import Progress, observer_for
 from .tables import show_builds
 from .target import Options, open_database, open_store, target_options
 from .work import running_worker
-
-PROJECT = "local"
-
-
-def evaluation_options(command: Any) -> Any:
-    """Options of the commands that evaluate."""
-    for decorate in (
-        click.argument("file", type=click.Path(path_type=Path)),
-        click.option("-A", "--attr", "attributes", multiple=True, metavar="ATTR", help="Only this attribute."),
-        click.option("--arg", "args", type=(str, str), multiple=True, metavar="N EXPR", help="A Nix expression as argument."),
-        click.option("--argstr", "argstrs", type=(str, str), multiple=True, metavar="N VALUE", help="A string as argument."),
-        click.option("--cached-failures", is_flag=True, help="What is known to fail is not tried again."),
-    ):
-        command = decorate(command)
-    return command
-
-
-def enqueue_file(
-    options: Options,
-    procedures: Procedures,
-    store: Store,
-    file: Path,
-    *,
-    attributes: Sequence[str] = (),
-    args: Sequence[tuple[str, str]] = (),
-    argstrs: Sequence[tuple[str, str]] = (),
-    cached_failures: bool = False,
-    on_progress: Callable[[str], None] | None = None,
-) -> tuple[list[int], list[EvaluationFailure]]:
-    """Evaluate a file and add a build for each job; returns the builds, and what failed to evaluate.
-
-    The .drv files are rooted before they are named to anybody. Raises EvaluationError when nothing could be evaluated.
-    """
-    roots = options.state_directory.roots / "evaluations"
-    roots.mkdir(parents=True, exist_ok=True)
-    if is_derivation_file(file):
-        results: Sequence[Job | EvaluationFailure] = [_job_of_derivation(store, options, file)]
-    else:
-        results = evaluate(
-            file,
-            gc_roots=roots,
-            env=store.env,
-            attributes=attributes,
-            args=dict(args),
-            argstrs=dict(argstrs),
-            store=store.uri or None,
-            on_progress=on_progress,
-        )
-    jobs = [result for result in results if isinstance(result, Job)]
-    failures = [result for result in results if isinstance(result, EvaluationFailure)]
-    builds = procedures.enqueue(
-        project=PROJECT,
-        jobset=re.sub(r"[^A-Za-z0-9._-]", "-", file.stem if not is_derivation_file(file) else "derivations"),
-        file=str(file.resolve()),
-        jobs=[_for_database(job) for job in jobs],
-        errors="\n".join(f"{failure.attribute}: {failure.message}" for failure in failures) or None,
-        retry=not cached_failures,
-    )
-    return builds, failures
-
-
-def _for_database(job: Job) -> dict[str, Any]:
-    fields = dataclasses.asdict(job)
-    return fields | {"job": fields.pop("name"), "priority": fields.pop("scheduling_priority")}
-
-
-def _job_of_derivation(store: Store, options: Options, file: Path) -> Job:
-    from ..nix.roots import RootDirectory
-
-    drv = store.base_name(str(file if file.is_absolute() or file.parent != Path() else file.name))
-    with store.connect() as client:
-        if not client.protect([drv]):
-            raise CouldNotRun(f"{file} is not in the store {store.store_dir.path}: name a valid .drv file of that store.")
-        RootDirectory(options.state_directory.roots).add(client, drv)
-        derivation = store.read_derivation(drv, client)
-    name = derivation_name(drv)
-    return Job(
-        name=name,
-        drv=store.full_path(drv),
-        system=derivation.platform.decode(errors="replace"),
-        nix_name=name,
-        description=None,
-        license=None,
-        homepage=None,
-        maintainers=None,
-        max_silent=None,
-        timeout=None,
-        scheduling_priority=100,
-        is_channel=False,
-        outputs={
-            output: store.full_path(path) if (path := derivation.output_path(output, store.store_dir)) else None
-            for output in derivation.outputs
-        },
-    )
 
 
 @click.command()

@@ -18,6 +18,7 @@ from ..embedded.postgres import shared_postgres
 from ..embedded.state import StateDirectory
 from ..embedded.store import EmbeddedStore
 from ..embedded.tools import nix_bin
+from ..nix.roots import RootDirectory
 from ..nix.store import Store
 
 DATABASE_VARIABLES = ("HYDRA_RESOLVER_DATABASE", "HYDRA_DATABASE_URL", "HYDRA_DBI")
@@ -53,9 +54,13 @@ def conninfo_of(database: str) -> str:
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --database, --store and --state to a command, which gets them as its first argument."""
 
-    @click.option("--database", metavar="URL", help="Hydra's database. Default: from the environment, else an embedded one.")
+    @click.option(
+        "--database", metavar="URL", help="Hydra's database. Default: from the environment, else an embedded one."
+    )
     @click.option("--store", metavar="URI", help="Nix store, as Nix's --store takes it. Default: an embedded one.")
-    @click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="Where embedded ones, roots and logs are.")
+    @click.option(
+        "--state", type=click.Path(path_type=Path), metavar="DIR", help="Where embedded ones, roots and logs are."
+    )
     @functools.wraps(command)
     def with_options(database: str | None, store: str | None, state: Path | None, **arguments: Any) -> Any:
         return command(Options(database, store, state), **arguments)
@@ -88,6 +93,14 @@ def open_store(options: Options) -> Store:
     environment = embedded.child_environment()
     environment["PATH"] = f"{nix_bin()}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return Store("", environment)
+
+
+def open_roots(options: Options) -> RootDirectory:
+    """Where our roots are: below the embedded store's own, else in the state directory."""
+    if options.store is not None:
+        return RootDirectory(options.state_directory.roots)
+    own = EmbeddedStore(options.state_directory.store).directory / "var" / "gcroots" / "hydra-resolver"
+    return RootDirectory(own, direct=True)
 
 
 def store_identity(options: Options) -> str:

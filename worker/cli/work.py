@@ -13,12 +13,11 @@ import click
 from ..database.procedures import VERBS, Procedures, Verb
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
-from ..nix.roots import RootDirectory
 from ..nix.store import Store
 from ..verbs.context import Context
 from .errors import clear_errors
 from .progress import observer_for
-from .target import Options, open_database, open_store, store_identity, target_options
+from .target import Options, open_database, open_roots, open_store, store_identity, target_options
 
 
 @contextmanager
@@ -35,7 +34,7 @@ def running_worker(
     """A started worker; it is stopped at the end, its builds aborted."""
     state = options.state_directory
     settings = store.settings
-    context = Context(store, RootDirectory(state.roots), state.logs, trust_store or options.store is None)
+    context = Context(store, open_roots(options), state.logs, trust_store or options.store is None)
     abilities = Abilities(
         name=f"{platform.node()}:{os.getpid()}",
         verbs=tuple(verbs),
@@ -61,7 +60,9 @@ def running_worker(
 @click.option("--jobs", type=click.IntRange(min=1), help="Builds at the same time; default: Nix's max-jobs.")
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
 @click.option(
-    "--trust-store", is_flag=True, help="Believe realisations that the store has on record; always so for an embedded one."
+    "--trust-store",
+    is_flag=True,
+    help="Believe realisations that the store has on record; always so for an embedded one.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events as one JSON object a line.")
 @target_options

@@ -90,4 +90,7 @@ def translated(error: psycopg.Error) -> Exception:
     if kind is None:
         return error
     diag = error.diag
-    return kind(". ".join(part.rstrip(".") for part in (diag.message_primary, diag.message_detail, diag.message_hint) if part) + ".")
+    return kind(
+        ". ".join(part.rstrip(".") for part in (diag.message_primary, diag.message_detail, diag.message_hint) if part)
+        + "."
+    )

@@ -173,12 +173,16 @@ def _migrate(connection: psycopg.Connection) -> list[str]:
             "create table resolver.migration (number integer constraint migration_key primary key, name text not null, "
             "checksum text not null, applied timestamptz not null default now())"
         )
-        connection.execute("comment on table resolver.migration is 'Migrations that were applied, with their checksums.'")
+        connection.execute(
+            "comment on table resolver.migration is 'Migrations that were applied, with their checksums.'"
+        )
         connection.execute(
             "create table resolver.installation (only_row boolean constraint installation_key primary key default true, "
             "functions text not null, time timestamptz not null, constraint installation_is_one check (only_row))"
         )
-        connection.execute("comment on table resolver.installation is 'Which functions are installed: a digest of their files.'")
+        connection.execute(
+            "comment on table resolver.installation is 'Which functions are installed: a digest of their files.'"
+        )
     _check_applied(connection)
     applied = _applied(connection)
     new = [migration for migration in migrations() if migration.number not in applied]

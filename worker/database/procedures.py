@@ -60,7 +60,11 @@ class Procedures:
             conninfo,
             min_size=1,
             max_size=connections,
-            kwargs={"autocommit": True, "application_name": "hydra-resolver", "options": "-c plan_cache_mode=force_generic_plan -c jit=off"},
+            kwargs={
+                "autocommit": True,
+                "application_name": "hydra-resolver",
+                "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
+            },
             open=False,
             timeout=5,
         )
@@ -159,7 +163,14 @@ class Procedures:
         return dict(self._value("select resolver.output_paths(%s)", [drv]))
 
     def enqueue(
-        self, *, project: str, jobset: str, file: str, jobs: Sequence[Mapping[str, Any]], errors: str | None, retry: bool
+        self,
+        *,
+        project: str,
+        jobset: str,
+        file: str,
+        jobs: Sequence[Mapping[str, Any]],
+        errors: str | None,
+        retry: bool,
     ) -> list[int]:
         """Add an evaluation with new builds; returns the builds in the order of `jobs`."""
         return list(

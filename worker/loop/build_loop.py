@@ -143,12 +143,13 @@ class BuildLoop:
                 self._shared.take_in_hand(-len(ended))
 
     def _wait_for_more(self) -> list[tuple[Claim, Outcome]]:
-        """What else has ended, or ends within a moment while there is more to build: one report for all is cheaper."""
+        """What else has ended, or ends within a moment while builds are short: one report for all is cheaper."""
         ended: list[tuple[Claim, Outcome]] = []
-        deadline = time.monotonic() + AHEAD_SECONDS / 2
-        while not (self._waiting.empty() and self._done.empty()) and (left := deadline - time.monotonic()) > 0:
+        patience = AHEAD_SECONDS / 2 if self._seconds < AHEAD_SECONDS / 2 else 0.0
+        deadline = time.monotonic() + patience
+        while self._held or not self._done.empty():
             try:
-                item = self._done.get(timeout=left)
+                item = self._done.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
             if item is None:

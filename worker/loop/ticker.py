@@ -13,6 +13,8 @@ from .shared import Shared
 TICK_SECONDS = 1.0
 ROOTS_SECONDS = 60.0
 ROOTS_AT_A_TIME = 1000
+ROOTS_KEPT_SECONDS = 600.0
+"""A root is made before the database hears of what it protects."""
 
 
 class Ticker:
@@ -49,7 +51,7 @@ class Ticker:
 
     def _sweep_roots(self) -> None:
         roots = self._shared.context.roots
-        names = roots.names()
+        names = roots.names(older_than=ROOTS_KEPT_SECONDS)
         while chunk := list(itertools.islice(names, ROOTS_AT_A_TIME)):
             for name in self._shared.procedures.unneeded_roots(chunk):
                 roots.remove(name)

@@ -22,7 +22,12 @@ class Worker:
     """Everything that one worker process does. `start` it, `wait_until` something, `stop` it."""
 
     def __init__(
-        self, procedures: Procedures, context: Context, abilities: Abilities, *, observer: Observer | None = None,
+        self,
+        procedures: Procedures,
+        context: Context,
+        abilities: Abilities,
+        *,
+        observer: Observer | None = None,
         listen_conninfo: str | None = None,
     ) -> None:
         self.shared = Shared(procedures, context, abilities, observer or Observer())
@@ -31,7 +36,10 @@ class Worker:
         listener = Listener(self.shared, listen_conninfo or procedures.conninfo)
         self._ticker = Ticker(self.shared)
         concerns: Sequence[GraphLoop | Listener | Ticker | BuildLoop] = [
-            *graph, listener, self._ticker, *([self._builds] if self._builds else [])
+            *graph,
+            listener,
+            self._ticker,
+            *([self._builds] if self._builds else []),
         ]
         self._threads = [threading.Thread(target=concern.run, name=type(concern).__name__) for concern in concerns]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -23,9 +24,11 @@ class RootDirectory:
     """A directory of links, one for each rooted path, named by the path's base name (or by a name that is given).
 
     Nix keeps no more than the place of a link: to remove the link is to remove the root. ``path`` is made if need be.
+    ``direct``: it lies below the store's own ``gcroots``, where every link is a root without Nix being told.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, direct: bool = False) -> None:
+        self._direct = direct
         self.path = Path(path).resolve()
         self.path.mkdir(parents=True, exist_ok=True)
 
@@ -36,7 +39,8 @@ class RootDirectory:
         """
         link = self.path / (name or base_name)
         self._link(client, base_name, link)
-        client.add_indirect_root(str(link))
+        if not self._direct:
+            client.add_indirect_root(str(link))
         return link
 
     def add_many(self, client: Client, base_names: Iterable[str]) -> None:
@@ -46,6 +50,8 @@ class RootDirectory:
             link = self.path / base_name
             self._link(client, base_name, link)
             links.append(str(link))
+        if self._direct:
+            return
         for answer in client.add_indirect_roots(links):
             if isinstance(answer, NixError):
                 raise answer
@@ -58,11 +64,15 @@ class RootDirectory:
             return False
         return True
 
-    def names(self) -> Iterator[str]:
-        """The names of all roots."""
+    def names(self, *, older_than: float = 0.0) -> Iterator[str]:
+        """The names of all roots that were made at least ``older_than`` seconds ago."""
+        newest = time.time() - older_than
         for entry in os.scandir(self.path):
-            if not entry.name.startswith(_TEMPORARY) and entry.is_symlink():
-                yield entry.name
+            if entry.name.startswith(_TEMPORARY) or not entry.is_symlink():
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime <= newest:
+                    yield entry.name
 
     def __contains__(self, name: str) -> bool:
         return (self.path / name).is_symlink()

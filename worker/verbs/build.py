@@ -120,9 +120,7 @@ def _succeeded(
     return Outcome(report, succeeded=True)
 
 
-def _failed(
-    claim: Claim, failure: StepFailure, watcher: _Watcher | None, result: BuildResult | None = None
-) -> Outcome:
+def _failed(claim: Claim, failure: StepFailure, watcher: _Watcher | None, result: BuildResult | None = None) -> Outcome:
     return Outcome(
         _report(claim, watcher, result)
         | {

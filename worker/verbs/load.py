@@ -83,7 +83,7 @@ def _find_outputs(
     paths: dict[int, dict[str, str | None]] = {}
     unknown: list[Claim] = []
     for claim, derivation in loaded:
-        paths[claim.lease] = static_outputs(context, derivation) | claim.known
+        paths[claim.lease] = {**static_outputs(context, derivation), **claim.known}
         if None in paths[claim.lease].values():
             unknown.append(claim)
     if context.trust_store:

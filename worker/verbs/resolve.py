@@ -29,7 +29,11 @@ def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw:
     for claim in claims:
         report: Report = {"lease": claim.lease, "samples": _samples(claim)}
         reports.append(report)
-        outputs = {InputOutput(drv, (name,)): path for drv, drv_outputs in claim.inputs.items() for name, path in drv_outputs.items()}
+        outputs = {
+            InputOutput(drv, (name,)): path
+            for drv, drv_outputs in claim.inputs.items()
+            for name, path in drv_outputs.items()
+        }
         try:
             derivation = context.derivations.get(claim.drv, client)
             resolved = resolve_derivation(

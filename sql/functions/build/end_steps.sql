@@ -3,10 +3,13 @@
 -- The status is that of the report, 0 when it has none.
 -- Notifies  step_finished
 create or replace function resolver.end_steps(p_reports resolver.report[]) returns void
-    language sql volatile
+    language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
-    with ended as (
+declare
+    v_payload text;
+begin
+    for v_payload in
         update public.BuildSteps s
            set busy = 0, status = coalesce((r.body ->> 'status')::integer, 0),
                stopTime = resolver.hydra_time(resolver.clock()), errorMsg = r.body ->> 'message',
@@ -15,9 +18,11 @@ as $$
                isNonDeterministic = (r.body ->> 'non_deterministic')::boolean
           from unnest(p_reports) r
          where s.build = r.build and s.stepnr = r.stepnr
-        returning concat_ws(E'\t', s.build, s.stepnr, coalesce(r.body ->> 'log', '-')) as payload
-    )
-    select pg_notify('step_finished', e.payload) from ended e
+        returning concat_ws(E'\t', s.build, s.stepnr, coalesce(r.body ->> 'log', '-'))
+    loop
+        perform pg_notify('step_finished', v_payload);
+    end loop;
+end
 $$;
 
 comment on function resolver.end_steps(resolver.report[]) is 'Ends the busy rows of attempts, and says so to Hydra''s programs.';

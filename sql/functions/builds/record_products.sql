@@ -1,8 +1,9 @@
 -- record_products(goal): outputs, products and metrics of a build that succeeded.
 create or replace function resolver.record_products(p_goal resolver.goal) returns void
-    language sql volatile
+    language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+begin
     delete from public.BuildOutputs o
      where o.build = p_goal.build and not exists (select from resolver.output x where x.derivation = p_goal.root and x.name = o.name);
     insert into public.BuildOutputs (build, name, path)
@@ -22,7 +23,8 @@ as $$
       from jsonb_array_elements(p_goal.info -> 'metrics') e (metric)
       join public.Builds b on b.id = p_goal.build
       join public.Jobsets j on j.id = b.jobset_id
-    on conflict (build, name) do nothing
+    on conflict (build, name) do nothing;
+end
 $$;
 
 comment on function resolver.record_products(resolver.goal) is 'Fills BuildOutputs, BuildProducts and BuildMetrics of a build.';

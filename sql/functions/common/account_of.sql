@@ -1,16 +1,19 @@
 -- account_of(derivation): the build whose step an attempt at a derivation is.
 create or replace function resolver.account_of(p_derivation bigint) returns integer
-    language sql stable
+    language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(
-        (select min(g.build)
-           from resolver.goal g
-          where g.ended is null
-            and g.root in (select p_derivation
-                           union all
-                           select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation)),
-        (select s.owner from resolver.derivation_state s where s.derivation = p_derivation))
+begin
+    return (
+        select coalesce(
+            (select min(g.build)
+               from resolver.goal g
+              where g.ended is null
+                and g.root in (select p_derivation
+                               union all
+                               select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation)),
+            (select s.owner from resolver.derivation_state s where s.derivation = p_derivation)));
+end
 $$;
 
 comment on function resolver.account_of(bigint) is

@@ -1,17 +1,20 @@
 -- cause_of(derivation): what failed itself, at the end of the chain of failed dependencies.
 create or replace function resolver.cause_of(p_derivation bigint) returns bigint
-    language sql stable
+    language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
-    with recursive chain as (
-        select s.derivation, s.failed_dependency from resolver.derivation_state s where s.derivation = p_derivation
-        union
-        select s.derivation, s.failed_dependency
-          from chain c join resolver.derivation_state s on s.derivation = c.failed_dependency
-    )
-    select c.derivation
-      from chain c join resolver.derivation_state s on s.derivation = c.derivation
-     where c.failed_dependency is null and s.stage = 'failed'
+begin
+    return (
+        with recursive chain as (
+            select s.derivation, s.failed_dependency from resolver.derivation_state s where s.derivation = p_derivation
+            union
+            select s.derivation, s.failed_dependency
+              from chain c join resolver.derivation_state s on s.derivation = c.failed_dependency
+        )
+        select c.derivation
+          from chain c join resolver.derivation_state s on s.derivation = c.derivation
+         where c.failed_dependency is null and s.stage = 'failed');
+end
 $$;
 
 comment on function resolver.cause_of(bigint) is 'The derivation whose own failure is the cause; null if nothing failed.';

@@ -1,11 +1,13 @@
 -- close_leases(reports): their claims have ended, with the outcome of each. The caller moves the derivations on.
 create or replace function resolver.close_leases(p_reports resolver.report[]) returns void
-    language sql volatile
+    language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+begin
     update resolver.lease l set closed = resolver.clock(), outcome = r.outcome, digest = r.digest
       from unnest(p_reports) r
-     where l.lease = r.lease and l.closed is null
+     where l.lease = r.lease and l.closed is null;
+end
 $$;
 
 comment on function resolver.close_leases(resolver.report[]) is 'Ends leases, with the outcome and digest of their reports.';

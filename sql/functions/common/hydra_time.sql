@@ -1,9 +1,11 @@
 -- hydra_time(t): what Hydra's integer columns hold for a time. The one place that knows they are Unix seconds.
 create or replace function resolver.hydra_time(p_time timestamptz) returns integer
-    language sql immutable parallel safe
+    language plpgsql immutable parallel safe
     set search_path = pg_catalog, pg_temp
 as $$
-    select floor(extract(epoch from p_time))::integer
+begin
+    return floor(extract(epoch from p_time))::integer;
+end
 $$;
 
 comment on function resolver.hydra_time(timestamptz) is 'A time as Hydra''s tables keep it: Unix seconds.';

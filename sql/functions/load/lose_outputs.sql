@@ -48,9 +48,10 @@ begin
 
     -- What was lost may have been nobody's concern, and what was to be made of it is not wanted any more.
     update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
-     where s.derivation = any (v_lost) and s.stage = 'unloaded' and s.owner is null
-        or s.stage = 'buildable' and s.derivation in (select r.resolved from resolver.resolution r
-                                                       where r.derivation = any (v_dependents) and r.released = v_now);
+     where s.derivation = any (v_lost || array(select r.resolved from resolver.resolution r
+                                                where r.derivation = any (v_dependents) and r.released = v_now))
+       and (s.stage = 'buildable' or s.stage = 'unloaded' and s.owner is null);
+
     insert into resolver.walk (kind, derivation)
     select 'want', x from unnest(v_dependents) x on conflict do nothing;
     perform pg_notify('derivation_wanted', '');

@@ -2,9 +2,10 @@
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.register_inputs(p_reports jsonb) returns void
-    language sql volatile
+    language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+begin
     insert into resolver.derivation (drv)
     select distinct i.drv
       from jsonb_to_recordset(p_reports) r (inputs jsonb)
@@ -29,7 +30,8 @@ as $$
      cross join jsonb_to_recordset(r.inputs) i (drv text, outputs jsonb)
       join resolver.derivation di on di.drv = i.drv
      order by 1, 2
-    on conflict do nothing
+    on conflict do nothing;
+end
 $$;
 
 comment on function resolver.register_inputs(jsonb) is 'Makes the inputs of loaded derivations known, and the dependencies on them.';

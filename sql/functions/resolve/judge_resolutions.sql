@@ -1,46 +1,49 @@
 -- judge_resolutions(reports): open ones become done, stale, confirm or refused (says nothing). Nothing is written.
 create or replace function resolver.judge_resolutions(p_reports resolver.report[]) returns resolver.report[]
-    language sql stable
+    language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
-    with sampled as (
-        select r.derivation, d.derivation as input, e.sample ->> 1 as output, e.sample ->> 2 as path
-          from unnest(p_reports) r
-         cross join jsonb_array_elements(r.body -> 'samples') e (sample)
-          left join resolver.derivation d on d.drv = e.sample ->> 0
-         where r.outcome = 'open' and not r.body ? 'failed'
-    ), needed as (
-        select r.derivation, dep.input, n.name as output, o.path
-          from unnest(p_reports) r
-          join resolver.dependency dep on dep.derivation = r.derivation
-         cross join unnest(dep.outputs) n (name)
-          left join resolver.output o on o.derivation = dep.input and o.name = n.name and o.valid_since is not null
-         where r.outcome = 'open' and not r.body ? 'failed'
-    ), stale as (
-        select distinct coalesce(n.derivation, s.derivation) as derivation
-          from needed n
-          full join sampled s on s.derivation = n.derivation and s.input = n.input and s.output = n.output
-         where n.path is distinct from s.path or n.path is null
-    ), unconfirmed as (
-        select r.lease, jsonb_object_agg(o.name, o.path)::text as outputs
-          from unnest(p_reports) r
-          join resolver.derivation d on d.drv = r.body -> 'resolved' ->> 'drv'
-          join resolver.output o on o.derivation = d.derivation and o.valid_since is not null
-         where r.outcome = 'open' and not coalesce(r.body -> 'resolved' -> 'confirmed' ? o.path, false)
-           and not exists (select from jsonb_to_recordset(r.body -> 'resolved' -> 'outputs') v (name text, path text, valid boolean)
-                            where v.name = o.name and v.path = o.path and v.valid)
-         group by r.lease
-    )
-    select coalesce(array_agg(row(r.lease, r.derivation, r.build, r.stepnr,
-               case when r.outcome <> 'open' then r.outcome
-                    when not r.body ?| array['failed', 'resolved'] then 'refused'
-                    when s.derivation is not null then 'stale'
-                    when u.outputs is not null then 'confirm'
-                    else 'done' end,
-               case when s.derivation is null then u.outputs end, r.digest, r.body)::resolver.report order by r.nr), '{}')
-      from unnest(p_reports) with ordinality r (lease, derivation, build, stepnr, outcome, detail, digest, body, nr)
-      left join stale s on s.derivation = r.derivation and r.outcome = 'open'
-      left join unconfirmed u on u.lease = r.lease
+begin
+    return (
+        with sampled as (
+            select r.derivation, d.derivation as input, e.sample ->> 1 as output, e.sample ->> 2 as path
+              from unnest(p_reports) r
+             cross join jsonb_array_elements(r.body -> 'samples') e (sample)
+              left join resolver.derivation d on d.drv = e.sample ->> 0
+             where r.outcome = 'open' and not r.body ? 'failed'
+        ), needed as (
+            select r.derivation, dep.input, n.name as output, o.path
+              from unnest(p_reports) r
+              join resolver.dependency dep on dep.derivation = r.derivation
+             cross join unnest(dep.outputs) n (name)
+              left join resolver.output o on o.derivation = dep.input and o.name = n.name and o.valid_since is not null
+             where r.outcome = 'open' and not r.body ? 'failed'
+        ), stale as (
+            select distinct coalesce(n.derivation, s.derivation) as derivation
+              from needed n
+              full join sampled s on s.derivation = n.derivation and s.input = n.input and s.output = n.output
+             where n.path is distinct from s.path or n.path is null
+        ), unconfirmed as (
+            select r.lease, jsonb_object_agg(o.name, o.path)::text as outputs
+              from unnest(p_reports) r
+              join resolver.derivation d on d.drv = r.body -> 'resolved' ->> 'drv'
+              join resolver.output o on o.derivation = d.derivation and o.valid_since is not null
+             where r.outcome = 'open' and not coalesce(r.body -> 'resolved' -> 'confirmed' ? o.path, false)
+               and not exists (select from jsonb_to_recordset(r.body -> 'resolved' -> 'outputs') v (name text, path text, valid boolean)
+                                where v.name = o.name and v.path = o.path and v.valid)
+             group by r.lease
+        )
+        select coalesce(array_agg(row(r.lease, r.derivation, r.build, r.stepnr,
+                   case when r.outcome <> 'open' then r.outcome
+                        when not r.body ?| array['failed', 'resolved'] then 'refused'
+                        when s.derivation is not null then 'stale'
+                        when u.outputs is not null then 'confirm'
+                        else 'done' end,
+                   case when s.derivation is null then u.outputs end, r.digest, r.body)::resolver.report order by r.nr), '{}')
+          from unnest(p_reports) with ordinality r (lease, derivation, build, stepnr, outcome, detail, digest, body, nr)
+          left join stale s on s.derivation = r.derivation and r.outcome = 'open'
+          left join unconfirmed u on u.lease = r.lease);
+end
 $$;
 
 comment on function resolver.judge_resolutions(resolver.report[]) is

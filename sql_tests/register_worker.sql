@@ -1,0 +1,22 @@
+-- register_worker(name, verbs, systems, features, store directory, store identity): a worker introduces itself.
+\ir include/farm.sql
+
+select results_eq(
+    $$select name, verbs, systems, features, started, heartbeat, gone from resolver.worker$$,
+    $$select 'worker', '{load,resolve,build}'::text[], '{x86_64-linux}'::text[], '{}'::text[], resolver.clock(), resolver.clock(), null::timestamptz$$,
+    'what it can do is known');
+select results_eq('select directory, identity from resolver.store', $$values ('/nix/store', 'one')$$,
+                  'the first worker says which store this database speaks about');
+select isnt(resolver.register_worker('worker', '{load}', '{}', '{}', '/nix/store', 'one'), t.worker_id(),
+            'the same name twice: two processes');
+select throws_ok($$select resolver.register_worker('w', '{load}', '{}', '{}', '/nix/store', 'two')$$, 'NX015',
+                 'this database speaks about another store', 'another store is refused');
+select throws_ok($$select resolver.register_worker('w', '{load}', '{}', '{}', '/gnu/store', 'one')$$, 'NX015',
+                 'this database speaks about another store', 'also one with another directory');
+select throws_ok($$select resolver.register_worker('w', '{dance}', '{}', '{}', '/nix/store', 'one')$$, '23514', null,
+                 'there are three verbs');
+select is((select count(*) from resolver.worker), 2::bigint, 'refused workers are not there');
+select is(resolver.hydra_path('x'), '/nix/store/x', 'paths in Hydra''s tables lie in that store');
+
+select * from t.done();
+rollback;
