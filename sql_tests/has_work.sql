@@ -21,8 +21,12 @@ select t.load();
 select is(array[resolver.has_work(:loader), resolver.has_work(:resolver), resolver.has_work(:builder), resolver.has_work(:mips)], '{f,f,t,f}',
           'something is to be built, on one system');
 select t.fail('a', 'transient', 3);
-select is(resolver.has_work(:builder), true, 'also when that is only tried again later');
+select is(resolver.has_work(:builder), true, 'also when that is only tried again in a minute');
+select t.pass('1 minute');
+select t.fail('a', 'transient', 3);
+select is(resolver.has_work(:builder), false, 'but not when it is in three');
 select t.pass('1 hour');
+select is(resolver.has_work(:builder), true, 'then it is work again');
 select t.finish('a');
 select is(array[resolver.has_work(:loader), resolver.has_work(:resolver), resolver.has_work(:builder)], '{f,t,f}', 'something is to be resolved');
 select resolver.cancel_build(t.id('b'));
@@ -35,21 +39,21 @@ select resolver.cancel_build(t.id('m'));
 
 -- advance: walks that were put off.
 select is(resolver.advance(), false, 'nothing was put off');
-insert into t.node select 'w' || n, 'floating', 'x86_64-linux', '{}', '{out}', case when n > 1 then array['w' || (n - 1)] else '{}' end
-  from generate_series(1, 1500) n;
-select t.want('deep', 'w1500');
+select t.derivation('w0');
+select t.derivation('w' || n, '{w0}') from generate_series(1, 1100) n;
+select t.derivation('top', array_agg('w' || n)) from generate_series(1, 1100) n;
+select t.want('one', 'w5');
 select t.load();
-select t.want('mid', 'w700');
+select t.want('top', 'top');
 select t.load();
-select is((select count(*) from resolver.derivation_state where owner is not null and stage = 'waiting' and failed_dependency is null), 1499::bigint,
-          'a chain of 1,500 is loaded');
-select t.fail('w1');
-select is(t.ended('deep'), 'unfinished', 'its first one fails: not all is walked in one transaction');
-select is(t.ended('mid'), 'status 2', 'but a bounded part is');
+select is((select count(*) from resolver.derivation_state where stage = 'waiting'), 1101::bigint, 'a wide graph is loaded');
+select t.fail('w0');
+select is(t.ended('one'), 'status 2', 'its lowest one fails: a bounded part of what depends on it is reached at once');
+select is(t.ended('top'), 'unfinished', 'and a part is not');
 select is(resolver.has_work(:loader), true, 'the rest is work, for anyone');
 select is(resolver.advance(), false, 'which advance() does');
-select is(t.ended('deep'), 'status 2', 'all of it');
-select is(t.steps('deep'), '{1: w1 status 1}', 'down to the row of the cause');
+select is(t.ended('top'), 'status 2', 'all of it');
+select is(t.steps('top'), '{1: w0 status 1 from one}', 'down to the row of the cause');
 select is(resolver.has_work(:loader), false, 'then nothing is left');
 
 -- unneeded_roots.

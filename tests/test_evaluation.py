@@ -36,7 +36,7 @@ def run(nix_store: EmbeddedStore, tmp_path: Path) -> Evaluate:
     def evaluate_text(expression: str, **options: Any) -> list[Job | EvaluationFailure]:
         file = tmp_path / "jobs.nix"
         file.write_text(PRELUDE + expression)
-        options = {"gc_roots": tmp_path / "roots", "env": nix_store.environment()} | options
+        options = {"gc_roots": tmp_path / "roots", "env": nix_store.child_environment()} | options
         return evaluate(file, **options)
 
     return evaluate_text
@@ -221,7 +221,7 @@ def test_a_file_that_is_one_broken_derivation_is_an_error(run: Evaluate) -> None
 
 def test_a_missing_file_is_an_error(nix_store: EmbeddedStore, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="there is no file"):
-        evaluate(tmp_path / "none.nix", gc_roots=tmp_path, env=nix_store.environment())
+        evaluate(tmp_path / "none.nix", gc_roots=tmp_path, env=nix_store.child_environment())
 
 
 def test_an_argument_that_does_not_parse_is_an_error(run: Evaluate) -> None:
@@ -232,7 +232,7 @@ def test_an_argument_that_does_not_parse_is_an_error(run: Evaluate) -> None:
 def test_a_store_without_content_addressed_derivations_says_what_to_enable(
     run: Evaluate, nix_store: EmbeddedStore
 ) -> None:
-    env = nix_store.environment() | {"NIX_CONFIG": "experimental-features = nix-command"}
+    env = nix_store.child_environment() | {"NIX_CONFIG": "experimental-features = nix-command"}
     with pytest.raises(EvaluationError) as error:
         run("{ a = drv floating; b = drv { }; }", env=env)
     assert "ca-derivations is off" in error.value.message
@@ -262,13 +262,13 @@ def test_the_collector_takes_no_derivation_after_the_evaluation(
                    two = drv { outputs = [ "out" "x" ]; }; }"""
         )
     )
-    collect_garbage(nix_store.environment())
+    collect_garbage(nix_store.child_environment())
     assert all(Path(job.drv).is_file() for job in found.values())
     links = list((tmp_path / "roots").iterdir())
     assert {str(link.readlink()) for link in links} == {job.drv for job in found.values()}
     for link in links:
         link.unlink()
-    collect_garbage(nix_store.environment())
+    collect_garbage(nix_store.child_environment())
     assert not any(Path(job.drv).exists() for job in found.values())
 
 
@@ -280,11 +280,11 @@ def test_what_the_collector_takes_before_the_roots_are_made_is_written_again(
     def collect(step: str) -> None:
         steps.append(step)
         if step.startswith("rooting"):
-            collect_garbage(nix_store.environment())
+            collect_garbage(nix_store.child_environment())
 
     found = jobs(run("{ a = drv floating; b = drv { }; }", on_progress=collect))
     assert any("again" in step for step in steps)
-    collect_garbage(nix_store.environment())
+    collect_garbage(nix_store.child_environment())
     assert all(Path(job.drv).is_file() for job in found.values())
 
 

@@ -36,7 +36,7 @@ SUCCEEDING = {
 
 
 def jobs_of(store: EmbeddedStore, file: Path, roots: Path, **argstrs: str) -> dict[str, Job]:
-    found = evaluate(file, gc_roots=roots, env=store.environment(), argstrs=argstrs)
+    found = evaluate(file, gc_roots=roots, env=store.child_environment(), argstrs=argstrs)
     assert all(isinstance(job, Job) for job in found), found
     return {job.name: job for job in found if isinstance(job, Job)}
 
@@ -44,13 +44,13 @@ def jobs_of(store: EmbeddedStore, file: Path, roots: Path, **argstrs: str) -> di
 def realise(store: EmbeddedStore, *drvs: str) -> list[Path] | None:
     """The output paths of these derivations; None if one of them fails."""
     words = ["nix-store", "--realise", "--keep-going", *drvs]
-    done = subprocess.run(words, env=store.environment(), check=False, capture_output=True, text=True)
+    done = subprocess.run(words, env=store.child_environment(), check=False, capture_output=True, text=True)
     return [Path(line) for line in done.stdout.split()] if done.returncode == 0 else None
 
 
 def built(store: EmbeddedStore) -> set[str]:
     """The names of all .drv files that Nix has built in this store, by its logs."""
-    logs = Path(store.environment()["NIX_LOG_DIR"]) / "drvs"
+    logs = Path(store.child_environment()["NIX_LOG_DIR"]) / "drvs"
     return {(log.parent.name + log.name).removesuffix(".bz2") for log in logs.glob("??/*")}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import click
 
 from .database import database_group, psql
@@ -21,6 +23,8 @@ def main() -> None:
     Without --database and --store, an embedded database and an embedded store under --state DIR are used, and made
     when they are missing.
     """
+    # As Ctrl-C does: what was begun is cleaned up, and an embedded server is not left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 for command in (run, enqueue, worker, resolve_command, status, restart, cancel, database_group, psql, execute, demo):

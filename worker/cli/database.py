@@ -46,7 +46,7 @@ def check(options: Options) -> None:
     """Say whether the database can be used by this release; exit status 2 and the reason if not."""
     named = options.database_url
     if named is not None:
-        installation.check(named)
+        installation.check(named, for_writing=True)
     else:
         with shared_postgres(options.state_directory) as server:
             installation.check(server.conninfo())

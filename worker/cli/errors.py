@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ..attribute_path import AttributePathError
-from ..database.errors import DatabaseError
+from ..database.errors import DatabaseError, ReadOnlyError, is_transient
 from ..embedded.errors import EmbeddedError
 from ..evaluation import EvaluationError
 from ..nix.derivation import DerivationError
@@ -36,6 +35,14 @@ _FOR_PEOPLE = (
 )
 
 
+def _unreachable(error: psycopg.Error) -> str:
+    reason = " ".join(str(error).split()).rstrip(".")
+    return (
+        f"the database can't be reached: {reason}. Is it running, and is --database right?"
+        " What was done is kept: run the same again."
+    )
+
+
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Turn the errors that are meant for people into a message and exit status 2."""
 
@@ -45,13 +52,11 @@ def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*arguments, **options)
         except _FOR_PEOPLE as error:
             raise CouldNotRun(str(error)) from error
-        except PoolTimeout as error:
-            raise CouldNotRun(
-                f"the database can't be reached: {error}. Is it running, and is --database right?"
-            ) from error
         except psycopg.errors.ReadOnlySqlTransaction as error:
-            raise CouldNotRun("the database is read-only: name its primary server with --database.") from error
+            raise CouldNotRun(str(ReadOnlyError())) from error
         except psycopg.Error as error:
+            if is_transient(error):
+                raise CouldNotRun(_unreachable(error)) from error
             raise CouldNotRun(f"the database says: {str(error).strip()}") from error
         except BrokenPipeError:
             raise  # click ends quietly

@@ -13,9 +13,11 @@ import click
 
 from ..database.procedures import Procedures
 from ..evaluation import EvaluationFailure, Job, evaluate, is_derivation_file
+from ..nix.derivation import DerivationError
+from ..nix.errors import NixError
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
-from ..nix.store_path import derivation_name
+from ..nix.store_path import InvalidStorePath, derivation_name
 from .errors import CouldNotRun
 from .target import Options, open_roots
 
@@ -93,14 +95,22 @@ def _for_database(job: Job) -> dict[str, Any]:
 
 
 def _job_of_derivation(store: Store, roots: RootDirectory, file: Path) -> Job:
-    drv = store.base_name(str(file if file.is_absolute() or file.parent != Path() else file.name))
+    absent = f"{file} is not in the store: name a valid .drv file of {store.store_dir.path}."
+    try:
+        drv = store.base_name(str(file if file.is_absolute() or file.parent != Path() else file.name))
+    except InvalidStorePath:
+        raise CouldNotRun(absent) from None
     with store.connect() as client:
         if not client.protect([drv]):
-            raise CouldNotRun(
-                f"{file} is not in the store {store.store_dir.path}: name a valid .drv file of that store."
-            )
+            raise CouldNotRun(absent)
         roots.add(client, drv)
-        derivation = store.read_derivation(drv, client)
+        try:
+            derivation = store.read_derivation(drv, client)
+        except (NixError, DerivationError) as error:
+            raise CouldNotRun(
+                f"{file} can't be used: {error}. Name another .drv, or instantiate and verify this one again"
+                " (nix-store --verify --check-contents)."
+            ) from error
     name = derivation_name(drv)
     return Job(
         name=name,

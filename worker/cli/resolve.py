@@ -9,6 +9,7 @@ import click
 from ..nix.derivation import InputOutput
 from ..nix.resolve import MissingOutputs, resolve
 from ..nix.store import Store
+from ..nix.store_path import InvalidStorePath
 from .errors import CouldNotRun, clear_errors
 from .lookup import Lookup
 from .target import Options, open_store, target_options
@@ -53,6 +54,10 @@ def resolve_command(options: Options, drv: str, given: tuple[str, ...], write: b
 def _parse_realisation(store: Store, text: str) -> tuple[InputOutput, str]:
     key, separator, path = text.partition("=")
     drv, *chain = key.split("^")
-    if not separator or not chain:
-        raise CouldNotRun(f"--realisation {text}: write it as DRV^OUTPUT=PATH")
-    return InputOutput(store.base_name(drv), tuple(chain)), store.base_name(path)
+    form = "Write it as DRV^OUTPUT=PATH."
+    if not separator or not chain or not all(chain):
+        raise CouldNotRun(f"--realisation {text} is malformed. {form}")
+    try:
+        return InputOutput(store.base_name(drv), tuple(chain)), store.base_name(path)
+    except InvalidStorePath as error:
+        raise CouldNotRun(f"--realisation {text}: {error}. {form}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ from ..database.procedures import Procedures
 from ..evaluation import EvaluationFailure
 from ..loop.worker import Worker
 from ..nix.store import Store
-from .errors import clear_errors
+from .errors import CouldNotRun, clear_errors
 from .jobs import enqueue_file, evaluation_options
 from .progress import Progress, observer_for
 from .tables import show_builds
 from .target import Options, open_database, open_store, target_options
+from .words import counted
 from .work import running_worker
 
 
@@ -46,7 +47,7 @@ def enqueue(options: Options, file: Path, **evaluation: Any) -> None:
         progress.say(f"{failure.attribute}: {failure.message}")
     for build in builds:
         click.echo(build)
-    sys.exit(1 if failures else 0)
+    sys.exit(0 if not failures else 1 if builds else 2)
 
 
 @click.command()
@@ -93,24 +94,50 @@ def build_file(session: Session, file: Path, **evaluation: Any) -> tuple[list[di
     """Evaluate a file and build its jobs; returns a report for each build, and what failed to evaluate."""
     progress, procedures = session.progress, session.worker.shared.procedures
     with progress.shown(procedures):
-        builds, failures = enqueue_file(
-            session.options, procedures, session.store, file, on_progress=progress.doing, **evaluation
-        )
+        with _interrupted_at_once():
+            builds, failures = enqueue_file(
+                session.options, procedures, session.store, file, on_progress=progress.doing, **evaluation
+            )
         for failure in failures:
             progress.say(f"{failure.attribute}: {failure.message}")
         progress.doing("")
         session.worker.drain(lambda: procedures.all_finished(builds))
+        if session.interrupted():
+            session.worker.stop()  # before the builds are looked at, so that they are told as they are left
     return [report for build in builds if (report := procedures.build_report(build))], failures
+
+
+@contextmanager
+def _interrupted_at_once() -> Iterator[None]:
+    """SIGTERM and SIGINT end what is done here: there is no build yet that would have to be ended in order."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CouldNotRun("interrupted before there was anything to build.") from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_file(options: Options, file: Path, *, jobs: int | None, as_json: bool, **evaluation: Any) -> int:
     """Do what `run` does; returns the exit status."""
     with open_session(options, jobs=jobs) as session:
         reports, failures = build_file(session, file, **evaluation)
+        interrupted = session.interrupted()
     if as_json:
         print_json(reports)
-    else:
+    elif reports or not failures:
         show_builds(reports)
+    unfinished = sum(not report["finished"] for report in reports)
+    if unfinished:
+        click.echo(
+            f"{'interrupted: ' if interrupted else ''}{counted(unfinished, 'build')} left in the queue."
+            " `hydra-resolver status` says what is waited for; another run or worker goes on.",
+            err=True,
+        )
+    if failures and not reports:
+        return 2
     good = not failures and all(report["finished"] and report["status"] == 0 for report in reports)
     return 0 if good else 1
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from ..database.install import check, install
 from ..embedded.postgres import shared_postgres
@@ -20,6 +22,7 @@ from ..embedded.store import EmbeddedStore
 from ..embedded.tools import nix_bin
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
+from .errors import CouldNotRun
 
 DATABASE_VARIABLES = ("HYDRA_RESOLVER_DATABASE", "HYDRA_DATABASE_URL", "HYDRA_DBI")
 
@@ -36,7 +39,7 @@ class Options:
     def database_url(self) -> str | None:
         """The database named on the command line or in the environment; `None` for the embedded one."""
         named = self.database or next((value for name in DATABASE_VARIABLES if (value := os.environ.get(name))), None)
-        return None if named is None else conninfo_of(named)
+        return None if named is None else checked(conninfo_of(named))
 
     @property
     def state_directory(self) -> StateDirectory:
@@ -49,6 +52,18 @@ def conninfo_of(database: str) -> str:
     if database.lower().startswith("dbi:pg:"):
         return " ".join(part.strip() for part in database[7:].split(";") if part.strip())
     return database
+
+
+def checked(conninfo: str) -> str:
+    """The connection string. Raises CouldNotRun when it is none; it is not shown, since it may hold a password."""
+    try:
+        conninfo_to_dict(conninfo)
+    except psycopg.ProgrammingError as error:
+        raise CouldNotRun(
+            "--database (or the variable that names it) is no PostgreSQL URL or connection string:"
+            f" {str(error).strip()}. Write it as postgresql://USER@HOST/NAME, or as dbname=NAME host=HOST."
+        ) from error
+    return conninfo
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:

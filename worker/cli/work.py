@@ -10,12 +10,13 @@ from contextlib import contextmanager
 
 import click
 
+from ..build_log import DEFAULT_LIMIT
 from ..database.procedures import VERBS, Procedures, Verb
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
 from ..nix.store import Store
 from ..verbs.context import Context
-from .errors import clear_errors
+from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
 from .target import Options, open_database, open_roots, open_store, store_identity, target_options
 
@@ -29,12 +30,21 @@ def running_worker(
     verbs: Sequence[Verb] = VERBS,
     jobs: int | None = None,
     trust_store: bool = False,
+    max_log_size: int = DEFAULT_LIMIT,
     observer: Observer | None = None,
 ) -> Iterator[Worker]:
     """A started worker; it is stopped at the end, its builds aborted."""
     state = options.state_directory
     settings = store.settings
-    context = Context(store, open_roots(options), state.logs, trust_store or options.store is None)
+    if "ca-derivations" not in settings.experimental_features:
+        raise CouldNotRun(
+            "this store has no content-addressed derivations: the experimental feature ca-derivations is off."
+            " Add the line `extra-experimental-features = ca-derivations` to its nix.conf"
+            " (to the daemon's, if there is one, and restart it)."
+        )
+    context = Context(
+        store, open_roots(options), state.logs, trust_store or options.store is None, max_log_size=max_log_size
+    )
     abilities = Abilities(
         name=f"{platform.node()}:{os.getpid()}",
         verbs=tuple(verbs),
@@ -64,18 +74,39 @@ def running_worker(
     is_flag=True,
     help="Believe realisations that the store has on record; always so for an embedded one.",
 )
+@click.option(
+    "--max-log-size",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="A build whose log is longer is ended; 0: no limit.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events as one JSON object a line.")
 @target_options
 @clear_errors
 def worker(
-    options: Options, verbs: tuple[Verb, ...], jobs: int | None, drain: bool, trust_store: bool, as_json: bool
+    options: Options,
+    verbs: tuple[Verb, ...],
+    jobs: int | None,
+    drain: bool,
+    trust_store: bool,
+    max_log_size: int,
+    as_json: bool,
 ) -> None:
     """Load, resolve and build what the database wants, until told to stop (SIGTERM, SIGINT)."""
     with open_database(options) as conninfo:
         store = open_store(options)
         observer = observer_for(as_json=as_json)
         with running_worker(
-            options, conninfo, store, verbs=verbs or VERBS, jobs=jobs, trust_store=trust_store, observer=observer
+            options,
+            conninfo,
+            store,
+            verbs=verbs or VERBS,
+            jobs=jobs,
+            trust_store=trust_store,
+            max_log_size=max_log_size,
+            observer=observer,
         ) as running:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: running.shared.stop())

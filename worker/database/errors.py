@@ -25,6 +25,13 @@ class NotInstalledError(DatabaseError):
     """The database has no schema `resolver`, or an older one than this release needs."""
 
 
+class ReadOnlyError(DatabaseError):
+    """Nothing can be written: a standby, or default_transaction_read_only."""
+
+    def __init__(self) -> None:
+        super().__init__("the database is read-only: name its primary server with --database.")
+
+
 class MigrationChangedError(DatabaseError):
     """A migration that was applied differs from the one in this release."""
 

@@ -20,6 +20,7 @@ from .errors import (
     MigrationChangedError,
     NotHydraError,
     NotInstalledError,
+    ReadOnlyError,
 )
 
 OLDEST_HYDRA = 87
@@ -91,21 +92,30 @@ def install(conninfo: str) -> Installed:
         return Installed(created, applied, functions)
 
 
-def check(conninfo: str) -> None:
-    """Raise if the database is not one that this release can work with as it is."""
+def check(conninfo: str, *, for_writing: bool = False) -> None:
+    """Raise if this release can't work with the database as it is; `for_writing`: also if it is read-only."""
     with psycopg.connect(conninfo) as connection:
         _check_server(connection)
+        _check_hydra(connection)
         if not _exists(connection, "resolver.installation"):
             raise NotInstalledError(
                 "the database has no schema 'resolver'. Install it: hydra-resolver db install --database URL"
             )
         _check_applied(connection)
+        if for_writing and _setting(connection, "transaction_read_only") == "on":
+            raise ReadOnlyError
         digest = connection.execute("select functions from resolver.installation").fetchone()
         missing = len(migrations()) - len(_applied(connection))
         if missing or digest is None or digest[0] != functions_digest():
             raise NotInstalledError(
-                "the schema 'resolver' was installed by another release. Upgrade it: hydra-resolver db install --database URL"
+                "the schema 'resolver' was installed by another release. "
+                "Upgrade it: hydra-resolver db install --database URL"
             )
+
+
+def _setting(connection: psycopg.Connection, name: str) -> str | None:
+    row = connection.execute("select current_setting(%s)", [name]).fetchone()
+    return row[0] if row else None
 
 
 def _exists(connection: psycopg.Connection, relation: str) -> bool:
@@ -121,7 +131,8 @@ def _check_server(connection: psycopg.Connection) -> None:
         )
 
 
-def _prepare_hydra(connection: psycopg.Connection) -> bool:
+def _check_hydra(connection: psycopg.Connection) -> bool:
+    """Whether it has Hydra's tables; false if it is empty. Raises NotHydraError, HydraTooOldError."""
     if _exists(connection, "public.schemaversion"):
         row = connection.execute("select version from public.SchemaVersion").fetchone()
         version = row[0] if row else 0
@@ -130,7 +141,7 @@ def _prepare_hydra(connection: psycopg.Connection) -> bool:
                 f"Hydra's schema has version {version}; the resolver needs {OLDEST_HYDRA} or later. "
                 "Upgrade Hydra and run hydra-init, then install again."
             )
-        return False
+        return True
     others = connection.execute(
         "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
         "where c.relkind in ('r', 'p', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') "
@@ -141,6 +152,12 @@ def _prepare_hydra(connection: psycopg.Connection) -> bool:
             "this database is not Hydra's: it has tables, but no SchemaVersion. "
             "Name Hydra's own database, or an empty one, in which Hydra's tables are then created."
         )
+    return False
+
+
+def _prepare_hydra(connection: psycopg.Connection) -> bool:
+    if _check_hydra(connection):
+        return False
     for name in ("tables.sql", "triggers.sql"):
         _execute_file(connection, sql_directory() / "hydra" / name)
     return True

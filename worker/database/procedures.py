@@ -19,6 +19,8 @@ from .errors import is_transient, translated
 Verb = Literal["load", "resolve", "build"]
 VERBS: tuple[Verb, ...] = ("load", "resolve", "build")
 
+CONNECTION_SECONDS = 5.0
+"""How long one try of a call waits for a connection."""
 RETRY_SECONDS = 30.0
 """How long a call is repeated while the database can't be reached."""
 
@@ -56,6 +58,7 @@ class Procedures:
     def __init__(self, conninfo: str, *, connections: int = 4) -> None:
         self.conninfo = conninfo
         self._stopping = threading.Event()
+        self._patience_ends = float("inf")
         self._pool = ConnectionPool(
             conninfo,
             min_size=1,
@@ -66,7 +69,7 @@ class Procedures:
                 "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
             },
             open=False,
-            timeout=5,
+            timeout=CONNECTION_SECONDS,
         )
         self._pool.open()
 
@@ -74,6 +77,10 @@ class Procedures:
         """Close all connections; calls that are being repeated give up."""
         self._stopping.set()
         self._pool.close()
+
+    def hurry(self, seconds: float) -> None:
+        """From now on, calls are repeated for no longer than this."""
+        self._patience_ends = time.monotonic() + seconds
 
     def register_worker(
         self,
@@ -221,11 +228,16 @@ class Procedures:
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:
-                with self._pool.connection() as connection, connection.cursor(row_factory=rows) as cursor:
+                with self._pool.connection(self._wait()) as connection, connection.cursor(row_factory=rows) as cursor:
                     cursor.execute(statement.encode(), parameters)
                     return cursor.fetchall()
             except (psycopg.Error, PoolTimeout) as error:
-                if not (isinstance(error, PoolTimeout) or is_transient(error)) or time.monotonic() > deadline:
+                late = time.monotonic() > min(deadline, self._patience_ends)
+                if not (isinstance(error, PoolTimeout) or is_transient(error)) or late:
                     raise (translated(error) if isinstance(error, psycopg.Error) else error) from error
                 if self._stopping.wait(random.uniform(0.1, 0.5)):
                     raise
+
+    def _wait(self) -> float:
+        """How long to wait for a connection, at least a moment."""
+        return max(0.5, min(CONNECTION_SECONDS, self._patience_ends - time.monotonic()))

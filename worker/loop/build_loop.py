@@ -13,7 +13,7 @@ from psycopg_pool import PoolTimeout
 from ..database.errors import WorkerGoneError
 from ..database.procedures import Claim
 from ..nix.errors import StoreError
-from ..verbs.build import Outcome, build
+from ..verbs.build import Outcome, build, interrupted
 from .connection import RenewedClient
 from .shared import POLL_SECONDS, Shared
 
@@ -28,6 +28,8 @@ class _Slot:
     def __init__(self, shared: Shared) -> None:
         self.connection = RenewedClient(shared.context.store)
         self.claim: Claim | None = None
+        self.aborted: int | None = None
+        """The lease of the build that was last ended early."""
 
 
 class BuildLoop:
@@ -69,6 +71,7 @@ class BuildLoop:
             claim = slot.claim
             if claim is not None and (leases is None or claim.lease in leases):
                 self._shared.observer.event("aborting", drv=claim.drv)
+                slot.aborted = claim.lease
                 slot.connection.abort()
 
     def _claim(self) -> bool:
@@ -118,15 +121,22 @@ class BuildLoop:
         shared.observer.event("building", drv=claim.drv, build=claim.build, stepnr=claim.stepnr)
         began = time.monotonic()
         try:
+            client = slot.connection.get()
+        except (StoreError, OSError) as error:
+            shared.store_failed("build", error)
+            return Outcome(None, reason=f"the store can't be reached: {error}")
+        try:
             outcome = build(
-                shared.context,
-                slot.connection.get(),
-                claim,
-                lambda paths: shared.procedures.withdraw_outputs(list(paths)),
+                shared.context, client, claim, lambda paths: shared.procedures.withdraw_outputs(list(paths))
             )
-        except (StoreError, OSError, psycopg.Error, PoolTimeout) as error:
-            slot.connection.close()
+        except (psycopg.Error, PoolTimeout) as error:
             return Outcome(None, reason=f"the build was interrupted: {error}")
+        except (StoreError, OSError) as error:
+            slot.connection.close()
+            if slot.aborted == claim.lease:
+                return Outcome(None, reason=f"the build was interrupted: {error}")
+            return interrupted(claim, error)
+        shared.store_trouble = None
         self._seconds += (time.monotonic() - began - self._seconds) / 8
         return outcome
 

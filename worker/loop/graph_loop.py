@@ -59,17 +59,22 @@ class GraphLoop:
             return False
         shared.take_in_hand(len(claims))
         try:
-            self._do(claims)
-        except (StoreError, OSError) as error:
-            shared.observer.event("store_error", verb=self._verb, message=str(error))
-            shared.procedures.release_claims(shared.worker, [claim.lease for claim in claims], str(error))
-            shared.stopping.wait(1.0)
+            self._try(claims)
         except (psycopg.Error, PoolTimeout) as error:
             self._claim_was_lost = True
             shared.observer.event("database_error", verb=self._verb, message=str(error))
         finally:
             shared.take_in_hand(-len(claims))
         return True
+
+    def _try(self, claims: Sequence[Claim]) -> None:
+        shared = self._shared
+        try:
+            self._do(claims)
+            shared.store_trouble = None
+        except (StoreError, OSError) as error:
+            shared.procedures.release_claims(shared.worker, [claim.lease for claim in claims], str(error))
+            shared.store_failed(self._verb, error)
 
     def _do(self, claims: Sequence[Claim]) -> None:
         client = self._connection.get()

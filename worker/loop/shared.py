@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,10 @@ class Shared:
     ended: threading.Event = field(default_factory=threading.Event)
     wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
     builds_changed: threading.Event = field(default_factory=threading.Event)
+    error: BaseException | None = None
+    """Why the worker ended, when that was not asked for."""
+    store_trouble: tuple[float, str] | None = None
+    """Since when the store does not do what it is asked (monotonic), and what it last said; `None` while it does."""
     _in_hand: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -69,6 +74,18 @@ class Shared:
         self.stopping.set()
         self.builds_changed.set()
         self.wake_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Have every concern end, since one of them met what it can't deal with."""
+        self.error = self.error or error
+        self.stop()
+
+    def store_failed(self, verb: Verb, error: Exception) -> None:
+        """The store could not be used. It is asked again, but not at once."""
+        since = self.store_trouble[0] if self.store_trouble else time.monotonic()
+        self.store_trouble = since, str(error)
+        self.observer.event("store_error", verb=verb, message=str(error))
+        self.stopping.wait(1.0)
 
     def take_in_hand(self, claims: int) -> None:
         """Count claims that are being worked on; a negative number when they were reported."""

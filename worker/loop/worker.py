@@ -6,7 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import psycopg
+from psycopg_pool import PoolTimeout
+
 from ..database.procedures import Procedures
+from ..nix.errors import StoreError
 from ..verbs.context import Context
 from .build_loop import BuildLoop
 from .graph_loop import GraphLoop
@@ -16,6 +20,10 @@ from .shared import Abilities, Observer, Shared
 from .ticker import Ticker
 
 IDLE_SECONDS = 0.05
+STORE_PATIENCE = 30.0
+"""Seconds for which a store may fail without a break before a worker that drains the queue gives up."""
+GOODBYE_SECONDS = 3.0
+"""How long a worker that ends waits for a database that can't be reached."""
 
 
 class Worker:
@@ -41,19 +49,31 @@ class Worker:
             self._ticker,
             *([self._builds] if self._builds else []),
         ]
-        self._threads = [threading.Thread(target=concern.run, name=type(concern).__name__) for concern in concerns]
+        self._threads = [
+            threading.Thread(target=self._run, args=[concern], name=type(concern).__name__) for concern in concerns
+        ]
+
+    def _run(self, concern: GraphLoop | Listener | Ticker | BuildLoop | Heartbeat) -> None:
+        try:
+            concern.run()
+        except BaseException as error:
+            self.shared.fail(error)
 
     def start(self) -> None:
         """Register, and start all concerns. Raises OtherStoreError, psycopg.Error."""
         shared = self.shared
         shared.register()
         heartbeat = Heartbeat(shared, self._builds, shared.procedures.lease_seconds())
-        self._beating = threading.Thread(target=heartbeat.run, name="Heartbeat")
+        self._beating = threading.Thread(target=self._run, args=[heartbeat], name="Heartbeat")
         for thread in [self._beating, *self._threads]:
             thread.start()
 
     def drain(self, done: Callable[[], bool] | None = None) -> None:
-        """Wait until nothing is left that this worker could do, or until `done` says so, or it is stopped."""
+        """Wait until nothing is left that this worker could do, or until `done` says so, or it is stopped.
+
+        Raises StoreError when the store can't be used any more, psycopg.Error when the database can't, and what ended
+        the worker.
+        """
         shared = self.shared
         self._ticker.tick()
         while not shared.stopping.is_set():
@@ -61,16 +81,31 @@ class Worker:
                 return
             if shared.idle and not shared.procedures.has_work(shared.worker):
                 return
+            trouble = shared.store_trouble
+            if trouble is not None and time.monotonic() - trouble[0] > STORE_PATIENCE:
+                raise StoreError(f"the store has failed for {STORE_PATIENCE:.0f} s: {trouble[1]}")
             shared.stopping.wait(IDLE_SECONDS)
+        self._raise()
 
     def wait(self) -> None:
-        """Wait until the worker is stopped."""
+        """Wait until the worker is stopped. Raises what ended it, if that was not asked for."""
         self.shared.stopping.wait()
+        self._raise()
+
+    def _raise(self) -> None:
+        if self.shared.error is not None:
+            raise self.shared.error
 
     def stop(self, *, grace_seconds: float = 0.0) -> None:
-        """End all concerns: running builds have `grace_seconds` to end, then they are aborted; claims are released."""
+        """End all concerns: running builds have `grace_seconds` to end, then they are aborted; claims are released.
+
+        Stopping twice does nothing.
+        """
         shared = self.shared
+        if shared.ended.is_set():
+            return
         shared.stop()
+        shared.procedures.hurry(grace_seconds + GOODBYE_SECONDS)
         deadline = time.monotonic() + grace_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -79,6 +114,11 @@ class Worker:
                 self._builds.abort()
             for thread in self._threads:
                 thread.join(0.2)
-        shared.procedures.worker_left(shared.worker)
-        shared.ended.set()
-        self._beating.join()
+        try:
+            shared.procedures.worker_left(shared.worker)
+        except (psycopg.Error, PoolTimeout) as error:
+            # The claims are taken back when its heartbeat is missed.
+            shared.observer.event("database_error", verb="stop", message=str(error))
+        finally:
+            shared.ended.set()
+            self._beating.join()

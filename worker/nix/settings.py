@@ -20,8 +20,9 @@ from .protocol.operations import set_options
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """What SetOptions sends. Times in seconds, 0 for no limit; ``build_cores`` 0 for all.
+    """What SetOptions sends. Times in seconds, sizes in bytes, 0 for no limit; ``build_cores`` 0 for all.
 
+    ``max_log_size`` ``None`` is the operator's; Nix takes it from trusted clients only.
     ``overrides`` are further settings by name. Substitution is off: nothing gets into the store that was not asked for.
     """
 
@@ -32,23 +33,30 @@ class BuildSettings:
     build_cores: int = 0
     max_silent_time: int = 0
     timeout: int = 0
+    max_log_size: int | None = None
     has_builders: bool = False
     system: str = ""
     extra_platforms: tuple[str, ...] = ()
     system_features: tuple[str, ...] = ()
+    experimental_features: tuple[str, ...] = ()
     overrides: Mapping[str, str] = field(default_factory=dict)
 
-    def with_limits(self, *, timeout: int | None = None, max_silent_time: int | None = None) -> BuildSettings:
+    def with_limits(
+        self, *, timeout: int | None = None, max_silent_time: int | None = None, max_log_size: int | None = None
+    ) -> BuildSettings:
         """The same settings with limits of one build; ``None`` keeps the operator's."""
         return replace(
             self,
             timeout=self.timeout if timeout is None else timeout,
             max_silent_time=self.max_silent_time if max_silent_time is None else max_silent_time,
+            max_log_size=self.max_log_size if max_log_size is None else max_log_size,
         )
 
     def request(self) -> bytes:
         """The request SetOptions."""
         overrides = {"timeout": str(self.timeout), "max-silent-time": str(self.max_silent_time), **self.overrides}
+        if self.max_log_size is not None:
+            overrides.setdefault("max-log-size", str(self.max_log_size))
         if not self.has_builders:
             # Otherwise every call starts a process of its own to ask for remote builders.
             overrides.setdefault("build-hook", "")
@@ -81,6 +89,7 @@ def parse_settings(text: str) -> BuildSettings:
             system=str(values.get("system", "")),
             extra_platforms=tuple(values.get("extra-platforms", ())),
             system_features=tuple(values.get("system-features", ())),
+            experimental_features=tuple(values.get("experimental-features", ())),
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"'nix config show --json' answered something else than settings: {error}") from None

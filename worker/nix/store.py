@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote
 from .aterm import parse_derivation
 from .client import Client
 from .derivation import Derivation
-from .errors import NixNotFound, StoreError
+from .errors import ConnectionLost, NixError, NixNotFound, StoreError
 from .protocol.transport import ProcessTransport, SocketTransport, Transport
 from .settings import BuildSettings, parse_settings
 from .store_path import InvalidStorePath, StoreDir, derivation_name
@@ -111,11 +111,21 @@ class Store:
             try:
                 return (self.real_dir / drv_path).read_bytes()
             except OSError:
-                pass  # Nix says it better, or reaches it otherwise
+                client = None  # Nix says it better, or reaches it otherwise
         if client is not None:
-            return client.read_file(drv_path)
+            return self._read_through(client, drv_path)
         with self.connect() as fresh:
-            return fresh.read_file(drv_path)
+            try:
+                return self._read_through(fresh, drv_path)
+            except ConnectionLost as error:
+                # So Nix answers for a valid path whose file is lost. The caller's connection was not put at risk.
+                raise NixError(0, f"the file '{self.full_path(drv_path)}' is lost: {error}") from None
+
+    def _read_through(self, client: Client, drv_path: str) -> bytes:
+        # Asked first: for a path that is not valid, Nix ends the connection.
+        if not client.query_valid_paths([drv_path]):
+            raise NixError(0, f"'{self.full_path(drv_path)}' is not in the store")
+        return client.read_file(drv_path)
 
     def read_derivation(self, drv_path: str, client: Client | None = None) -> Derivation:
         """A parsed ``.drv``. Raises :class:`MalformedDerivation`, and as :meth:`read_derivation_text` does."""

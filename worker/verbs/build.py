@@ -84,14 +84,22 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
         missing = StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {', '.join(sorted(gone))}")
         return _failed(claim, missing, None)
 
-    client.set_options(context.store.settings.with_limits(timeout=claim.timeout, max_silent_time=claim.max_silent))
-    watcher = _Watcher(context.store.full_path(claim.drv), lambda: BuildLog(context.logs, claim.drv))
+    client.set_options(
+        context.store.settings.with_limits(
+            timeout=claim.timeout,
+            max_silent_time=claim.max_silent,
+            max_log_size=context.max_log_size,  # Nix counts bytes of a line that does not end, too
+        )
+    )
+    watcher = _Watcher(
+        context.store.full_path(claim.drv), lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size)
+    )
     try:
         result = client.build(claim.drv, events=watcher)
     except NixError as error:
         return _failed(claim, failure_of_error(error, kind=derivation.kind), watcher)
     except LogFlooded:
-        flooded = StepFailure(10, "timeout", "the log went beyond its limit")
+        flooded = StepFailure(10, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes")
         return _failed(claim, flooded, watcher)
     except OtherDerivationStarted as error:
         other = StepFailure(STATUS_ABORTED, "transient", f"Nix began to build something else: {error}")
@@ -103,6 +111,11 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
     if not result.succeeded:
         return _failed(claim, failure_of(result, kind=derivation.kind), watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
+
+
+def interrupted(claim: Claim, error: Exception) -> Outcome:
+    """The attempt ended in the middle, through no fault of the derivation: it is made again after a while."""
+    return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the build was interrupted: {error}"), None)
 
 
 def _succeeded(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..build_log import DEFAULT_LIMIT
 from ..nix.client import Client
 from ..nix.derivation import Derivation
 from ..nix.roots import RootDirectory
@@ -20,13 +21,14 @@ class Context:
     """Shared by all threads of a worker.
 
     `trust_store`: whether realisations that the store has on record are believed; on a daemon that others use as well,
-    any user could have registered them. `stop`: ends the process in an orderly way when a verb finds it can't go on.
+    any user could have registered them. `max_log_size`: bytes of the log of one build, 0 for no limit.
     """
 
     store: Store
     roots: RootDirectory
     logs: Path
     trust_store: bool
+    max_log_size: int = DEFAULT_LIMIT
     derivations: DerivationCache = field(init=False)
 
     def __post_init__(self) -> None:

@@ -30,7 +30,7 @@ def load(context: Context, client: Client, claims: Sequence[Claim]) -> list[Repo
             reports.append(describe(claim.drv, derivation) | {"lease": claim.lease})
             loaded.append((claim, derivation))
         except NixError as error:
-            reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv is not in the store: {error}"))
+            reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv can't be read: {error}"))
         except DerivationError as error:
             reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
     outputs = _find_outputs(context, client, loaded)

@@ -40,7 +40,7 @@ def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw:
                 derivation, claim.drv, outputs, version=version, store_dir=context.store.store_dir
             )
         except NixError as error:
-            report["failed"] = _failure(f"the .drv is not in the store: {error}")
+            report["failed"] = _failure(f"the .drv can't be read: {error}")
         except (DerivationError, MissingOutputs, InvalidStorePath) as error:
             report["failed"] = _failure(f"it can't be resolved: {error}")
         else:

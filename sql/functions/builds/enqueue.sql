@@ -4,7 +4,7 @@
 --           "max_silent", "timeout", "priority", "is_channel", "outputs": {name: path or null}}], full paths
 --           errors: attributes that failed to evaluate, in words; retry: known failures are tried again, else they end builds
 -- Returns   the new builds, in the order of jobs
--- Notifies  builds_added, derivation_wanted
+-- Notifies  builds_added, derivation_wanted, step_ready
 create or replace function resolver.enqueue(
     p_project text, p_jobset text, p_file text, p_jobs jsonb, p_errors text, p_retry boolean
 ) returns integer[]
@@ -54,7 +54,22 @@ begin
     end loop;
 
     perform pg_notify('builds_added', v_eval::text);
-    perform resolver.sync_builds(case when p_retry then v_builds else '{}' end, case when p_retry then '{}' else v_builds end);
+    -- Not sync_builds(): it opens a bounded number, and would not know later which of them are to be retried.
+    perform resolver.lock_graph();
+    perform resolver.open_goals(v_builds, case when p_retry then v_builds else '{}' end, case when p_retry then '{}' else v_builds end);
+    if p_retry then
+        -- Nor does whoever asks again wait until a back-off is over.
+        update resolver.derivation_state s set not_before = null, tries = 0
+         where s.stage = 'buildable' and s.owner is not null and s.not_before > resolver.clock()
+           and s.owner in (select g.build from resolver.goal g
+                            where g.ended is null
+                              and g.root in (select n.root from resolver.goal n where n.build = any (v_builds)));
+        if found then
+            perform pg_notify('step_ready', '');
+        end if;
+    end if;
+    perform resolver.continue_walks();
+    perform resolver.record_ends(100);
     return v_builds;
 end
 $$;

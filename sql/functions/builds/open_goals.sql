@@ -9,6 +9,11 @@ as $$
 declare
     v_now   timestamptz := resolver.clock();
     v_roots bigint[];
+    v_left  bigint[] := array(
+        select g.root from resolver.goal g
+          join resolver.derivation d on d.derivation = g.root
+          join public.Builds b on b.id = g.build and resolver.base_name(b.drvPath) <> d.drv
+         where g.build = any (p_builds));
 begin
     insert into resolver.derivation (drv)
     select distinct resolver.base_name(b.drvPath) from public.Builds b where b.id = any (p_builds) order by 1
@@ -45,6 +50,7 @@ begin
              where g.root = any (v_roots) and g.ended is null
              order by g.root, b.globalPriority desc, b.priority desc, b.id) w
      where s.derivation = w.root;
+    update resolver.derivation_state s set owner = resolver.find_owner(s.derivation) where s.derivation = any (v_left);
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
 
     insert into resolver.walk (kind, derivation)

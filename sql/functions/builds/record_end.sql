@@ -7,9 +7,10 @@ create or replace function resolver.record_end(p_build integer) returns boolean
     set search_path = pg_catalog, public, pg_temp
 as $$
 declare
-    v_goal resolver.goal;
-    v_step record;
-    v_now  integer;
+    v_goal     resolver.goal;
+    v_step     record;
+    v_now      integer;
+    v_finished boolean;
 begin
     select * into v_goal from resolver.goal g where g.build = p_build;
     v_now := resolver.hydra_time(v_goal.ended);
@@ -31,14 +32,12 @@ begin
            size = (v_goal.info ->> 'size')::bigint, closureSize = (v_goal.info ->> 'closure_size')::bigint,
            releaseName = v_goal.info ->> 'release_name', notificationPendingSince = v_now
      where b.id = p_build and b.finished = 0;
+    v_finished := found;
     update resolver.goal g set recorded = resolver.clock() where g.build = p_build and g.recorded is null;
-    if not exists (select from public.Builds b where b.id = p_build and b.notificationPendingSince = v_now and b.finished = 1) then
-        return false;
-    end if;
-    if v_goal.info is not null then
+    if v_finished and v_goal.info is not null then
         perform resolver.record_products(v_goal);
     end if;
-    return true;
+    return v_finished;
 end
 $$;
 

@@ -20,6 +20,10 @@ begin
     v_closed := array(
         select g.build from resolver.goal g
          where g.ended is null and not exists (select from public.Builds b where b.id = g.build and b.finished = 0)
+        union all
+        select g.build from resolver.goal g
+         where g.ended is not null and g.recorded is null
+           and not exists (select from public.Builds b where b.id = g.build)
          limit v_limit);
     v_opened := array(
         select b.id

@@ -12,6 +12,9 @@ declare
     v_ended resolver.ended[];
     v_ids   bigint[];
 begin
+    if cardinality(p_ended) = 0 then
+        return;
+    end if;
     v_ended := p_ended || array(
         select row(s.derivation, e.derivation, e.info, e.built_for)::resolver.ended
           from unnest(p_ended) e

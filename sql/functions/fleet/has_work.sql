@@ -1,4 +1,7 @@
--- has_work(worker): whether anything is going on, or can be done by this worker, now or after a back-off.
+-- has_work(worker): whether anything is going on, or can be done by this worker, now or after a short back-off.
+--
+-- The first back-off, of a minute, is waited for: much passes by itself in that time. Who waited for the later ones would
+-- wait for 40 minutes when the disk is full.
 create or replace function resolver.has_work(p_worker integer) returns boolean
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -14,6 +17,7 @@ as $$
                       and (s.stage = 'unloaded' and 'load' = any (w.verbs)
                            or s.stage = 'resolvable' and 'resolve' = any (w.verbs)
                            or s.stage = 'buildable' and 'build' = any (w.verbs)
+                              and (s.not_before is null or s.not_before < resolver.clock() + interval '2 minutes')
                               and (d.system = any (w.systems) or d.system = 'builtin') and d.features <@ w.features))
 $$;
 

@@ -20,7 +20,13 @@ as $$
                    when 'resolvable' then case when s.lease is null then 'waits for a worker to resolve it' else 'is being resolved' end
                    when 'building' then 'is being built'
                    when 'buildable' then
-                       case when s.not_before > resolver.clock() then 'is tried again at ' || to_char(s.not_before, 'HH24:MI:SS')
+                       case when s.not_before > resolver.clock() then
+                                'is tried again at ' || to_char(s.not_before, 'HH24:MI:SS TZ') || coalesce((
+                                    -- An aggregate: with a limit the planner might walk all steps by time.
+                                    select ': ' || left(regexp_replace((array_agg(b.errorMsg order by b.stopTime desc))[1],
+                                                                       '\s+', ' ', 'g'), 300)
+                                      from public.BuildSteps b
+                                     where b.drvPath = resolver.hydra_path(d.drv) and b.status = 3), '')
                             when not exists (select from resolver.worker w
                                               where w.gone is null and 'build' = any (w.verbs)
                                                 and (d.system = any (w.systems) or d.system = 'builtin'))

@@ -1,0 +1,145 @@
+-- The schema itself: what must be true of every function, table, view and type, whoever adds one.
+\ir include/farm.sql
+rollback;
+begin;
+select no_plan();
+
+create temporary view functions as
+    select p.oid::regprocedure::text as name, p.* from pg_proc p
+     where p.pronamespace = 'resolver'::regnamespace;
+create temporary view relations as
+    select c.oid::regclass::text as name, c.* from pg_class c
+     where c.relnamespace = 'resolver'::regnamespace;
+
+-- Functions.
+select cmp_ok((select count(*) from functions), '>', 70::bigint, 'there is something to look at');
+select is_empty(
+    $$select name from functions
+       where not exists (select from unnest(proconfig) s where s like 'search\_path=%' and s ~ '\mpg_temp$')$$,
+    'every function pins its search_path, which ends in pg_temp');
+select is_empty(
+    $$select name from functions
+       where exists (select from unnest(proconfig) s where s like 'search\_path=%' and s !~ '=pg_catalog, (public, )?pg_temp$')$$,
+    'which begins with pg_catalog, and has nothing but Hydra''s schema in between');
+select is_empty(
+    $$select name from functions
+       where proacl is null or exists (select from aclexplode(proacl) a where a.grantee = 0)$$,
+    'no function can be executed by PUBLIC');
+select is_empty($$select name from functions where obj_description(oid, 'pg_proc') is null$$, 'every function has a comment');
+select is_empty($$select name from functions where prosrc ~* '\mexecute\M'$$, 'none has dynamic SQL');
+select is_empty($$select name from functions where prosrc ~* '\mexception\s+when\M'$$, 'none begins a subtransaction');
+select is_empty($$select name from functions where prolang not in (select oid from pg_language where lanname in ('sql', 'plpgsql'))$$,
+                'all are in SQL or PL/pgSQL');
+select set_eq(
+    $$select distinct proname from functions where prosecdef$$,
+    array['advance', 'all_finished', 'build_report', 'cancel_build', 'claim_derivations', 'end_builds', 'enqueue', 'fail_step',
+          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'invariant_violations', 'output_paths',
+          'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
+          'set_resolved_to', 'status', 'sweep', 'sync_builds', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
+    'what others call is SECURITY DEFINER, and nothing else is');
+select is_empty(
+    $$select name from functions where prosrc ~ 'lock_graph\(\)' and provolatile <> 'v'$$,
+    'whoever takes the graph lock is volatile: a stable function would go on with an older snapshot');
+select is_empty(
+    $$select name from functions where provolatile <> 'v' and prosrc ~* '\m(insert into|update|delete from|for update|for key share)\M'$$,
+    'whoever writes is volatile');
+select is_empty(
+    $$select name from functions where prosrc ~* 'for update' and prosrc !~* 'skip locked' and proname <> 'lock_graph'$$,
+    'nobody waits for a row, but for the graph lock');
+select is_empty(
+    $$select f.name, c.lineno, c.message
+        from functions f join pg_language l on l.oid = f.prolang and l.lanname = 'plpgsql'
+       cross join plpgsql_check_function_tb(f.oid, fatal_errors => false, extra_warnings => true) c$$,
+    'plpgsql_check finds nothing');
+select set_eq(
+    $$select distinct m[1] from functions, regexp_matches(prosrc, 'errcode = ''(NX[0-9]{3})''', 'g') m$$,
+    array['NX010', 'NX011', 'NX012', 'NX013', 'NX014', 'NX015', 'NX016', 'NX017', 'NX018'], 'the codes of errors');
+select is_empty(
+    $$select name from functions
+       where (select count(*) from regexp_matches(prosrc, 'errcode = ''NX', 'g')) <> all (array[
+             (select count(*) from regexp_matches(prosrc, '\mdetail = ', 'g')), (select count(*) from regexp_matches(prosrc, '\mhint = ', 'g'))])$$,
+    'every error has a DETAIL and a HINT');
+
+-- Tables, views, types.
+select is(obj_description('resolver'::regnamespace, 'pg_namespace') is not null, true, 'the schema has a comment');
+select is_empty($$select name from relations where relkind in ('r', 'v') and obj_description(oid, 'pg_class') is null$$,
+                'every table and view has a comment');
+select is_empty(
+    $$select t.oid::regtype from pg_type t join pg_class c on c.oid = t.typrelid and c.relkind = 'c'
+       where t.typnamespace = 'resolver'::regnamespace and obj_description(t.oid, 'pg_type') is null$$, 'every type has a comment');
+select is_empty(
+    $$select r.name, a.attname from relations r join pg_attribute a on a.attrelid = r.oid and a.attnum > 1 and not a.attisdropped
+       where r.relname in ('derivation', 'derivation_state', 'output') and a.attname <> 'name' and a.attname <> 'drv'
+         and not exists (select from pg_constraint k where k.conrelid = r.oid and k.contype = 'p' and a.attnum = any (k.conkey))
+         and col_description(r.oid, a.attnum) is null$$, 'every column that says where a derivation stands has a comment');
+select is_empty(
+    $$select r.name from relations r
+       where r.relkind in ('r', 'v') and exists (select from aclexplode(r.relacl) a where a.grantee <> r.relowner)$$,
+    'tables and views are private');
+select is((select exists (select from aclexplode(nspacl) a where a.grantee = 0) from pg_namespace where nspname = 'resolver'), false,
+          'so is the schema');
+select is_empty(
+    $$select r.name from relations r
+       where r.relkind = 'r' and not exists (select from pg_constraint k where k.conrelid = r.oid and k.contype = 'p')$$,
+    'every table has a primary key');
+select set_eq(
+    $$select k.conname from pg_constraint k
+       where k.connamespace = 'resolver'::regnamespace and k.contype = 'f'
+         and not exists (select from pg_index i
+                          where i.indrelid = k.conrelid and (i.indkey::smallint[])[0:cardinality(k.conkey) - 1] @> k.conkey
+                            and (i.indpred is null
+                                 or pg_get_expr(i.indpred, i.indrelid) = (
+                                    select format('(%I IS NOT NULL)', a.attname) from pg_attribute a
+                                     where a.attrelid = k.conrelid and a.attnum = k.conkey[1])))$$,
+    array['lease_derivation_fkey', 'lease_worker_fkey', 'realisation_derivation_fkey']::name[],
+    'every foreign key has an index that begins with its columns; three have one of what is in force only: nothing is ever deleted there');
+select is_empty(
+    $$select k.conrelid::regclass, k.conname from pg_constraint k join pg_class c on c.oid = k.confrelid
+       where k.contype = 'f' and (k.connamespace = 'resolver'::regnamespace) <> (c.relnamespace = 'resolver'::regnamespace)$$,
+    'no foreign key leads to Hydra''s tables, or from them to ours');
+select is_empty(
+    $$select t.tgname, t.tgrelid::regclass from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+       where not t.tgisinternal and (p.pronamespace = 'resolver'::regnamespace
+             or t.tgrelid in (select oid from relations))$$,
+    'there is no trigger of ours, on Hydra''s tables or elsewhere');
+select bag_eq(
+    $$select t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid and c.relnamespace = 'public'::regnamespace where not t.tgisinternal$$,
+    array['buildbumped', 'buildcancelled', 'buildrestarted', 'buildsdeleted', 'jobsetshareschanged', 'nrbuildsfinished']::name[],
+    'Hydra''s tables have Hydra''s triggers');
+select is_empty(
+    $$select r.name from relations r where r.relkind = 'r' and r.relname in ('derivation_state', 'watch')
+         and not exists (select from unnest(r.reloptions) o where o like 'autovacuum%')$$, 'hot tables have their own autovacuum settings');
+select is_empty(
+    $$select k.conrelid::regclass, k.conname from pg_constraint k
+       where k.connamespace = 'resolver'::regnamespace and k.contype = 'c' and k.conname ~ '_check[0-9]*$'$$,
+    'every CHECK has a name that says what it is about: it is the error message');
+
+-- Stages.
+create temporary view stages as
+    select m[1] as stage from pg_constraint, regexp_matches(pg_get_constraintdef(oid), '''([a-z]+)''::text', 'g') m
+     where conrelid = 'resolver.derivation_state'::regclass and conname = 'state_stage_known';
+select set_eq('select stage from stages', array['unloaded', 'waiting', 'resolvable', 'resolved', 'buildable', 'building', 'realised', 'failed'],
+              'the stages that the CHECK knows');
+select set_eq('select from_stage from resolver.transition union select to_stage from resolver.transition', 'select stage from stages',
+              'are those of the list of transitions');
+select is_empty('select * from resolver.transition where from_stage = to_stage', 'a transition leads somewhere else');
+select is_empty(
+    $$select * from resolver.transition x where not exists (select from functions f where f.proname = x.procedure)$$,
+    'by a procedure that exists');
+select is_empty(
+    $$with recursive reached (stage) as (
+          select 'unloaded' union select x.to_stage from reached r join resolver.transition x on x.from_stage = r.stage)
+      select stage from stages except select stage from reached$$, 'every stage can be reached');
+select is_empty(
+    $$select stage from stages except select from_stage from resolver.transition$$, 'and left');
+
+-- Views of invariants.
+select is_empty(
+    $$select r.name from relations r
+       where r.relkind = 'v' and r.relname like 'check\_%'
+         and (select prosrc from functions where proname = 'invariant_violations') not like '%resolver.' || r.relname || ' having%'$$,
+    'invariant_violations() asks every check_* view');
+select is_empty('select * from resolver.invariant_violations()', 'and finds nothing in an empty database');
+
+select * from finish();
+rollback;

@@ -1,0 +1,106 @@
+-- A farm for isolation specs: loaded into the database that each of them gets a copy of.
+--
+-- setup    { call t.farm('a b top<a,b', 'top'); }     a graph, and the jobs that are enqueued (no braces within braces)
+-- teardown { call t.clean(); }
+create schema t;
+create table t.input (name text primary key, inputs text[] not null);
+
+create function t.drv(p_name text) returns text language sql immutable as $$
+    select md5('drv ' || p_name) || '-' || p_name || '.drv'
+$$;
+create function t.path(p_name text) returns text language sql immutable as $$
+    select md5('path ' || p_name) || '-' || p_name
+$$;
+create function t.named(p_drv text) returns text language sql immutable as $$
+    select substring(p_drv from '.{32}-(.*)\.drv$')
+$$;
+create function t.lease(p_name text) returns bigint language sql stable as $$
+    select max(l.lease) from resolver.lease l join resolver.derivation d on d.derivation = l.derivation where d.drv = t.drv(p_name)
+$$;
+create function t.info() returns jsonb language sql immutable as $$
+    select '{"size": 1, "closure_size": 2, "failed": false, "release_name": null, "products": [], "metrics": []}'::jsonb
+$$;
+
+-- What load would report.
+create function t.loaded(p_lease bigint, p_drv text) returns jsonb language sql stable as $$
+    select jsonb_build_object(
+               'lease', p_lease, 'drv', p_drv, 'name', i.name, 'system', 'x86_64-linux', 'kind', 'floating', 'features', '[]'::jsonb,
+               'prefer_local', false, 'must_resolve', i.inputs <> '{}',
+               'outputs', '[{"name": "out", "path": null, "valid": false}]'::jsonb,
+               'inputs', (select coalesce(jsonb_agg(jsonb_build_object('drv', t.drv(x), 'outputs', '["out"]'::jsonb)), '[]')
+                            from unnest(i.inputs) x))
+      from t.input i where i.name = t.named(p_drv)
+$$;
+
+create function t.enqueue(p_jobs text) returns void language sql as $$
+    select resolver.enqueue('project', 'jobset', 'file', (
+        select jsonb_agg(jsonb_build_object('job', j, 'drv', '/nix/store/' || t.drv(j), 'system', 'x86_64-linux', 'nix_name', j,
+                                            'outputs', '{"out": null}'::jsonb) order by nr)
+          from string_to_table(p_jobs, ' ') with ordinality u (j, nr)), null, true)
+$$;
+
+-- The graph is loaded, and what has no inputs is being built by worker 1. Worker 2 has nothing.
+create procedure t.farm(p_graph text, p_jobs text, p_claim boolean default true) language plpgsql as $$
+declare
+    v_reports jsonb;
+begin
+    insert into t.input
+    select split_part(x, '<', 1), string_to_array(split_part(x, '<', 2), ',') from string_to_table(p_graph, ' ') x;
+    perform resolver.register_worker(name, '{load,resolve,build}', '{x86_64-linux}', '{}', '/nix/store', 'one')
+       from unnest('{one,two}'::text[]) name;
+    perform t.enqueue(p_jobs);
+    loop
+        select jsonb_agg(t.loaded(c.lease, c.drv)) into v_reports from resolver.claim_derivations(1, 'load', 100) c;
+        exit when v_reports is null or not p_claim;
+        perform resolver.register_derivations(v_reports);
+    end loop;
+    if p_claim then
+        perform resolver.claim_derivations(1, 'build', 100);
+    else
+        perform resolver.release_claims(1, array(select lease from resolver.lease where closed is null), 'setup');
+    end if;
+end
+$$;
+create procedure t.clean() language plpgsql as $$
+begin
+    truncate t.input, resolver.worker, resolver.derivation, resolver.store, resolver.goal, public.Users, public.Builds,
+             public.EvaluationErrors, public.NrBuilds restart identity cascade;
+    insert into public.NrBuilds values ('finished', 0);
+end
+$$;
+
+create procedure t.release() language plpgsql as $$
+begin
+    perform resolver.release_claims(1, array(select lease from resolver.lease where closed is null), 'setup');
+end
+$$;
+
+create function t.success(p_name text, p_log text default null) returns jsonb language sql stable as $$
+    select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'info', t.info(), 'machine', 'here', 'log', p_log,
+                                                'outputs', jsonb_build_object('out', t.path(p_name))))
+$$;
+create function t.failure(p_name text) returns jsonb language sql stable as $$
+    select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'class', 'builder', 'status', 1, 'message', 'broken'))
+$$;
+create function t.resolution(p_name text) returns jsonb language sql stable as $$
+    select jsonb_build_array(jsonb_build_object(
+               'lease', t.lease(p_name),
+               'samples', (select jsonb_agg(jsonb_build_array(t.drv(x), 'out', t.path(x))) from unnest(i.inputs) x),
+               'resolved', jsonb_build_object('drv', t.drv('r-' || p_name), 'name', p_name, 'system', 'x86_64-linux', 'kind', 'floating',
+                                              'features', '[]'::jsonb, 'prefer_local', false,
+                                              'outputs', '[{"name": "out", "path": null, "valid": false}]'::jsonb)))
+      from t.input i where i.name = p_name
+$$;
+
+create view t.derivations as
+    select t.named(d.drv) as name, s.stage, t.named(i.drv) as watches
+      from resolver.derivation_state s
+      join resolver.derivation d on d.derivation = s.derivation
+      left join resolver.watch w on w.derivation = s.derivation
+      left join resolver.derivation i on i.derivation = w.input
+     order by t.named(d.drv);
+create view t.builds as
+    select b.job, b.finished, b.buildStatus as status,
+           (select string_agg(concat_ws(' ', t.named(s.drvPath), coalesce(s.status::text, 'building'), 'from ' || p.job), ', ' order by s.stepnr)
+              from public.BuildSteps s left join public.Builds p on p.id = s.propagatedFrom where s.build = b.id) as steps
+      from public.Builds b order by b.id;

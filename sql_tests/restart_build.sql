@@ -1,0 +1,92 @@
+-- restart_build(build): a finished build is to be built again.
+\ir include/farm.sql
+
+select throws_ok('select resolver.restart_build(0)', 'NX018', 'there is no such finished build', 'no such build');
+select t.derivation('a');
+select t.derivation('b', '{a}');
+select t.derivation('c', '{b}');
+select t.want('c', 'c');
+select t.want('b', 'b');
+select t.load();
+select t.keep();
+select throws_ok($$select resolver.restart_build(t.id('c'))$$, 'NX018', 'there is no such finished build', 'an unfinished build');
+select is(t.changed(), '{}', 'nothing changes');
+select t.fail('a');
+select is(t.ended('b') || ', ' || t.ended('c'), 'status 2, status 2', 'two builds fail for the sake of one derivation');
+select t.pass('1 hour');
+select lives_ok($$select resolver.restart_build(t.id('c'))$$, 'one is restarted');
+select results_eq($$select finished, isCachedBuild from Builds where id = t.id('c')$$, $$values (0, 0)$$, 'it is unfinished');
+select is((select count from NrBuilds where what = 'finished'), 1, 'the counter knows');
+select is(t.ended('b'), 'status 2', 'the other stays as it is');
+select is(t.stage('a') || ' ' || t.stage('b') || ' ' || t.stage('c'), 'unloaded waiting waiting', 'failed -> unloaded: what failed is tried again');
+select is_empty('select from resolver.derivation_state where failed_dependency is not null', 'nobody remembers it as failed');
+select isnt((select cleared from resolver.failure), null, 'the failure is history');
+select t.work();
+select is(t.ended('c'), 'status 0', 'it succeeds this time');
+select is(t.ended('b'), 'status 2', 'the other is as it was');
+select is((select stopTime - startTime from Builds where id = t.id('c')), 0, 'with new times');
+select is((select startTime from Builds where id = t.id('c')), resolver.hydra_time(resolver.clock()), 'of this attempt');
+
+-- A failed resolution.
+select t.derivation('d', '{a}');
+select t.derivation('e', '{d}');
+select t.want('d', 'd');
+select t.want('e', 'e');
+select t.load();
+select t.resolve('d', 'r-d');
+select t.fail('r-d');
+select is(t.ended('d') || ', ' || t.ended('e'), 'status 1, status 2', 'a resolution failed');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('e'));
+select is(t.stage('r-d') || ' ' || t.stage('d') || ' ' || t.stage('e'), 'unloaded unloaded waiting', 'it and what followed it are tried again');
+select t.load();
+select is(t.resolve('d', 'r-d'), 'done', 'the derivation is resolved again');
+select t.finish('r-d');
+select t.work();
+select is(t.ended('e'), 'status 0', 'and built');
+select is(t.ended('d'), 'status 1', 'the other build stays as it is');
+
+-- Two failures under one root.
+select t.derivation('f1');
+select t.derivation('f2');
+select t.derivation('f', '{f1,f2}');
+select t.want('f', 'f');
+select t.load();
+select t.claim('build');
+select t.fail('f1');
+select t.fail('f2');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('f'));
+select is(t.stage('f1') || ' ' || t.stage('f2'), 'unloaded unloaded', 'a restart tries all that failed again');
+select t.work();
+select is(t.ended('f'), 'status 0', 'and it succeeds');
+
+-- Fails again.
+select t.derivation('g');
+select t.want('g', 'g');
+select t.load();
+select t.fail('g');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('g'));
+select t.load();
+select t.fail('g');
+select is(t.ended('g'), 'status 1', 'a restarted build that fails again has failed, not from memory');
+select is(t.steps('g'), array['1: g status 1', '2: g status 1'], 'with a row for each attempt');
+
+-- A build that succeeded.
+select t.pass('1 hour');
+select resolver.restart_build(t.id('f'));
+select t.load();
+select is(t.ended('f'), 'status 0 cached', 'nothing was lost: it ends as cached');
+select t.store_loses(t.path('r-f'));
+select resolver.restart_build(t.id('f'));
+select t.load();
+select is(t.ended('f'), 'unfinished', 'an output was lost');
+select is(t.stage('f'), 'resolvable', 'it is built anew');
+select t.work();
+select is(t.ended('f'), 'status 0', 'and there again');
+select is((select count(*) from resolver.realisation where derivation = t.number('r-f') and ceased is null), 1::bigint,
+          'the resolution has one valid realisation');
+
+select * from t.done();
+rollback;

@@ -1,0 +1,142 @@
+-- sync_builds(retry): goals match Hydra's Builds, from whatever state they are in.
+\ir include/farm.sql
+
+create function pg_temp.goal(p_job text) returns text language sql as $$
+    select t.named(d.drv) || case when g.ended is null then ' open' else ' ended ' || g.status end
+      from resolver.goal g join resolver.derivation d on d.derivation = g.root where g.build = t.id(p_job)
+$$;
+
+-- New builds.
+select t.keep();
+select is(resolver.sync_builds(), false, 'nothing to do, and no more of it');
+select is(t.changed(), '{}', 'nothing changed');
+select t.derivation('a');
+select t.build('a', 'a', 7);
+select is(resolver.sync_builds(), false, 'a build that some program inserted');
+select is(pg_temp.goal('a'), 'a open', 'becomes a goal');
+select results_eq(
+    $$select stage, owner, global_priority, priority from resolver.derivation_state where derivation = t.number('a')$$,
+    $$values ('unloaded', t.id('a'), 0, 7)$$, 'and its derivation is to be loaded');
+select t.keep();
+select resolver.sync_builds();
+select is(t.changed(), '{}', 'called twice, it changes nothing');
+
+-- Bumped.
+update Builds set globalPriority = 5 where id = t.id('a');
+select resolver.sync_builds();
+select results_eq($$select global_priority, priority from resolver.derivation_state where derivation = t.number('a')$$, $$values (5, 7)$$,
+                  'a build that was bumped');
+select t.derivation('b', '{a}');
+select t.build('b', 'b', 1);
+select resolver.sync_builds();
+select t.load();
+update Builds set globalPriority = 50 where id = t.id('b');
+select resolver.sync_builds();
+select results_eq($$select global_priority, owner from resolver.derivation_state where derivation = t.number('a')$$, $$values (50, t.id('b'))$$,
+                  'bumps what it depends on');
+select is((select opened from resolver.goal where build = t.id('a')), resolver.clock(), 'and does not open the goal anew');
+
+-- Cancelled, deleted.
+update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('b');
+select resolver.sync_builds();
+select is(pg_temp.goal('b'), 'b ended 4', 'a build that was cancelled on Hydra''s page is a goal no more');
+select is((select count(*) from resolver.goal where ended is not null and recorded is null), 0::bigint, 'there is nothing to record for it');
+select is(t.stage('b'), 'waiting', 'its derivations are not touched');
+select is(t.claim('build'), '{a}', 'what another build wants goes on');
+delete from Builds where id = t.id('a');
+select resolver.sync_builds();
+select is_empty($$select from resolver.goal where build = t.id('a')$$, 'a build that was deleted leaves no goal');
+select t.finish('a');
+
+-- Deleted, or cancelled, when the end was not written yet.
+select t.derivation('c');
+select t.want('c1', 'c');
+select t.want('c2', 'c');
+select t.load();
+update resolver.goal set ended = resolver.clock(), status = 0, cached = false, info = t.info() where root = t.number('c');
+delete from Builds where id = t.id('c1');
+update Builds set finished = 1, buildStatus = 4, isCachedBuild = 0, startTime = resolver.hydra_time(resolver.clock()),
+                  stopTime = resolver.hydra_time(resolver.clock()), notificationPendingSince = resolver.hydra_time(resolver.clock())
+ where id = t.id('c2');
+select resolver.sync_builds();
+select is_empty($$select from resolver.goal where build = t.id('c1')$$, 'deleted before its end was written: no goal is left behind');
+select is(resolver.end_builds(), 0, 'cancelled in the same second, before its end was written: it is not finished a second time');
+select is(t.ended('c2'), 'status 4', 'it stays cancelled');
+select is_empty($$select from BuildProducts where build = t.id('c2')$$, 'and gets no products');
+select is_empty($$select from resolver.goal where build = t.id('c2') and recorded is null$$, 'and is not tried again');
+select t.work();
+
+-- drvPath was changed.
+select t.derivation('d');
+select t.derivation('e');
+select t.want('d', 'd');
+select t.load();
+update Builds set drvPath = t.full(t.drv('e')) where id = t.id('d');
+select resolver.sync_builds();
+select is(pg_temp.goal('d'), 'e open', 'a build whose drvPath was changed follows the new one');
+select t.load();
+select is(t.claim('build'), '{e}', 'the old one is not wanted any more');
+select t.finish('e');
+select is(t.ended('d'), 'status 0', 'it ends with the new one');
+select is(t.steps('d'), '{1: e built}', 'with its rows');
+update Builds set drvPath = t.full(t.drv('a')), finished = 0, buildStatus = null where id = t.id('d');
+select resolver.sync_builds();
+select is(pg_temp.goal('d'), 'a open', 'the same for a finished build that the evaluator changed');
+select t.load();
+select is(t.ended('d'), 'status 0 cached', 'which is cached');
+select is(t.outputs('d'), jsonb_build_object('out', t.full(t.path('a'))), 'its outputs are those of the new one');
+
+-- Restarted on Hydra's page.
+update Builds set finished = 0, isCachedBuild = 0 where id = t.id('d');
+select resolver.sync_builds();
+select is(pg_temp.goal('d'), 'a open', 'a build that was restarted is a goal again');
+select is(t.stage('a'), 'unloaded', 'its root is looked at');
+select t.load();
+select is(t.ended('d'), 'status 0 cached', 'all is there: it ends as cached');
+select is((select count(*) from BuildOutputs where build = t.id('d')), 1::bigint, 'with one set of outputs');
+select is((select count(*) from BuildProducts where build = t.id('d')), 2::bigint, 'and one set of products');
+
+-- Restarted and cancelled between two calls.
+select t.derivation('f');
+select t.want('f', 'f');
+select t.load();
+update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('f');
+update Builds set finished = 0, isCachedBuild = 0 where id = t.id('f');
+select t.keep();
+select resolver.sync_builds();
+select is(t.changed(), '{}', 'cancelled and restarted before anyone looked: it was wanted all the time');
+select t.finish('f');
+select is(t.ended('f'), 'status 0', 'and is built');
+
+-- Retry.
+select t.derivation('g');
+select t.want('g', 'g');
+select t.load();
+select t.fail('g');
+select t.pass('1 hour');
+select t.want('g2', 'g');
+select t.load();
+select is(t.ended('g2'), 'status 1 cached', 'a known failure ends a new build');
+select t.build('g3', 'g');
+select resolver.sync_builds(array[t.id('g3')]);
+select is(t.stage('g'), 'unloaded', 'unless it is in retry: failed -> unloaded');
+select isnt((select cleared from resolver.failure where derivation = t.number('g')), null, 'the failure is cleared');
+select t.load();
+select t.finish('g');
+select is(t.ended('g3'), 'status 0', 'it may succeed');
+
+-- Many at once: a bounded number.
+insert into Builds (finished, timestamp, jobset_id, job, drvPath, system)
+select 0, 1, (select id from Jobsets where project = 'project'), 'many', t.full(t.drv('a')), 'x86_64-linux' from generate_series(1, 1500);
+select is(resolver.sync_builds(), true, 'there are more than are done at once');
+select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 1000::bigint, 'a thousand');
+select is(resolver.sync_builds(), false, 'then the rest');
+select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 1500::bigint, 'all of them');
+select t.load();
+select is((select count(*) from Builds where job = 'many' and finished = 1), 100::bigint, 'their root is there: a bounded number ends at once');
+select is(resolver.advance(), false, 'the rest by advance()');
+select is((select count(*) from Builds where job = 'many' and finished = 0), 400::bigint, 'a thousand at a time');
+select is(resolver.end_builds(), 400, 'or by end_builds()');
+
+select * from t.done();
+rollback;
