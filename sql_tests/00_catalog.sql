@@ -33,7 +33,7 @@ select is_empty($$select name from functions where prolang not in (select oid fr
 select set_eq(
     $$select distinct proname from functions where prosecdef$$,
     array['advance', 'all_finished', 'build_report', 'cancel_build', 'claim_derivations', 'end_builds', 'enqueue', 'fail_step',
-          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'invariant_violations', 'output_paths',
+          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'invariant_violations', 'lease_time', 'output_paths',
           'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
           'set_resolved_to', 'status', 'sweep', 'sync_builds', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
     'what others call is SECURITY DEFINER, and nothing else is');
@@ -53,7 +53,7 @@ select is_empty(
     'plpgsql_check finds nothing');
 select set_eq(
     $$select distinct m[1] from functions, regexp_matches(prosrc, 'errcode = ''(NX[0-9]{3})''', 'g') m$$,
-    array['NX010', 'NX011', 'NX012', 'NX013', 'NX014', 'NX015', 'NX016', 'NX017', 'NX018'], 'the codes of errors');
+    array['NX010', 'NX011', 'NX012', 'NX013', 'NX014', 'NX015', 'NX016', 'NX017', 'NX018', 'NX019'], 'the codes of errors');
 select is_empty(
     $$select name from functions
        where (select count(*) from regexp_matches(prosrc, 'errcode = ''NX', 'g')) <> all (array[
@@ -125,7 +125,11 @@ select set_eq('select from_stage from resolver.transition union select to_stage 
 select is_empty('select * from resolver.transition where from_stage = to_stage', 'a transition leads somewhere else');
 select is_empty(
     $$select * from resolver.transition x where not exists (select from functions f where f.proname = x.procedure)$$,
-    'by a procedure that exists');
+    'by a function that exists');
+select is_empty(
+    $$select x.* from resolver.transition x
+       where not exists (select from functions f where f.proname = x.procedure and f.prosrc like '%''' || x.to_stage || '''%')$$,
+    'and that writes that stage');
 select is_empty(
     $$with recursive reached (stage) as (
           select 'unloaded' union select x.to_stage from reached r join resolver.transition x on x.from_stage = r.stage)

@@ -4,6 +4,8 @@
 select volatility_is('resolver', 'claim_derivations', array['integer', 'text', 'integer'], 'volatile', 'it writes');
 select throws_ok($$select * from resolver.claim_derivations(0, 'load', 1)$$, 'NX016', 'the worker is not registered',
                  'nobody claims without being registered');
+select throws_ok($$select * from resolver.claim_derivations(t.worker_id(), 'dance', 1)$$, 'NX019', 'there is no such verb',
+                 'a mistyped verb');
 
 -- load.
 select t.derivation('a');

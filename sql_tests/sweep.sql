@@ -81,7 +81,7 @@ select is(resolver.sweep(), 1, 'the worker died, and an input of its build was l
 select is(t.stage('f') || ' ' || t.watches('f'), 'waiting e', 'building -> waiting');
 
 -- The lease time is a setting.
-set local resolver.lease_time = '5 seconds';
+update resolver.setting set lease_time = '5 seconds';
 select t.pass('6 seconds');
 select is(resolver.sweep(), 1, 'a shorter lease time');
 select is((select count(*) from resolver.worker where gone is null), 0::bigint, 'finds all dead');

@@ -23,6 +23,17 @@ create table resolver.writer (
 insert into resolver.writer default values;
 comment on table resolver.writer is 'Its one row is the graph lock: see lock_graph().';
 
+create table resolver.setting (
+    only_row   boolean primary key default true,
+    lease_time interval not null default '60 seconds',
+    constraint setting_is_one check (only_row),
+    constraint setting_lease_time_positive check (lease_time > interval '0')
+);
+insert into resolver.setting default values;
+comment on table resolver.setting is 'What the operator may change, for all workers of this database: one row.';
+comment on column resolver.setting.lease_time is
+    'How long a worker may be silent before its claims are taken back. Workers learn of a change when they start.';
+
 create table resolver.derivation (
     derivation   bigint generated always as identity primary key,
     drv          text collate "C" not null,
@@ -95,42 +106,41 @@ create table resolver.transition (
     procedure  text not null,
     constraint transition_key primary key (from_stage, to_stage, procedure)
 );
-comment on table resolver.transition is 'The only list of legal moves: (from, to, procedure).';
+comment on table resolver.transition is 'The only list of legal moves: (from, to, function that makes it).';
 insert into resolver.transition values
-    ('unloaded', 'waiting', 'register_derivations'),
-    ('unloaded', 'resolvable', 'register_derivations'),
-    ('unloaded', 'buildable', 'register_derivations'),
-    ('unloaded', 'realised', 'register_derivations'),
-    ('unloaded', 'failed', 'register_derivations'),
-    ('unloaded', 'buildable', 'set_resolved_to'),
-    ('unloaded', 'realised', 'set_resolved_to'),
-    ('unloaded', 'realised', 'register_local_outputs'),
+    ('unloaded', 'waiting', 'settle'),
+    ('unloaded', 'resolvable', 'settle'),
+    ('unloaded', 'buildable', 'settle'),
+    ('unloaded', 'realised', 'realise'),
+    ('unloaded', 'failed', 'record_failure'),
     ('waiting', 'resolvable', 'settle'),
     ('waiting', 'buildable', 'settle'),
-    ('waiting', 'realised', 'register_local_outputs'),
-    ('waiting', 'failed', 'register_derivations'),
-    ('resolvable', 'resolved', 'set_resolved_to'),
-    ('resolvable', 'buildable', 'set_resolved_to'),
-    ('resolvable', 'realised', 'set_resolved_to'),
-    ('resolvable', 'failed', 'set_resolved_to'),
-    ('resolvable', 'realised', 'register_local_outputs'),
-    ('resolvable', 'waiting', 'withdraw_outputs'),
-    ('resolved', 'realised', 'finish_step'),
-    ('resolved', 'realised', 'register_local_outputs'),
-    ('resolved', 'failed', 'fail_step'),
-    ('resolved', 'waiting', 'withdraw_outputs'),
-    ('buildable', 'building', 'claim_derivations'),
-    ('buildable', 'realised', 'register_local_outputs'),
-    ('buildable', 'waiting', 'withdraw_outputs'),
-    ('building', 'realised', 'finish_step'),
-    ('building', 'failed', 'fail_step'),
-    ('building', 'buildable', 'fail_step'),
-    ('building', 'buildable', 'sweep'),
-    ('building', 'waiting', 'withdraw_outputs'),
-    ('realised', 'unloaded', 'withdraw_outputs'),
-    ('realised', 'unloaded', 'sync_builds'),
-    ('realised', 'unloaded', 'register_derivations'),
-    ('failed', 'unloaded', 'restart_build');
+    ('waiting', 'realised', 'realise'),
+    ('waiting', 'failed', 'record_failure'),
+    ('resolvable', 'resolved', 'follow'),
+    ('resolvable', 'buildable', 'build_as_it_is'),
+    ('resolvable', 'realised', 'realise'),
+    ('resolvable', 'failed', 'record_failure'),
+    ('resolvable', 'waiting', 'settle'),
+    ('resolvable', 'waiting', 'lose_outputs'),
+    ('resolved', 'realised', 'realise'),
+    ('resolved', 'failed', 'record_failure'),
+    ('resolved', 'failed', 'end_with_resolutions'),
+    ('resolved', 'waiting', 'lose_outputs'),
+    ('buildable', 'building', 'claim_builds'),
+    ('buildable', 'realised', 'realise'),
+    ('buildable', 'waiting', 'settle'),
+    ('buildable', 'waiting', 'lose_outputs'),
+    ('building', 'realised', 'realise'),
+    ('building', 'failed', 'record_failure'),
+    ('building', 'buildable', 'fail_steps'),
+    ('building', 'buildable', 'take_back'),
+    ('realised', 'unloaded', 'lose_outputs'),
+    ('realised', 'unloaded', 'realise'),
+    ('realised', 'unloaded', 'want_inputs'),
+    ('realised', 'unloaded', 'open_goals'),
+    ('failed', 'unloaded', 'clear_failure'),
+    ('failed', 'unloaded', 'clear_dependents');
 
 create table resolver.watch (
     derivation bigint primary key references resolver.derivation,

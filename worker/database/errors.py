@@ -64,6 +64,10 @@ class NoSuchBuildError(DatabaseError):
     """NX017, NX018: there is no such build, or it is not in the state that the command is for."""
 
 
+class UnknownVerbError(DatabaseError):
+    """NX019: claims are for load, resolve or build."""
+
+
 class IsolationError(DatabaseError):
     """NX010: a procedure was called in another isolation level than READ COMMITTED."""
 
@@ -78,6 +82,7 @@ BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "NX016": WorkerGoneError,
     "NX017": NoSuchBuildError,
     "NX018": NoSuchBuildError,
+    "NX019": UnknownVerbError,
 }
 
 # What may go away by itself: serialization and deadlock, lock timeout, shutdown and restart, connection, too many clients.

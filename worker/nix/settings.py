@@ -22,7 +22,7 @@ from .protocol.operations import set_options
 class BuildSettings:
     """What SetOptions sends. Times in seconds, sizes in bytes, 0 for no limit; ``build_cores`` 0 for all.
 
-    ``max_log_size`` ``None`` is the operator's; Nix takes it from trusted clients only.
+    Nix takes ``max_log_size`` from trusted clients only.
     ``overrides`` are further settings by name. Substitution is off: nothing gets into the store that was not asked for.
     """
 
@@ -33,7 +33,7 @@ class BuildSettings:
     build_cores: int = 0
     max_silent_time: int = 0
     timeout: int = 0
-    max_log_size: int | None = None
+    max_log_size: int = 0
     has_builders: bool = False
     system: str = ""
     extra_platforms: tuple[str, ...] = ()
@@ -42,21 +42,21 @@ class BuildSettings:
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     def with_limits(
-        self, *, timeout: int | None = None, max_silent_time: int | None = None, max_log_size: int | None = None
+        self, *, timeout: int | None = None, max_silent_time: int | None = None, max_log_size: int = 0
     ) -> BuildSettings:
-        """The same settings with limits of one build; ``None`` keeps the operator's."""
+        """The same settings with limits of one build; ``None`` keeps the operator's, as a lower ``max_log_size`` is kept."""
         return replace(
             self,
             timeout=self.timeout if timeout is None else timeout,
             max_silent_time=self.max_silent_time if max_silent_time is None else max_silent_time,
-            max_log_size=self.max_log_size if max_log_size is None else max_log_size,
+            max_log_size=min(filter(None, (self.max_log_size, max_log_size)), default=0),
         )
 
     def request(self) -> bytes:
         """The request SetOptions."""
         overrides = {"timeout": str(self.timeout), "max-silent-time": str(self.max_silent_time), **self.overrides}
-        if self.max_log_size is not None:
-            overrides.setdefault("max-log-size", str(self.max_log_size))
+        if self.max_log_size:
+            overrides.setdefault("max-build-log-size", str(self.max_log_size))
         if not self.has_builders:
             # Otherwise every call starts a process of its own to ask for remote builders.
             overrides.setdefault("build-hook", "")
@@ -85,6 +85,7 @@ def parse_settings(text: str) -> BuildSettings:
             build_cores=int(values.get("cores", 0)),
             max_silent_time=int(values.get("max-silent-time", 0)),
             timeout=int(values.get("timeout", 0)),
+            max_log_size=int(values.get("max-build-log-size", 0)),
             has_builders=_has_builders(str(values.get("builders", ""))),
             system=str(values.get("system", "")),
             extra_platforms=tuple(values.get("extra-platforms", ())),

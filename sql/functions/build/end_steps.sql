@@ -1,12 +1,14 @@
 -- end_steps(reports): the rows of these attempts in BuildSteps are not busy any more.
 --
--- The status is that of the report, 0 when it has none.
+-- The status is that of the report, 0 when it has none. Rows of builds that are being deleted are left alone.
 -- Notifies  step_finished
 create or replace function resolver.end_steps(p_reports resolver.report[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_free    bigint[] := resolver.free_steps(array(select r.build from unnest(p_reports) r),
+                                              array(select r.stepnr from unnest(p_reports) r));
     v_payload text;
 begin
     for v_payload in
@@ -16,8 +18,8 @@ begin
                machine = coalesce(r.body ->> 'machine', ''), overhead = (r.body ->> 'overhead')::integer,
                timesBuilt = (r.body ->> 'times_built')::integer,
                isNonDeterministic = (r.body ->> 'non_deterministic')::boolean
-          from unnest(p_reports) r
-         where s.build = r.build and s.stepnr = r.stepnr
+          from unnest(p_reports) with ordinality r (lease, derivation, build, stepnr, outcome, detail, digest, body, nr)
+         where s.build = r.build and s.stepnr = r.stepnr and r.nr = any (v_free)
         returning concat_ws(E'\t', s.build, s.stepnr, coalesce(r.body ->> 'log', '-'))
     loop
         perform pg_notify('step_finished', v_payload);

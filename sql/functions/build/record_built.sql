@@ -18,7 +18,9 @@ begin
     on conflict (derivation, output, path) where ceased is null do nothing;
     update public.BuildStepOutputs b set path = v_directory || x.path
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
-     where b.build = r.build and b.stepnr = r.stepnr and b.name = x.name;
+     where b.build = r.build and b.stepnr = r.stepnr and b.name = x.name
+       -- Not a row that end_steps() left alone: another transaction has it.
+       and exists (select from public.BuildSteps s where s.build = r.build and s.stepnr = r.stepnr and s.busy = 0);
 end
 $$;
 

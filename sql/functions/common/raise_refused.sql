@@ -18,7 +18,7 @@ begin
         when 'stale' then
             raise exception 'the resolution was made from paths that are no longer in force'
                 using errcode = 'NX013', detail = format('Lease %s.', p_lease),
-                      hint = 'Claim the derivation again, and resolve it with the paths of that claim.';
+                      hint = 'Release the claim, claim the derivation again, and resolve it with the paths of that claim.';
         when 'confirm' then
             raise exception 'the resolved derivation has known outputs that were not confirmed'
                 using errcode = 'NX014', detail = p_detail,

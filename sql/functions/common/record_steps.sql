@@ -13,7 +13,9 @@ declare
     v_builds    integer[];
 begin
     v_builds := array(select b.id from public.Builds b
-                       where b.id in (select s.build from unnest(p_steps) s) order by b.id for key share skip locked);
+                       where b.id = any (array(select s.build from unnest(p_steps) s
+                                               union select s.propagated_from from unnest(p_steps) s))
+                       order by b.id for key share skip locked);
     return query
     with numbered as materialized (
         select s.*, m.last + (row_number() over (partition by s.build order by s.nr))::integer as stepnr
@@ -26,7 +28,7 @@ begin
                                        system, propagatedFrom, resolvedDrvPath)
         select n.build, n.stepnr, n.type, v_directory || d.drv, n.busy, n.status, n.message, v_now,
                case when n.busy = 0 then v_now end, case when n.busy <> 0 then 'localhost' else '' end, d.system,
-               (select b.id from public.Builds b where b.id = n.propagated_from), n.resolved
+               case when n.propagated_from = any (v_builds) then n.propagated_from end, n.resolved
           from numbered n join resolver.derivation d on d.derivation = n.derivation
     ), outputs as (
         insert into public.BuildStepOutputs (build, stepnr, name, path)

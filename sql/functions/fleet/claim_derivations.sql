@@ -2,7 +2,7 @@
 --
 -- Stages    buildable -> building; unloaded and resolvable stay, leased
 -- Locks     build: the graph lock; load, resolve: the claimed rows, SKIP LOCKED
--- Raises    NX016 for a worker that is not registered
+-- Raises    NX016 for a worker that is not registered, NX019 for another verb
 -- Notifies  step_started, build_started (build)
 create or replace function resolver.claim_derivations(p_worker integer, p_verb text, p_limit integer)
     returns table (lease bigint, drv text, build integer, stepnr integer, root boolean, inputs jsonb, known jsonb,
@@ -15,6 +15,10 @@ begin
         raise exception 'the worker is not registered'
             using errcode = 'NX016', detail = format('Worker %s is unknown, has left, or was silent for too long.', p_worker),
                   hint = 'Stop its builds, drop its claims, and register again.';
+    end if;
+    if p_verb not in ('load', 'resolve', 'build') then
+        raise exception 'there is no such verb'
+            using errcode = 'NX019', detail = format('%L.', p_verb), hint = 'Claim for load, resolve or build.';
     end if;
     perform resolver.verify_owners(p_verb);
     if p_verb = 'build' then

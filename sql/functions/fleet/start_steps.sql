@@ -9,6 +9,7 @@ declare
     v_now       integer := resolver.hydra_time(resolver.clock());
     v_directory text := resolver.hydra_path('');
     v_stepnrs   integer[];
+    v_free      bigint[];
     v_new       bigint[];
 begin
     v_stepnrs := array(
@@ -18,6 +19,9 @@ begin
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
           join resolver.derivation d on d.derivation = x.derivation
          order by x.nr);
+    v_free := resolver.free_steps(p_builds, v_stepnrs);
+    v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
+                         from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
     update public.BuildSteps s
        set busy = 30, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null
       from unnest(p_builds, v_stepnrs) x (build, stepnr)

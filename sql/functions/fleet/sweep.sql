@@ -11,7 +11,10 @@ declare
     v_leases bigint[];
 begin
     if not exists (select from resolver.worker w where w.gone is null and w.heartbeat < v_now - resolver.lease_time())
-       and not exists (select from resolver.lease l where l.closed is null and l.deadline < v_now) then
+       and not exists (select from resolver.lease l where l.closed is null and l.deadline < v_now)
+       and not exists (select from public.BuildSteps b
+                        where b.busy <> 0 and not exists (select from resolver.lease l
+                                                           where l.closed is null and l.build = b.build and l.stepnr = b.stepnr)) then
         return 0;
     end if;
     perform resolver.lock_graph();
@@ -24,6 +27,7 @@ begin
            and (l.deadline < v_now or l.worker in (select w.worker from resolver.worker w where w.gone is not null))
          order by l.lease);
     perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more');
+    perform resolver.end_orphaned_steps();
     return cardinality(v_leases);
 end
 $$;

@@ -9,17 +9,21 @@ create or replace function resolver.take_back(p_leases bigint[], p_outcome text,
 as $$
 declare
     v_derivations bigint[];
+    v_builds      integer[];
+    v_stepnrs     integer[];
+    v_free        bigint[];
 begin
     if cardinality(p_leases) = 0 then
         return;
     end if;
-    v_derivations := array(select l.derivation from resolver.lease l
-                            where l.lease = any (p_leases) and l.closed is null and l.verb = 'build');
+    select coalesce(array_agg(l.derivation), '{}'), array_agg(l.build order by l.lease), array_agg(l.stepnr order by l.lease)
+      into v_derivations, v_builds, v_stepnrs
+      from resolver.lease l where l.lease = any (p_leases) and l.closed is null and l.verb = 'build';
+    v_free := resolver.free_steps(v_builds, v_stepnrs);
     update public.BuildSteps b
        set busy = 0, status = 3, errorMsg = p_reason, stopTime = resolver.hydra_time(resolver.clock())
-      from resolver.lease l
-     where l.lease = any (p_leases) and l.closed is null and l.verb = 'build'
-       and b.build = l.build and b.stepnr = l.stepnr and b.busy <> 0;
+      from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
+     where b.build = x.build and b.stepnr = x.stepnr and x.nr = any (v_free) and b.busy <> 0;
     update resolver.derivation_state s
        set stage = case when s.stage = 'building' then 'buildable' else s.stage end, lease = null
       from resolver.lease l

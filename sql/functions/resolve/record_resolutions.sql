@@ -11,6 +11,7 @@ declare
     v_now       integer := resolver.hydra_time(resolver.clock());
     v_directory text := resolver.hydra_path('');
     v_stepnrs   integer[];
+    v_free      bigint[];
     v_new       integer[];
 begin
     v_stepnrs := array(
@@ -19,10 +20,11 @@ begin
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
           join resolver.derivation d on d.derivation = x.derivation
          order by x.nr);
+    v_free := resolver.free_steps(p_builds, v_stepnrs);
     update public.BuildSteps s set resolvedDrvPath = d.drv, stopTime = v_now
-      from unnest(p_builds, v_stepnrs, p_resolved) x (build, stepnr, resolved)
+      from unnest(p_builds, v_stepnrs, p_resolved) with ordinality x (build, stepnr, resolved, nr)
       join resolver.derivation d on d.derivation = x.resolved
-     where s.build = x.build and s.stepnr = x.stepnr;
+     where s.build = x.build and s.stepnr = x.stepnr and x.nr = any (v_free);
 
     v_new := array(select x.nr from unnest(v_stepnrs) with ordinality x (stepnr, nr) where x.stepnr is null order by x.nr);
     if cardinality(v_new) = 0 then

@@ -1,0 +1,35 @@
+-- end_orphaned_steps(): busy rows without a claim are ended: their build was being deleted when the step ended, and was not
+-- deleted after all; or a program that ran before this one left them.
+--
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.end_orphaned_steps() returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_builds  integer[];
+    v_stepnrs integer[];
+    v_free    bigint[];
+begin
+    select array_agg(b.build order by b.build, b.stepnr), array_agg(b.stepnr order by b.build, b.stepnr) into v_builds, v_stepnrs
+      from public.BuildSteps b
+     where b.busy <> 0
+       and not exists (select from resolver.lease l where l.closed is null and l.build = b.build and l.stepnr = b.stepnr);
+    if v_builds is null then
+        return;
+    end if;
+    v_free := resolver.free_steps(v_builds, v_stepnrs);
+    update public.BuildSteps b
+       set busy = 0, stopTime = resolver.hydra_time(resolver.clock()),
+           status = coalesce((select 0 from resolver.realisation r where r.build = x.build and r.stepnr = x.stepnr limit 1),
+                             (select f.status from resolver.failure f where f.build = x.build and f.stepnr = x.stepnr limit 1), 3)
+      from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
+     where b.build = x.build and b.stepnr = x.stepnr and x.nr = any (v_free);
+    update public.BuildStepOutputs o set path = resolver.hydra_path(r.path)
+      from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
+      join resolver.realisation r on r.build = x.build and r.stepnr = x.stepnr
+     where o.build = x.build and o.stepnr = x.stepnr and o.name = r.output and x.nr = any (v_free);
+end
+$$;
+
+comment on function resolver.end_orphaned_steps() is 'Busy rows of BuildSteps that no claim stands behind are ended.';

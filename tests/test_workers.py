@@ -1,0 +1,139 @@
+"""Several workers on one database: they share the work, and take over from each other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from .farm import Farm, open_farm
+from .test_run import DEMO, STATUSES
+
+SLOW = """
+let
+  leaf = floating "leaf" "sleep 3; echo leaf > $out" { };
+in { root = floating "root" "read x < ${leaf}; sleep 1; echo $x > $out" { }; }
+"""
+
+
+def start_worker(farm: Farm, *words: str) -> subprocess.Popen[str]:
+    """A worker process, which tells its events on stdout."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hydra_resolver", "worker", "--json", "--state", farm.state, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(farm: Farm, query: str, seconds: float = 30.0) -> list[dict[str, Any]]:
+    """The rows of a query, as soon as there are any."""
+    deadline = time.monotonic() + seconds
+    while not (rows := farm.rows(query)):
+        assert time.monotonic() < deadline, f"nothing came of: {query}"
+        time.sleep(0.05)
+    return rows
+
+
+def set_lease_time(farm: Farm, text: str) -> None:
+    with psycopg.connect(farm.conninfo, autocommit=True) as connection:
+        connection.execute("update resolver.setting set lease_time = %s", [text])
+
+
+def test_three_workers_build_a_jobset_once(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        farm.command("enqueue", DEMO)
+        workers = [start_worker(farm, "--drain", "--jobs", "2") for _ in range(3)]
+        for worker in workers:
+            assert worker.wait(120) == 0, worker.communicate()[0]
+        found = farm.rows("select job, buildStatus from Builds")
+        assert {row["job"]: row["buildstatus"] for row in found} == {
+            row["job"]: STATUSES.get(row["job"], 0) for row in found
+        }
+        assert farm.rows("select count from NrBuilds where what = 'finished'") == [{"count": len(found)}]
+        assert farm.built_by_nix() == farm.built_by_rows()
+        assert farm.rows("select build, drvPath, status from BuildSteps group by 1, 2, 3 having count(*) > 1") == []
+        assert farm.violations() == []
+
+
+def test_a_killed_workers_step_is_taken_up_by_another(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        set_lease_time(farm, "2s")
+        farm.command("enqueue", farm.write("slow.nix", SLOW))
+        killed = start_worker(farm)
+        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        heir = start_worker(farm, "--drain")
+        assert heir.wait(60) == 0, heir.communicate()[0]
+        assert farm.rows("select buildStatus, isCachedBuild from Builds") == [{"buildstatus": 0, "iscachedbuild": 0}]
+        assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
+        assert farm.rows("select outcome from resolver.lease where outcome = 'swept'") == [{"outcome": "swept"}]
+        assert farm.violations() == []
+
+
+def test_a_stopped_worker_leaves_nothing_busy(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        farm.command("enqueue", farm.write("slow.nix", SLOW))
+        stopped = start_worker(farm)
+        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        stopped.send_signal(signal.SIGTERM)
+        assert stopped.wait(20) == 0, stopped.communicate()[0]
+        assert farm.rows("select busy, status from BuildSteps") == [{"busy": 0, "status": 3}]
+        assert farm.rows("select 1 from resolver.lease where closed is null") == []
+        assert farm.violations() == []
+        farm.command("worker", "--drain")
+        assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
+        assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
+
+
+def test_a_suspended_worker_is_fenced_off(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        set_lease_time(farm, "2s")
+        farm.command("enqueue", farm.write("slow.nix", SLOW))
+        suspended = start_worker(farm)
+        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        suspended.send_signal(signal.SIGSTOP)
+        farm.command("worker", "--drain")
+        os.kill(suspended.pid, signal.SIGCONT)
+        time.sleep(3)
+        suspended.send_signal(signal.SIGTERM)
+        assert suspended.wait(20) == 0, suspended.communicate()[0]
+        assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
+        assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
+        assert farm.violations() == []
+
+
+def test_a_cancelled_build_stops_its_step(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        set_lease_time(farm, "2s")
+        farm.command("enqueue", farm.write("long.nix", '{ long = floating "long" "sleep 60; echo > $out" { }; }'))
+        worker = start_worker(farm)
+        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.command("cancel", "1")
+        wait_for(farm, "select 1 from BuildSteps where busy = 0", seconds=15)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0, worker.communicate()[0]
+        assert farm.rows("select finished, buildStatus from Builds") == [{"finished": 1, "buildstatus": 4}]
+        assert farm.violations() == []
+
+
+def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm:
+        farm.command("enqueue", farm.write("slow.nix", SLOW))
+        worker = start_worker(farm, "--drain")
+        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        with psycopg.connect(farm.conninfo, autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename = current_user"
+            )
+        assert worker.wait(60) == 0, worker.communicate()[0]
+        assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
+        assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
+        assert farm.violations() == []
