@@ -20,6 +20,8 @@ select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               t.resolution('mid', 'r-mid') || jsonb_build_object('lease', t.lease('leaf', 'build'))))), 'refused',
           'so is the lease of another verb');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('mid', 'r-mid') - 'resolved'))), 'refused',
+          'so is a report that says neither what it resolves to nor that it failed');
 select is(t.changed(), '{}', 'and nothing changed');
 select is(t.resolve('mid', 'r-mid'), 'done', 'the resolution is reported');
 select is(t.stage('mid') || ' ' || t.stage('r-mid'), 'resolved buildable', 'resolvable -> resolved; its resolution can be built');

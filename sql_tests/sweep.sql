@@ -80,10 +80,33 @@ select resolver.heartbeat(t.worker_id('next'));
 select is(resolver.sweep(), 1, 'the worker died, and an input of its build was lost');
 select is(t.stage('f') || ' ' || t.watches('f'), 'waiting e', 'building -> waiting');
 
+-- Busy rows without a claim: left by a program that ran before, or by a deletion that was undone.
+select t.derivation('left');
+select t.derivation('done');
+select t.derivation('failed');
+select t.want(n, n) from unnest('{left,done,failed}'::text[]) n;
+select t.claim('load', 100, 'next');
+select resolver.register_derivations((select jsonb_agg(t.loaded(n)) from unnest('{left,done,failed}'::text[]) n));
+select t.claim('build', 100, 'next');
+select t.finish('done');
+select t.fail('failed');
+select resolver.release_claims(t.worker_id('next'), array[t.lease('left', 'build')], 'test');
+update BuildSteps set busy = 30, status = null, stopTime = null where build in (t.id('left'), t.id('done'), t.id('failed'));
+update BuildStepOutputs set path = null where build = t.id('done');
+select isnt_empty('select * from resolver.check_busy', 'a busy row that no claim stands behind is wrong');
+select is(resolver.sweep(), 0, 'no claim is taken back for it');
+select is(t.steps('left') || t.steps('done') || t.steps('failed'), array['1: left status 3', '1: done built', '1: failed status 1'],
+          'but it is ended: as what the step was, or as aborted');
+select is((select path from BuildStepOutputs where build = t.id('done')), t.full(t.path('done')), 'with its outputs');
+select t.keep();
+select resolver.sweep();
+select is(t.changed(), '{}', 'once');
+select t.claim('build', 100, 'next');
+
 -- The lease time is a setting.
 update resolver.setting set lease_time = '5 seconds';
 select t.pass('6 seconds');
-select is(resolver.sweep(), 1, 'a shorter lease time');
+select is(resolver.sweep(), 3, 'a shorter lease time');
 select is((select count(*) from resolver.worker where gone is null), 0::bigint, 'finds all dead');
 
 select * from t.done();

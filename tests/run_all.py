@@ -78,7 +78,7 @@ def pgtap(cluster: EmbeddedPostgres, template: str) -> bool:
 
 
 def isolation(cluster: EmbeddedPostgres, template: str) -> bool:
-    """The isolation specs: interleavings of several sessions."""
+    """The isolation specs: interleavings of several sessions, each in a copy of a database with the farm they share."""
     specs = sorted((SQL_TESTS / "isolation" / "specs").glob("*.spec"))
     if not specs:
         print("no specs in sql_tests/isolation/specs/")
@@ -89,7 +89,10 @@ def isolation(cluster: EmbeddedPostgres, template: str) -> bool:
             f"{tester} is missing: install the package of Debian that has it, postgresql-client of the server's version"
         )
         return False
-    return run_specs(tester, specs, lambda: cluster.conninfo(create_database(cluster, template)))
+    prepared = create_database(cluster, template)
+    with psycopg.connect(cluster.conninfo(prepared), autocommit=True) as connection:
+        connection.execute((SQL_TESTS / "isolation" / "farm.sql").read_bytes())
+    return run_specs(tester, specs, lambda: cluster.conninfo(create_database(cluster, prepared)))
 
 
 def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bool]:

@@ -51,6 +51,7 @@ class StepFailure:
 
 _LOG_TAIL = re.compile(r"(?m);?\n *last \d+ log lines:(?:\n>[^\n]*)*(?:\n(?=\n|\Z))?", re.IGNORECASE)
 _LOG_HINT = re.compile(r"\nFor full logs, run:\n[^\n]*")
+_DISK_NOTE = re.compile(r"\.?\s*\n\s*note: build failure may have been caused by (?=lack of free disk space)")
 _PREFIX = re.compile(r"(?m)^[ \t]*(?:error:[ \t]*)+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -129,6 +130,6 @@ def _log_limit() -> StepFailure:
 def _short(text: str) -> str:
     """Nix's message without prefixes and without the builder's own lines, which are in the log."""
     text = text.encode("utf-8", errors="replace").decode()
-    text = _LOG_HINT.sub("", _LOG_TAIL.sub("", text))
+    text = _DISK_NOTE.sub(", perhaps for ", _LOG_HINT.sub("", _LOG_TAIL.sub("", text)))
     text = _UNPRINTABLE.sub("", _PREFIX.sub("", text)).strip()
     return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"

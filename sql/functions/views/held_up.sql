@@ -23,8 +23,9 @@ as $$
                        case when s.not_before > resolver.clock() then
                                 'is tried again at ' || to_char(s.not_before, 'HH24:MI:SS TZ') || coalesce((
                                     -- An aggregate: with a limit the planner might walk all steps by time.
-                                    select ': ' || left(regexp_replace((array_agg(b.errorMsg order by b.stopTime desc))[1],
-                                                                       '\s+', ' ', 'g'), 300)
+                                    select ': ' || left(regexp_replace(regexp_replace(
+                                               (array_agg(b.errorMsg order by b.stopTime desc))[1],
+                                               '^Cannot build ''[^'']*''\.\s*Reason:\s*', ''), '\s+', ' ', 'g'), 300)
                                       from public.BuildSteps b
                                      where b.drvPath = resolver.hydra_path(d.drv) and b.status = 3), '')
                             when not exists (select from resolver.worker w

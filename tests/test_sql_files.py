@@ -1,0 +1,53 @@
+"""The files of sql/functions: one function a file, all in the manifest, and what is installed comes from them."""
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hydra_resolver.database.install import function_files, sql_directory
+
+FUNCTIONS = sql_directory() / "functions"
+DEFINED = re.compile(r"^create or replace (function|view) resolver\.(\w+)", re.MULTILINE)
+SEVERAL_VIEWS = {"checks.sql"}
+OVERLOADS = {"set_resolved_to_one.sql": "set_resolved_to"}
+
+
+def defined(path: Path) -> list[tuple[str, str]]:
+    """(function or view, name) of what a file defines."""
+    return DEFINED.findall(path.read_text())
+
+
+def test_the_manifest_names_every_file_once() -> None:
+    listed = function_files()
+    assert sorted(listed) == sorted(FUNCTIONS.rglob("*.sql"))
+    assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize("path", function_files(), ids=lambda path: path.stem)
+def test_a_file_defines_what_its_name_says(path: Path) -> None:
+    found = defined(path)
+    if path.name in SEVERAL_VIEWS:
+        assert found
+        assert all(kind == "view" for kind, _ in found)
+    else:
+        assert [name for _, name in found] == [OVERLOADS.get(path.name, path.stem)]
+    text = path.read_text()
+    assert text.startswith("-- "), "it begins with its purpose"
+    assert text.count("\ncomment on ") == len(found), "each has a comment for people in psql"
+    if path.name not in SEVERAL_VIEWS:
+        assert len(text.splitlines()) <= 100, "it can be read at once"
+
+
+def test_what_is_installed_comes_from_the_files(database: str) -> None:
+    expected = sorted(entry for path in function_files() for entry in defined(path))
+    with psycopg.connect(database) as connection:
+        installed = connection.execute(
+            """
+            select 'function', proname from pg_proc where pronamespace = 'resolver'::regnamespace
+            union all
+            select 'view', relname from pg_class where relnamespace = 'resolver'::regnamespace and relkind = 'v'
+            """
+        ).fetchall()
+    assert sorted(installed) == expected
