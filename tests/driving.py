@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hydra_resolver.database.procedures import Claim, Procedures
+from hydra_resolver.loop.batches import in_batches
 from hydra_resolver.nix.derivation import Derivation, InputOutput
 from hydra_resolver.nix.store_path import StoreDir
 from hydra_resolver.verbs.load import describe
@@ -76,8 +77,9 @@ class Driver:
         claims = self._timed(f"claim {verb}", lambda: self.procedures.claim(self._worker, verb, BATCH))
         if claims:
             reports = [{"lease": claim.lease, **work(claim)} for claim in claims]
-            answers = self._timed(procedure, lambda: getattr(self.procedures, procedure)(reports))
-            assert {answer.outcome for answer in answers} == {"done"}, answers
+            for batch in in_batches(reports):
+                answers = self._timed(procedure, lambda: getattr(self.procedures, procedure)(batch))  # noqa: B023
+                assert {answer.outcome for answer in answers} == {"done"}, answers
         return bool(claims)
 
     def _timed(self, name: str, call: Callable[[], T]) -> T:

@@ -127,8 +127,10 @@ def run_file(options: Options, file: Path, *, jobs: int | None, as_json: bool, *
         interrupted = session.interrupted()
     if as_json:
         print_json(reports)
-    elif reports or not failures:
+    elif reports:
         show_builds(reports)
+    elif not failures:
+        click.echo(f"{file} has no derivations: there is nothing to build", err=True)
     unfinished = sum(not report["finished"] for report in reports)
     if unfinished:
         click.echo(

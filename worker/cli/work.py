@@ -38,8 +38,8 @@ def running_worker(
     settings = store.settings
     if "ca-derivations" not in settings.experimental_features:
         raise CouldNotRun(
-            "this store has no content-addressed derivations: the experimental feature ca-derivations is off."
-            " Add the line `extra-experimental-features = ca-derivations` to its nix.conf"
+            "Nix has no content-addressed derivations here: the experimental feature ca-derivations is off."
+            " Add the line `extra-experimental-features = ca-derivations` to nix.conf"
             " (to the daemon's, if there is one, and restart it)."
         )
     context = Context(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -13,6 +14,7 @@ from ..database.procedures import Answer, Claim, Verb
 from ..nix.errors import StoreError
 from ..verbs.load import Report, load
 from ..verbs.resolve import confirm, resolve
+from .batches import in_batches
 from .connection import RenewedClient
 from .shared import POLL_SECONDS, Shared
 
@@ -99,9 +101,13 @@ class GraphLoop:
         )
         self._tell([claim for claim in claims if claim.lease == answer.lease], [report], procedures.set_resolved_to)
 
-    def _tell(self, claims: Sequence[Claim], reports: Sequence[Report], report_all: object) -> list[Answer]:
-        assert callable(report_all)
-        answers: list[Answer] = report_all(reports)
+    def _tell(
+        self,
+        claims: Sequence[Claim],
+        reports: Sequence[Report],
+        report_all: Callable[[Sequence[Mapping[str, Any]]], list[Answer]],
+    ) -> list[Answer]:
+        answers = [answer for batch in in_batches(reports) for answer in report_all(batch)]
         by_lease = {report["lease"]: report for report in reports}
         drvs = {claim.lease: claim.drv for claim in claims}
         for answer in answers:

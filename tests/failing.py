@@ -1,0 +1,105 @@
+"""What must hold whenever the command can't do what it is asked: a clear end, and nothing half-done in the database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .farm import Farm
+
+PATIENCE = 30.0
+"""Seconds after which a test does not wait for a process any more."""
+
+
+def ended(farm: Farm, *words: str | Path, status: int) -> subprocess.CompletedProcess[str]:
+    """Run a command that must end with this status, and leave the database sound; when it could not run, unchanged."""
+    before = contents(farm)
+    done = farm.command(*words, check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    if status == 2:
+        assert contents(farm) == before
+    assert_sound(farm)
+    return done
+
+
+def could_not_run(farm: Farm, *words: str | Path) -> str:
+    """What a command that must end with status 2 says on stderr."""
+    done = ended(farm, *words, status=2)
+    assert done.stdout == ""
+    return done.stderr
+
+
+def contents(farm: Farm) -> list[dict[str, object]]:
+    """How many builds and known derivations there are."""
+    return farm.rows(
+        "select (select count(*) from Builds) as builds, (select count(*) from resolver.derivation) as derivations"
+    )
+
+
+def assert_sound(farm: Farm) -> None:
+    """Nothing is claimed, nothing is busy, no invariant is broken."""
+    assert farm.rows("select * from resolver.lease where closed is null") == []
+    assert farm.rows("select * from BuildSteps where busy <> 0") == []
+    assert farm.violations() == []
+
+
+def only_step(farm: Farm, build: int) -> dict[str, object]:
+    """The one step of a build."""
+    (step,) = farm.rows("select * from BuildSteps where build = %s", build)
+    return step
+
+
+class Running:
+    """A command that goes on, its output in a file."""
+
+    def __init__(self, farm: Farm, *words: str | Path, log: Path) -> None:
+        verb, *rest = words
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "hydra_resolver", verb, "--state", farm.state, *rest],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")},
+                process_group=0,
+            )
+
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text()
+
+    def says(self, words: str, *, within: float = PATIENCE) -> None:
+        """Wait until it has printed this."""
+        wait_until(lambda: words in self.output() or self.process.poll() is not None, within=within)
+        assert words in self.output(), self.output()
+
+    def ends(self, *, within: float = PATIENCE) -> int:
+        """Its exit status."""
+        status = self.process.wait(within)
+        assert "Traceback" not in self.output(), self.output()
+        return status
+
+
+@contextmanager
+def running(farm: Farm, *words: str | Path) -> Iterator[Running]:
+    """A command that is killed in the end, if it still runs."""
+    command = Running(farm, *words, log=farm.state / f"output-{time.monotonic_ns()}")
+    try:
+        yield command
+    finally:
+        command.process.kill()
+        command.process.wait()
+
+
+def wait_until(happened: Callable[[], bool], *, within: float = PATIENCE) -> None:
+    """Wait for something, for a limited time."""
+    deadline = time.monotonic() + within
+    while not happened():
+        assert time.monotonic() < deadline, "this takes too long"
+        time.sleep(0.05)

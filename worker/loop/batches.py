@@ -1,0 +1,25 @@
+"""Reports in batches that hold the graph lock briefly: some 20 derivations, or fewer with many inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+MOST_REPORTS = 20
+INPUTS_OF_ONE = 20
+"""So many inputs take about as long as one more derivation."""
+
+
+def in_batches(reports: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """The reports of load or resolve, in their order, in batches of bounded weight."""
+    batch: list[Mapping[str, Any]] = []
+    weight = 0.0
+    for report in reports:
+        more = 1 + len(report.get("inputs") or report.get("samples") or ()) / INPUTS_OF_ONE
+        if batch and weight + more > MOST_REPORTS:
+            yield batch
+            batch, weight = [], 0.0
+        batch.append(report)
+        weight += more
+    if batch:
+        yield batch
