@@ -86,8 +86,10 @@ select is(array[t.claimed('limits', 'build') ->> 'max_silent', t.claimed('limits
           'the largest limits of the builds whose root it is');
 select resolver.release_claims(t.worker_id(), array[t.lease('limits', 'build')], 'test');
 update Builds set maxsilent = 0 where id = t.id('l2');
+update Builds set timeout = 0 where id = t.id('l1');
 select t.claim('build');
-select is(t.claimed('limits', 'build') ->> 'max_silent', '0', '0 is no limit, and larger than any');
+select is(array[t.claimed('limits', 'build') ->> 'max_silent', t.claimed('limits', 'build') ->> 'timeout'], '{0,0}',
+          '0 is no limit, and larger than any');
 select t.finish('limits');
 
 -- Systems and features.

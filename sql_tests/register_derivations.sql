@@ -105,6 +105,19 @@ select t.load();
 select is(t.stage('v4'), 'resolvable', 'what is realised already is not looked at again for a dependent');
 select t.work();
 
+select t.derivation('n1', p_kind => 'input-addressed', p_outputs => '{out,dev}');
+select t.derivation('n2', '{n1}');
+select t.derivation('n3', '{n1^dev}');
+select t.store_has(t.path('n1'));
+select t.want('n2', 'n2', 5);
+select t.load();
+select t.want('n3', 'n3');
+select t.load();
+select is(t.stage('n1') || ' ' || t.stage('n3'), 'buildable waiting', 'so does that of a dependent, though a more urgent build is content');
+select is(t.stage('n2'), 'resolvable', 'which does not mind');
+select t.work();
+select is(t.ended('n2') || ', ' || t.ended('n3'), 'status 0, status 0', 'both are built');
+
 -- A root that is valid already.
 select t.derivation('w', p_kind => 'fixed');
 select t.store_has(t.path('w'));

@@ -36,7 +36,7 @@ comment on column resolver.setting.lease_time is
 
 create table resolver.derivation (
     derivation   bigint generated always as identity primary key,
-    drv          text collate "C" not null,
+    drv          text not null,
     name         text,
     system       text,
     kind         text,

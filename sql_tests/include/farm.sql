@@ -163,11 +163,14 @@ create function t.load() returns void language plpgsql as $$
 declare
     v_names text[];
 begin
-    loop
+    for i in 1..1000 loop
         v_names := t.claim('load');
-        exit when v_names = '{}';
+        if v_names = '{}' then
+            return;
+        end if;
         perform resolver.register_derivations((select jsonb_agg(t.loaded(n)) from unnest(v_names) n));
     end loop;
+    raise exception 'there is no end of loading %', v_names;
 end
 $$;
 
@@ -226,14 +229,17 @@ create function t.work() returns void language plpgsql as $$
 declare
     v_names text[];
 begin
-    loop
+    for i in 1..1000 loop
         perform t.load();
         v_names := t.claim('resolve');
         perform t.resolve(n, 'r-' || n) from unnest(v_names) n;
-        exit when v_names = '{}' and t.claim('build') = '{}';
+        if v_names = '{}' and t.claim('build') = '{}' then
+            return;
+        end if;
         perform t.finish(c.name) from (select c.name from t.claim c join resolver.lease l using (lease)
                                         where c.verb = 'build' and l.closed is null order by c.nr) c;
     end loop;
+    raise exception 'there is no end of working at %', v_names;
 end
 $$;
 

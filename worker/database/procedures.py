@@ -65,8 +65,7 @@ class Procedures:
             max_size=connections,
             kwargs={
                 "autocommit": True,
-                "application_name": "hydra-resolver",
-                "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
+                "application_name": "hydra-resolver"
             },
             open=False,
             timeout=CONNECTION_SECONDS,

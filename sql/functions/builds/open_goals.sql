@@ -15,14 +15,13 @@ declare
           join public.Builds b on b.id = g.build and resolver.base_name(b.drvPath) <> d.drv
          where g.build = any (p_builds));
 begin
-    insert into resolver.derivation (drv)
-    select distinct resolver.base_name(b.drvPath) from public.Builds b where b.id = any (p_builds) order by 1
-    on conflict do nothing;
-    insert into resolver.derivation_state (derivation)
-    select distinct d.derivation
-      from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
-     where b.id = any (p_builds) order by 1
-    on conflict do nothing;
+    with new as (
+        insert into resolver.derivation (drv)
+        select distinct resolver.base_name(b.drvPath) from public.Builds b where b.id = any (p_builds) order by 1
+        on conflict do nothing
+        returning derivation
+    )
+    insert into resolver.derivation_state (derivation) select n.derivation from new n;
 
     with opened as (
         insert into resolver.goal as g (build, root, opened, retry)

@@ -19,7 +19,7 @@ begin
     end if;
     select min(s.startTime) as started into v_step
       from public.BuildSteps s
-     where s.build = p_build and s.type = 0 and s.startTime is not null
+     where s.build + 0 = p_build and s.type = 0 and s.startTime is not null
        and s.drvPath in (select resolver.hydra_path(d.drv)
                            from resolver.derivation_state t
                            join resolver.derivation d on d.derivation in (t.derivation, t.resolved_to, t.failed_dependency)

@@ -18,7 +18,7 @@ begin
     end if;
     v_drv := (select resolver.hydra_path(d.drv) from resolver.derivation d where d.derivation = p_goal.cause);
     v_status := case when p_goal.cached then 8 else v_failure.status end;
-    if exists (select from public.BuildSteps s where s.build = p_goal.build and s.drvPath = v_drv
+    if exists (select from public.BuildSteps s where s.build + 0 = p_goal.build and s.drvPath = v_drv
                   and s.busy = 0 and s.status in (v_failure.status, 8)) then
         return;
     end if;

@@ -18,7 +18,7 @@ begin
            and not exists (select from resolver.output o
                             where o.derivation = e.origin and o.wanted and o.valid_since is null)
            and not exists (select from public.BuildSteps t
-                            where t.build = r.build and t.status = 0 and t.drvPath = v_directory || d.drv)
+                            where t.build + 0 = r.build and t.status = 0 and t.drvPath = v_directory || d.drv)
          order by r.build, e.origin);
     if cardinality(v_steps) > 0 then
         perform resolver.record_steps(v_steps);

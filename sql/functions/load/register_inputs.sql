@@ -6,22 +6,17 @@ create or replace function resolver.register_inputs(p_reports jsonb) returns voi
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    insert into resolver.derivation (drv)
-    select distinct i.drv
-      from jsonb_to_recordset(p_reports) r (inputs jsonb)
-     cross join jsonb_to_recordset(r.inputs) i (drv text)
-     where not exists (select from resolver.derivation d where d.drv = i.drv)
-     order by 1
-    on conflict do nothing;
-
-    insert into resolver.derivation_state (derivation)
-    select distinct d.derivation
-      from jsonb_to_recordset(p_reports) r (inputs jsonb)
-     cross join jsonb_to_recordset(r.inputs) i (drv text)
-      join resolver.derivation d on d.drv = i.drv
-     where not exists (select from resolver.derivation_state s where s.derivation = d.derivation)
-     order by 1
-    on conflict do nothing;
+    with new as (
+        insert into resolver.derivation (drv)
+        select distinct i.drv
+          from jsonb_to_recordset(p_reports) r (inputs jsonb)
+         cross join jsonb_to_recordset(r.inputs) i (drv text)
+         where not exists (select from resolver.derivation d where d.drv = i.drv)
+         order by 1
+        on conflict do nothing
+        returning derivation
+    )
+    insert into resolver.derivation_state (derivation) select n.derivation from new n;
 
     insert into resolver.dependency (derivation, input, outputs)
     select d.derivation, di.derivation, array(select jsonb_array_elements_text(i.outputs))

@@ -16,7 +16,7 @@ declare
 begin
     v_stepnrs := array(
         select (select s.stepnr from public.BuildSteps s
-                 where s.build = x.build and s.status = 13 and s.drvPath = v_directory || d.drv limit 1)
+                 where s.build + 0 = x.build and s.status = 13 and s.drvPath = v_directory || d.drv limit 1)
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
           join resolver.derivation d on d.derivation = x.derivation
          order by x.nr);
