@@ -57,8 +57,7 @@ def kill_server(server: EmbeddedPostgres) -> None:
 def deserted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Farm, EmbeddedPostgres, Running]]:
     """A run whose database went away and stays away: it is given time while the other tests run."""
     with farm_with_server(tmp_path_factory.mktemp("deserted")) as (farm, server):
-        with psycopg.connect(server.superuser_conninfo(), autocommit=True) as connection:
-            connection.execute("alter database hydra set resolver.lease_time = '3s'")
+        execute(farm.conninfo, "update resolver.setting set lease_time = '3 seconds'")
         with running(farm, "run", farm.write("slow.nix", SLOW)) as run:
             run.says("building")
             kill_server(server)

@@ -131,7 +131,8 @@ def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
         wait_for(farm, "select 1 from BuildSteps where busy <> 0")
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
             connection.execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename = current_user"
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where pid <> pg_backend_pid() and usename = current_user"
             )
         assert worker.wait(60) == 0, worker.communicate()[0]
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]

@@ -1,7 +1,7 @@
 """Our wall time over that of `nix-store --realise -j2`, for the same graph in fresh stores of the same kind.
 
-The graph: layers of trivial floating derivations, each depending on all of the layer below. Both are whole processes that
-start with the .drv files in the store; ours starts with the database running and one build in the queue.
+The graph: layers of trivial floating derivations, each depending on all of the layer below. Both are whole processes
+that start with the .drv files in the store; ours starts with the database running and one build in the queue.
 """
 
 from __future__ import annotations

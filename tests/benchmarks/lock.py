@@ -1,4 +1,4 @@
-"""How long the graph lock is held at most, while a whole package set goes through the database. Golden answers, no Nix."""
+"""How long the graph lock is held at most, while a package set goes through the database. Golden answers, no Nix."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def main(words: Sequence[str]) -> int:
         with psycopg.connect(conninfo) as connection:
             finished = connection.execute("select count(*) from Builds where finished = 1").fetchone()
             broken = connection.execute("select * from resolver.invariant_violations()").fetchall()
-    print(
-        f"{len(graph.texts)} derivations, {len(builds)} builds ({finished[0] if finished else 0} finished) in {seconds:.1f} s"
-    )
+    done = finished[0] if finished else 0
+    print(f"{len(graph.texts)} derivations, {len(builds)} builds ({done} finished) in {seconds:.1f} s")
     for name, times in sorted(driver.seconds.items()):
         times.sort()
         print(

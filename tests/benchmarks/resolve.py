@@ -1,7 +1,7 @@
 """Resolutions per second through database and store by one worker, over what the store alone can take.
 
 The floating derivations of a real graph, with the outputs that its golden answers give. Bare: AddToStore and
-AddIndirectRoot of the very same resolved .drv files, in the same batches, over one connection to a store of the same kind.
+AddIndirectRoot of the very same resolved .drv files, in the same batches, over one connection to a store of its kind.
 Every resolution is compared with the golden one.
 """
 

@@ -85,7 +85,7 @@ BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "NX019": UnknownVerbError,
 }
 
-# What may go away by itself: serialization and deadlock, lock timeout, shutdown and restart, connection, too many clients.
+# What may pass by itself: serialization, deadlock, lock timeout, shutdown and restart, connection, too many clients.
 _TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "08")
 
 

@@ -194,7 +194,8 @@ def _migrate(connection: psycopg.Connection) -> list[str]:
             "comment on table resolver.migration is 'Migrations that were applied, with their checksums.'"
         )
         connection.execute(
-            "create table resolver.installation (only_row boolean constraint installation_key primary key default true, "
+            "create table resolver.installation "
+            "(only_row boolean constraint installation_key primary key default true, "
             "functions text not null, time timestamptz not null, constraint installation_is_one check (only_row))"
         )
         connection.execute(

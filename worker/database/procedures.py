@@ -63,10 +63,7 @@ class Procedures:
             conninfo,
             min_size=1,
             max_size=connections,
-            kwargs={
-                "autocommit": True,
-                "application_name": "hydra-resolver"
-            },
+            kwargs={"autocommit": True, "application_name": "hydra-resolver"},
             open=False,
             timeout=CONNECTION_SECONDS,
         )
@@ -108,7 +105,10 @@ class Procedures:
         self._value("select resolver.worker_left(%s)", [worker])
 
     def claim(self, worker: int, verb: Verb, limit: int) -> list[Claim]:
-        """Claim up to `limit` derivations. Raises WorkerGoneError. Not repeated: a claim whose answer is lost is released."""
+        """Claim up to `limit` derivations. Raises WorkerGoneError.
+
+        Not repeated: after an error, release what may have been claimed (`release_other_claims`).
+        """
         with self._pool.connection() as connection, connection.cursor(row_factory=args_row(Claim)) as cursor:
             try:
                 cursor.execute("select * from resolver.claim_derivations(%s, %s, %s)", [worker, verb, limit])

@@ -94,20 +94,24 @@ def _run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
     if program is None:
         print(f"hydra-resolver: there is no program {argv[0]}", file=sys.stderr)
         return 127
+    # A SIGTERM waits until there is a child to pass it on to. What is blocked or ignored is inherited, so the child
+    # puts both right before it becomes the program.
     interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def become_the_program() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
     try:
-        # Ignored signals are inherited, so the child sets its own back before it becomes the program.
-        with subprocess.Popen(
-            argv,
-            executable=program,
-            env=environment,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        ) as child:
+        with subprocess.Popen(argv, executable=program, env=environment, preexec_fn=become_the_program) as child:
             terminate = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             try:
                 status = child.wait()
             finally:
                 signal.signal(signal.SIGTERM, terminate)
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         signal.signal(signal.SIGINT, interrupts)
     return status if status >= 0 else 128 - status

@@ -3,6 +3,7 @@
 Its store directory is not /nix/store, and is part of every path's hash: paths differ from those of other stores.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -74,10 +75,21 @@ class EmbeddedStore:
                 new = settings.with_name(f"nix.conf.{os.getpid()}")  # another process may read it at this moment
                 new.write_text(wanted)
                 new.replace(settings)
+            self._make_database()
         except OSError as error:
             raise EmbeddedError(
                 f"the embedded store can't be made: {error}. Name another place with --state"
             ) from error
+
+    def _make_database(self) -> None:
+        """Have Nix make its database, if there is none: of two programs that do so at once, one would fail."""
+        made = self.directory / "var" / "db" / "schema"
+        if made.exists():
+            return
+        with (self.directory / "etc" / "database.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                output_of([nix_bin() / "nix-store", "--init"], env=self.environment())
 
     def _settings(self) -> dict[str, str]:
         known = json.loads(output_of([nix_bin() / "nix", "__dump-xp-features"], env=self.environment()))
