@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import signal
+from importlib import import_module
 
 import click
 
-from .database import database_group, psql
-from .demo import demo
-from .environment import execute
-from .resolve import resolve_command
-from .run import enqueue, run
-from .show import cancel, restart, status
-from .work import worker
+COMMANDS = {
+    "run": "run:run",
+    "enqueue": "run:enqueue",
+    "worker": "work:worker",
+    "resolve": "resolve:resolve_command",
+    "status": "show:status",
+    "restart": "show:restart",
+    "cancel": "show:cancel",
+    "db": "database:database_group",
+    "psql": "database:psql",
+    "exec": "environment:execute",
+    "demo": "demo:demo",
+}
+"""Commands by name, each with the module and the name in it: only what is called is imported."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f".{module}", __name__), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hydra-resolver")
 def main() -> None:
     """Resolve and build content-addressed derivations, with the build graph kept in Hydra's PostgreSQL database.
@@ -25,7 +45,3 @@ def main() -> None:
     """
     # As Ctrl-C does: what was begun is cleaned up, and an embedded server is not left behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-for command in (run, enqueue, worker, resolve_command, status, restart, cancel, database_group, psql, execute, demo):
-    main.add_command(command)

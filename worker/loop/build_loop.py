@@ -151,6 +151,8 @@ class BuildLoop:
                 self._shared.observer.event("database_error", verb="build", message=str(error))
             finally:
                 self._shared.take_in_hand(-len(ended))
+            if "resolve" in self._shared.abilities.verbs:
+                self._shared.wake["resolve"].set()  # most likely, and sooner than a notification
 
     def _wait_for_more(self) -> list[tuple[Claim, Outcome]]:
         """What else has ended, or ends within a moment while builds are short: one report for all is cheaper."""

@@ -59,6 +59,7 @@ class Client:
     def __init__(self, transport: Transport, store_dir: StoreDir) -> None:
         self.store_dir = store_dir
         self._connection = Connection(transport)
+        self._settings: BuildSettings | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -100,8 +101,10 @@ class Client:
         self._connection.close()
 
     def set_options(self, settings: BuildSettings) -> None:
-        """Set what builds of this connection keep to."""
-        self._connection.call(settings.request(), operations.read_no_answer)
+        """Set what builds of this connection keep to; nothing is sent when that is what they keep to already."""
+        if settings != self._settings:
+            self._connection.call(settings.request(), operations.read_no_answer)
+            self._settings = settings
 
     def add_temp_roots(self, paths: Iterable[str]) -> None:
         """Protect paths from the garbage collector until this connection is closed. They need not be valid."""

@@ -44,7 +44,7 @@ class BuildSettings:
     def with_limits(
         self, *, timeout: int | None = None, max_silent_time: int | None = None, max_log_size: int = 0
     ) -> BuildSettings:
-        """The same settings with limits of one build; ``None`` keeps the operator's. Of log sizes the lower one holds."""
+        """With limits of one build; ``None`` keeps the operator's. Of log sizes the lower one holds, 0 being none."""
         return replace(
             self,
             timeout=self.timeout if timeout is None else timeout,
