@@ -42,12 +42,14 @@ class _Watcher(BuildEvents):
         self.machine = HERE
         self.log: BuildLog | None = None
         self.log_exceeded = False
+        self.under_way: Callable[[], None] = lambda: None
         self._open_log = open_log
 
     def started(self, drv_path: str, machine: str) -> None:
         if drv_path != self.drv_path:
             raise OtherDerivationStarted(drv_path)
         self.machine = machine or HERE
+        self.under_way()
         if self.log is None:
             self.log = self._open_log()
 
@@ -95,7 +97,8 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
         context.store.full_path(claim.drv), lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size)
     )
     try:
-        result = client.build(claim.drv, events=watcher)
+        with context.turn.taken() as watcher.under_way:
+            result = client.build(claim.drv, events=watcher)
     except NixError as error:
         return _failed(claim, failure_of_error(error, kind=derivation.kind), watcher)
     except LogFlooded:

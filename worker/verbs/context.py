@@ -12,6 +12,7 @@ from ..nix.client import Client
 from ..nix.derivation import Derivation
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
+from .turn import Turn
 
 CACHED_DERIVATIONS = 4096
 
@@ -30,6 +31,7 @@ class Context:
     trust_store: bool
     max_log_size: int = DEFAULT_LIMIT
     derivations: DerivationCache = field(init=False)
+    turn: Turn = field(init=False, default_factory=Turn)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "derivations", DerivationCache(self.store))
@@ -50,6 +52,9 @@ class DerivationCache:
             found = self._store.read_derivation(drv, client)
             self.put(drv, found)
         return found
+
+    def __contains__(self, drv: str) -> bool:
+        return drv in self._derivations
 
     def put(self, drv: str, derivation: Derivation) -> None:
         """Remember a derivation."""

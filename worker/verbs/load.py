@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..database.procedures import Claim
@@ -20,8 +21,15 @@ Report = dict[str, Any]
 STATUS_FAILED, STATUS_ABORTED = 1, 3
 
 
+READ_AHEAD = 100
+"""So many inputs, and inputs of inputs, are read and reported with what was claimed: most are wanted in a moment."""
+
+
 def load(context: Context, client: Client, claims: Sequence[Claim]) -> list[Report]:
-    """Read what was claimed; returns a report for each, in the form that `register_derivations` takes."""
+    """Read what was claimed; returns a report for each, in the form that `register_derivations` takes.
+
+    Reports of what was read ahead, with lease `None`, come after those of what needs it.
+    """
     reports: list[Report] = []
     loaded: list[tuple[Claim, Derivation]] = []
     for claim in claims:
@@ -33,17 +41,45 @@ def load(context: Context, client: Client, claims: Sequence[Claim]) -> list[Repo
             reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv can't be read: {error}"))
         except DerivationError as error:
             reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
+    for drv, derivation in _read_ahead(context, client, loaded):
+        reports.append(describe(drv, derivation) | {"lease": None})
+        loaded.append((_unclaimed(drv), derivation))
+
     outputs = _find_outputs(context, client, loaded)
     infos = PathInfos(client)
     for report in reports:
         if "failed" in report:
             continue
-        claim, found = outputs[report["lease"]]
+        claim, found = outputs[report["drv"]]
         report["outputs"] = found
         valid = {output["name"]: output["path"] for output in found if output["valid"]}
         if claim.root and len(valid) == len(found):
             report["info"] = inspect_outputs(context.store, infos, valid)
     return reports
+
+
+def _read_ahead(
+    context: Context, client: Client, loaded: Sequence[tuple[Claim, Derivation]]
+) -> Iterator[tuple[str, Derivation]]:
+    """Inputs, breadth first, that were not read before. What can't be used is left to its claim."""
+    seen = {claim.drv for claim, _ in loaded}
+    front = deque(derivation for _, derivation in loaded)
+    while front and len(seen) < len(loaded) + READ_AHEAD:
+        for drv in front.popleft().input_drvs:
+            if drv in seen or drv in context.derivations:
+                continue
+            seen.add(drv)
+            try:
+                derivation = context.derivations.get(drv, client)
+                describe(drv, derivation)
+            except (NixError, DerivationError):
+                continue
+            front.append(derivation)
+            yield drv, derivation
+
+
+def _unclaimed(drv: str) -> Claim:
+    return Claim(0, drv, None, None, False, None, {}, None, None)
 
 
 def describe(drv: str, derivation: Derivation) -> Report:
@@ -78,27 +114,27 @@ def _refusal(claim: Claim, status: int, message: str) -> Report:
 
 def _find_outputs(
     context: Context, client: Client, loaded: Sequence[tuple[Claim, Derivation]]
-) -> dict[int, tuple[Claim, list[Report]]]:
-    """For each lease the outputs with their paths, and whether they are valid; valid ones are rooted."""
-    paths: dict[int, dict[str, str | None]] = {}
+) -> dict[str, tuple[Claim, list[Report]]]:
+    """For each derivation the outputs with their paths, and whether they are valid; valid ones are rooted."""
+    paths: dict[str, dict[str, str | None]] = {}
     unknown: list[Claim] = []
     for claim, derivation in loaded:
-        paths[claim.lease] = {**static_outputs(context, derivation), **claim.known}
-        if None in paths[claim.lease].values():
+        paths[claim.drv] = {**static_outputs(context, derivation), **claim.known}
+        if None in paths[claim.drv].values():
             unknown.append(claim)
     if context.trust_store:
         recorded = client.query_derivation_output_maps(claim.drv for claim in unknown)
         for claim, outputs in zip(unknown, recorded, strict=True):
             if not isinstance(outputs, NixError):
                 for name, path in outputs.items():
-                    paths[claim.lease][name] = paths[claim.lease].get(name) or path
+                    paths[claim.drv][name] = paths[claim.drv].get(name) or path
     candidates = sorted({path for outputs in paths.values() for path in outputs.values() if path is not None})
     valid = client.protect(candidates) if candidates else set()
     context.roots.add_many(client, sorted(valid))
     return {
-        claim.lease: (
+        claim.drv: (
             claim,
-            [{"name": name, "path": path, "valid": path in valid} for name, path in paths[claim.lease].items()],
+            [{"name": name, "path": path, "valid": path in valid} for name, path in paths[claim.drv].items()],
         )
         for claim, _ in loaded
     }

@@ -68,7 +68,8 @@ def _write(
     context: Context, client: Client, written: Sequence[tuple[Claim, Report, Resolved]], withdraw: Withdraw
 ) -> None:
     texts = [Text(resolved.path, resolved.text, resolved.derivation.references) for _, _, resolved in written]
-    answers = client.add_texts(texts)
+    with context.turn.taken():
+        answers = client.add_texts(texts)
     good: list[tuple[Claim, Report, Resolved]] = []
     for (claim, report, resolved), answer in zip(written, answers, strict=True):
         if answer is None:

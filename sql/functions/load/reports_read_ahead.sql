@@ -1,0 +1,24 @@
+-- reports_read_ahead(reports): elements without a lease whose derivations wait to be loaded now, and are not claimed.
+--
+-- Who reads ahead does not know what is on record, nor what a root needs: so only derivations that were never loaded, and
+-- that are nobody's root.
+-- Locks     rows of derivation_state, SKIP LOCKED, since load is claimed without the graph lock; the caller holds that one.
+create or replace function resolver.reports_read_ahead(p_reports jsonb) returns resolver.report[]
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select row(null, s.derivation, null, null, 'done', null, null, e.report)::resolver.report
+          from jsonb_array_elements(p_reports) e (report)
+          join resolver.derivation d on d.drv = e.report ->> 'drv'
+          join resolver.derivation_state s on s.derivation = d.derivation
+         where e.report ->> 'lease' is null and s.stage = 'unloaded' and s.lease is null and s.owner is not null
+           and d.kind is null
+           and not exists (select from resolver.goal g where g.root = s.derivation and g.ended is null)
+         order by s.derivation
+           for update of s skip locked);
+end
+$$;
+
+comment on function resolver.reports_read_ahead(jsonb) is 'Reports that nobody claimed, about derivations that are wanted by now.';

@@ -1,0 +1,43 @@
+"""Taking turns at writing to the store, while that is quick."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+TURN_SECONDS = 0.05
+
+
+class Turn:
+    """One writer of the store at a time, each for `TURN_SECONDS` at most: then the next one does not wait any longer.
+
+    Two Nix processes that register paths in the same moment make one of them sleep for up to a tenth of a second. Trivial
+    builds are ten times shorter than that; a build that takes longer has long given up its turn.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._holder: object | None = None
+        self._until = 0.0
+
+    @contextmanager
+    def taken(self) -> Iterator[Callable[[], None]]:
+        """Wait for the turn, and have it; what is given can be called to give it up early."""
+        me = object()
+        with self._changed:
+            while self._holder is not None and (left := self._until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            self._holder, self._until = me, time.monotonic() + TURN_SECONDS
+
+        def give_up() -> None:
+            with self._changed:
+                if self._holder is me:
+                    self._holder = None
+                    self._changed.notify()
+
+        try:
+            yield give_up
+        finally:
+            give_up()
