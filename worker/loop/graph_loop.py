@@ -22,10 +22,6 @@ BATCH = 50
 """Claims done together: enough for Nix to be kept busy, few enough for the graph lock to be held briefly."""
 
 
-FIRST = 2
-"""The first resolutions are reported before the others are computed: building can begin meanwhile."""
-
-
 class GraphLoop:
     """Does one of the verbs load and resolve until the worker stops."""
 
@@ -88,11 +84,10 @@ class GraphLoop:
         if self._verb == "load":
             self._tell(claims, load(context, client, claims), procedures.register_derivations)
             return
-        for part in filter(None, (claims[:FIRST], claims[FIRST:])):
-            reports = resolve(context, client, part, lambda paths: procedures.withdraw_outputs(list(paths)))
-            for answer in self._tell(part, reports, procedures.set_resolved_to):
-                if answer.outcome == "confirm":
-                    self._confirm(part, {report["lease"]: report for report in reports}, answer)
+        reports = resolve(context, client, claims, lambda paths: procedures.withdraw_outputs(list(paths)))
+        for answer in self._tell(claims, reports, procedures.set_resolved_to):
+            if answer.outcome == "confirm":
+                self._confirm(claims, {report["lease"]: report for report in reports}, answer)
 
     def _confirm(self, claims: Sequence[Claim], reports: dict[int, Report], answer: Answer) -> None:
         procedures = self._shared.procedures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,31 +14,38 @@ TURN_SECONDS = 0.05
 class Turn:
     """One writer of the store at a time, each for `TURN_SECONDS` at most: then the next one does not wait any longer.
 
-    Two Nix processes that register paths in the same moment make one of them sleep for up to a tenth of a second. Trivial
-    builds are ten times shorter than that; a build that takes longer has long given up its turn.
+    Two Nix processes that register paths in the same moment make one of them sleep for up to a tenth of a second.
+    Trivial builds are ten times shorter than that; a build that takes longer has long given up its turn.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
         self._holder: object | None = None
         self._until = 0.0
 
     @contextmanager
     def taken(self) -> Iterator[Callable[[], None]]:
-        """Wait for the turn, and have it; what is given can be called to give it up early."""
+        """Wait for the turn, in the order of coming, and have it; what is given can be called to give it up early."""
         me = object()
         with self._changed:
-            while self._holder is not None and (left := self._until - time.monotonic()) > 0:
-                self._changed.wait(left)
+            self._waiting.append(me)
+            while self._waiting[0] is not me or self._seconds_left() > 0:
+                self._changed.wait(self._seconds_left() or None)
+            self._waiting.popleft()
             self._holder, self._until = me, time.monotonic() + TURN_SECONDS
+            self._changed.notify_all()
 
         def give_up() -> None:
             with self._changed:
                 if self._holder is me:
                     self._holder = None
-                    self._changed.notify()
+                    self._changed.notify_all()
 
         try:
             yield give_up
         finally:
             give_up()
+
+    def _seconds_left(self) -> float:
+        return 0.0 if self._holder is None else max(0.0, self._until - time.monotonic())
