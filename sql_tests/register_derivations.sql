@@ -55,7 +55,7 @@ select t.claim('load');
 select results_eq(
     $$select outcome from resolver.register_derivations(jsonb_build_array(
           '{"lease": 0}'::jsonb, t.loaded('c') || '{"lease": null}', t.loaded('c'), t.loaded('c')))$$,
-    $$values ('refused'), ('refused'), ('done'), ('already')$$, 'bad elements do not undo the good one');
+    $$values ('refused'), ('done'), ('already')$$, 'bad elements do not undo the good one');
 select is(t.stage('c'), 'buildable', 'which is applied once');
 select t.finish('c');
 
@@ -241,6 +241,33 @@ select is((select array_agg(priority) from resolver.derivation_state where deriv
 select t.work();
 select is(t.ended('top'), 'status 0', 'a diamond builds');
 select is((select count(*) from resolver.realisation where derivation = t.number('bottom')), 1::bigint, 'its bottom once');
+
+-- Read ahead: elements without a lease.
+select t.derivation('ahead-a');
+select t.derivation('ahead-b', '{ahead-a}');
+select t.derivation('ahead-c', '{ahead-b}');
+select t.want('ahead-c', 'ahead-c');
+select t.claim('load', 1);
+select results_eq(
+    $$select outcome from resolver.register_derivations(jsonb_build_array(
+          t.loaded('ahead-c'), t.loaded('ahead-b') || '{"lease": null}', t.loaded('ahead-a') || '{"lease": null}'))$$,
+    $$values ('done')$$, 'only claims are answered');
+select is(t.stage('ahead-a') || ' ' || t.stage('ahead-b'), 'buildable waiting', 'inputs of inputs were read ahead, and are loaded');
+select is(t.claim('load'), '{}', 'so that nobody has to claim them');
+
+select t.derivation('ahead-d');
+select t.derivation('ahead-e', '{ahead-d}');
+select t.want('ahead-e', 'ahead-e');
+select t.want('ahead-d', 'ahead-d');
+select t.keep();
+select is_empty($$select * from resolver.register_derivations(jsonb_build_array(t.loaded('ahead-e') || '{"lease": null}'))$$,
+                'a root is not answered');
+select is(t.changed(), '{}', 'nor read ahead: only a claim tells what a root needs');
+select t.claim('load', 1);
+select t.keep();
+select is_empty($$select * from resolver.register_derivations(jsonb_build_array(t.loaded('ahead-b') || '{"lease": null}'))$$,
+                'what was loaded before');
+select is(t.changed(), '{}', 'is left alone');
 
 select * from t.done();
 rollback;
