@@ -47,7 +47,7 @@ class GraphLoop:
         shared = self._shared
         try:
             if self._claim_was_lost:
-                shared.procedures.release_other_claims(shared.worker, self._verb, [])
+                shared.procedures.release_other_claims(shared.worker, self._verb, list(shared.held[self._verb]))
                 self._claim_was_lost = False
             claims = shared.procedures.claim(shared.worker, self._verb, BATCH)
         except WorkerGoneError:
@@ -60,12 +60,15 @@ class GraphLoop:
         if not claims:
             return False
         shared.take_in_hand(len(claims))
+        leases = {claim.lease for claim in claims}
+        shared.held[self._verb] |= leases
         try:
             self._try(claims)
         except (psycopg.Error, PoolTimeout) as error:
             self._claim_was_lost = True
             shared.observer.event("database_error", verb=self._verb, message=str(error))
         finally:
+            shared.held[self._verb] -= leases
             shared.take_in_hand(-len(claims))
         return True
 

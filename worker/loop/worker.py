@@ -19,6 +19,8 @@ from .listener import Listener
 from .shared import Abilities, Observer, Shared
 from .ticker import Ticker
 
+GRAPH_LOOPS = {"load": 1, "resolve": 2}
+"""While one batch of resolutions is reported, another one is written to the store."""
 IDLE_SECONDS = 0.05
 STORE_PATIENCE = 30.0
 """Seconds for which a store may fail without a break before a worker that drains the queue gives up."""
@@ -40,7 +42,12 @@ class Worker:
     ) -> None:
         self.shared = Shared(procedures, context, abilities, observer or Observer())
         self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
-        graph = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
+        graph = [
+            GraphLoop(self.shared, verb)
+            for verb in abilities.verbs
+            if verb != "build"
+            for _ in range(GRAPH_LOOPS[verb])
+        ]
         listener = Listener(self.shared, listen_conninfo or procedures.conninfo)
         self._ticker = Ticker(self.shared)
         concerns: Sequence[GraphLoop | Listener | Ticker | BuildLoop] = [
