@@ -5,10 +5,12 @@ from __future__ import annotations
 import psycopg
 
 from ..database.procedures import Verb
-from .shared import POLL_SECONDS, Shared
+from .shared import Shared
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
 BUILD_CHANNELS = ("builds_added", "builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
+GLANCE_SECONDS = 0.05
+"""While it listens it looks this often whether the worker stops."""
 
 
 class Listener:
@@ -36,7 +38,7 @@ class Listener:
         self._shared.builds_changed.set()
         self._shared.wake_all()
         while not self._shared.stopping.is_set():
-            for notification in connection.notifies(timeout=POLL_SECONDS / 10, stop_after=1):
+            for notification in connection.notifies(timeout=GLANCE_SECONDS, stop_after=1):
                 verb = WAKES.get(notification.channel)
                 if verb is None:
                     self._shared.builds_changed.set()
