@@ -70,7 +70,8 @@ class GraphLoop:
         finally:
             shared.held[self._verb] -= leases
             shared.take_in_hand(-len(claims))
-        return True
+        # What was loaded makes more to load; what was resolved makes nothing to resolve.
+        return self._verb == "load" or len(claims) == BATCH
 
     def _try(self, claims: Sequence[Claim]) -> None:
         shared = self._shared
