@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from ..nix.client import Text
 from ..nix.derivation import InputOutput
 from ..nix.resolve import MissingOutputs, resolve
 from ..nix.store import Store
@@ -45,8 +46,6 @@ def resolve_command(options: Options, drv: str, given: tuple[str, ...], write: b
                 click.echo(store.store_dir.prefix + str(missing), err=True)
             sys.exit(1)
         if write:
-            from ..nix.client import Text
-
             client.add_text(Text(resolved.path, resolved.text, resolved.derivation.references))
     click.echo(store.full_path(resolved.path))
 

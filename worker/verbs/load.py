@@ -12,7 +12,6 @@ from ..nix.client import Client
 from ..nix.closure import PathInfos
 from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
-from ..nix.store_path import InvalidStorePath
 from ..outputs import inspect_outputs
 from .context import Context
 
@@ -103,7 +102,7 @@ def describe(drv: str, derivation: Derivation) -> Report:
 
 
 def static_outputs(context: Context, derivation: Derivation) -> dict[str, str | None]:
-    """The outputs' paths as far as the derivation tells. Raises InvalidStorePath when no path can have the name."""
+    """The outputs' paths as far as the derivation tells."""
     return {name: derivation.output_path(name, context.store.store_dir) for name in derivation.outputs}
 
 
@@ -138,6 +137,3 @@ def _find_outputs(
         )
         for claim, _ in loaded
     }
-
-
-__all__ = ["InvalidStorePath", "describe", "load", "static_outputs"]
