@@ -7,13 +7,19 @@ create or replace function resolver.reports_read_ahead(p_reports jsonb) returns 
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_drvs text[] := array(select e.report ->> 'drv' from jsonb_array_elements(p_reports) e (report)
+                            where e.report ->> 'lease' is null);
 begin
+    if cardinality(v_drvs) = 0 then
+        return array[]::resolver.report[];
+    end if;
     return array(
         select row(null, s.derivation, null, null, 'done', null, null, e.report)::resolver.report
-          from jsonb_array_elements(p_reports) e (report)
-          join resolver.derivation d on d.drv = e.report ->> 'drv'
+          from resolver.derivation d
           join resolver.derivation_state s on s.derivation = d.derivation
-         where e.report ->> 'lease' is null and s.stage = 'unloaded' and s.lease is null and s.owner is not null
+          join jsonb_array_elements(p_reports) e (report) on e.report ->> 'drv' = d.drv and e.report ->> 'lease' is null
+         where d.drv = any (v_drvs) and s.stage = 'unloaded' and s.lease is null and s.owner is not null
            and d.kind is null
            and not exists (select from resolver.goal g where g.root = s.derivation and g.ended is null)
          order by s.derivation
