@@ -91,8 +91,8 @@ select set_eq(
                                  or pg_get_expr(i.indpred, i.indrelid) = (
                                     select format('(%I IS NOT NULL)', a.attname) from pg_attribute a
                                      where a.attrelid = k.conrelid and a.attnum = k.conkey[1])))$$,
-    array['lease_derivation_fkey', 'lease_worker_fkey', 'realisation_derivation_fkey']::name[],
-    'every foreign key has an index that begins with its columns; three have one of what is in force only: nothing is ever deleted there');
+    array['lease_worker_fkey']::name[],
+    'every foreign key has an index that begins with its columns; one has an index of open leases only: no worker is ever deleted');
 select is_empty(
     $$select k.conrelid::regclass, k.conname from pg_constraint k join pg_class c on c.oid = k.confrelid
        where k.contype = 'f' and (k.connamespace = 'resolver'::regnamespace) <> (c.relnamespace = 'resolver'::regnamespace)$$,

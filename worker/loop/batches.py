@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+
+from ..verbs.load import Report
 
 MOST_REPORTS = 20
 INPUTS_OF_ONE = 20
 """So many inputs take about as long as one more derivation."""
 
 
-def in_batches(reports: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def in_batches(reports: Sequence[Report]) -> Iterator[list[Report]]:
     """The reports of load or resolve, in their order, in batches of bounded weight."""
-    batch: list[Mapping[str, Any]] = []
+    batch: list[Report] = []
     weight = 0.0
     for report in reports:
         more = 1 + len(report.get("inputs") or report.get("samples") or ()) / INPUTS_OF_ONE

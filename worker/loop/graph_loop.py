@@ -1,9 +1,12 @@
-"""Load and resolve: claim some, do them together over one connection, report them together."""
+"""Load and resolve: one thread claims and asks Nix, another one reports what the first has done so far."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -19,7 +22,9 @@ from .connection import RenewedClient
 from .shared import POLL_SECONDS, Shared
 
 BATCH = 50
-"""Claims done together: enough for Nix to be kept busy, few enough for the graph lock to be held briefly."""
+"""Claims taken together: enough for Nix to be kept busy, few enough for the graph lock to be held briefly."""
+UNREPORTED = 8
+"""Parts of batches that may wait to be reported, before no more are done."""
 
 
 class GraphLoop:
@@ -29,105 +34,144 @@ class GraphLoop:
         self._shared = shared
         self._verb = verb
         self._connection = RenewedClient(shared.context.store)
+        self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
+        self._drvs: dict[int, str] = {}
+        """What is claimed, by lease, until it is reported or given back."""
         self._claim_was_lost = False
 
     def run(self) -> None:
-        """Claim, do, report; sleep while there is nothing to claim."""
+        """Claim and do; sleep while there is nothing to claim."""
         shared = self._shared
         wake = shared.wake[self._verb]
+        reporter = threading.Thread(target=self._run_reporter, name=f"{self._verb}-reporter")
+        reporter.start()
         try:
             while not shared.stopping.is_set():
                 wake.clear()
                 if not self._one_round():
                     wake.wait(POLL_SECONDS)
         finally:
+            self._done.put(None)
+            reporter.join()
             self._connection.close()
 
     def _one_round(self) -> bool:
         shared = self._shared
         try:
             if self._claim_was_lost:
-                shared.procedures.release_other_claims(shared.worker, self._verb, list(shared.held[self._verb]))
+                shared.procedures.release_other_claims(shared.worker, self._verb, list(self._drvs))
                 self._claim_was_lost = False
             claims = shared.procedures.claim(shared.worker, self._verb, BATCH)
         except WorkerGoneError:
             return False  # the heartbeat registers anew
         except (psycopg.Error, PoolTimeout) as error:
-            self._claim_was_lost = True
-            shared.observer.event("database_error", verb=self._verb, message=str(error))
+            self._database_failed(error)
             shared.stopping.wait(0.5)
             return False
         if not claims:
             return False
         shared.take_in_hand(len(claims))
-        leases = {claim.lease for claim in claims}
-        shared.held[self._verb] |= leases
-        try:
-            self._try(claims)
-        except (psycopg.Error, PoolTimeout) as error:
-            self._claim_was_lost = True
-            shared.observer.event("database_error", verb=self._verb, message=str(error))
-        finally:
-            shared.held[self._verb] -= leases
-            shared.take_in_hand(-len(claims))
+        self._drvs.update({claim.lease: claim.drv for claim in claims})
+        self._do(claims)
+        if self._verb == "load":
+            self._done.join()  # what was read ahead is not to be claimed as well
         # What was loaded makes more to load; what was resolved makes nothing to resolve.
         return self._verb == "load" or len(claims) == BATCH
 
-    def _try(self, claims: Sequence[Claim]) -> None:
+    def _do(self, claims: Sequence[Claim]) -> None:
+        """Hand over reports as they come. What was not got to, because of an error, is given back."""
         shared = self._shared
+        left = {claim.lease for claim in claims}
         try:
-            self._do(claims)
+            for reports in self._reports(claims):
+                left -= {report["lease"] for report in reports}
+                self._done.put(reports)
             shared.store_trouble = None
         except (StoreError, OSError) as error:
-            shared.procedures.release_claims(shared.worker, [claim.lease for claim in claims], str(error))
+            self._give_back(left, str(error))
             shared.store_failed(self._verb, error)
+        except (psycopg.Error, PoolTimeout) as error:
+            self._database_failed(error)
+        finally:
+            self._forget(left)
 
-    def _do(self, claims: Sequence[Claim]) -> None:
-        client = self._connection.get()
-        context, procedures = self._shared.context, self._shared.procedures
+    def _reports(self, claims: Sequence[Claim]) -> Iterator[list[Report]]:
+        context, client = self._shared.context, self._connection.get()
         if self._verb == "load":
-            self._tell(claims, load(context, client, claims), procedures.register_derivations)
-            return
-        reports = resolve(context, client, claims, lambda paths: procedures.withdraw_outputs(list(paths)))
-        for answer in self._tell(claims, reports, procedures.set_resolved_to):
-            if answer.outcome == "confirm":
-                self._confirm(claims, {report["lease"]: report for report in reports}, answer)
+            return load(context, client, claims)
+        return resolve(context, client, claims, self._withdraw)
 
-    def _confirm(self, claims: Sequence[Claim], reports: dict[int, Report], answer: Answer) -> None:
+    def _withdraw(self, paths: Iterable[str]) -> int:
+        return self._shared.procedures.withdraw_outputs(list(paths))
+
+    def _give_back(self, leases: Iterable[int], reason: str) -> None:
+        try:
+            self._shared.procedures.release_claims(self._shared.worker, list(leases), reason)
+        except (psycopg.Error, PoolTimeout) as error:
+            self._database_failed(error)
+
+    def _forget(self, leases: Iterable[int]) -> None:
+        self._shared.take_in_hand(-sum(self._drvs.pop(lease, None) is not None for lease in leases))
+
+    def _database_failed(self, error: Exception) -> None:
+        self._claim_was_lost = True
+        self._shared.observer.event("database_error", verb=self._verb, message=str(error))
+
+    def _run_reporter(self) -> None:
+        with closing(RenewedClient(self._shared.context.store)) as connection:
+            parts: list[list[Report] | None] = []
+            while None not in parts:
+                parts = [self._done.get()]
+                while not self._done.empty():
+                    parts.append(self._done.get())
+                reports = [report for part in parts if part is not None for report in part]
+                try:
+                    self._report(reports, connection)
+                except (psycopg.Error, PoolTimeout) as error:
+                    self._database_failed(error)
+                except (StoreError, OSError) as error:
+                    self._give_back([report["lease"] for report in reports], str(error))
+                except Exception as error:
+                    self._shared.fail(error)
+                finally:
+                    self._forget(report["lease"] for report in reports)
+                    for _ in parts:
+                        self._done.task_done()
+
+    def _report(self, reports: Sequence[Report], connection: RenewedClient) -> None:
         procedures = self._shared.procedures
-        paths = sorted(json.loads(answer.detail or "{}").values())
-        report = confirm(
-            self._shared.context,
-            self._connection.get(),
-            reports[answer.lease],
-            paths,
-            lambda gone: procedures.withdraw_outputs(list(gone)),
-        )
-        self._tell([claim for claim in claims if claim.lease == answer.lease], [report], procedures.set_resolved_to)
+        for batch in in_batches(reports):
+            if self._verb == "load":
+                self._tell(batch, procedures.register_derivations(batch))
+                continue
+            answers = procedures.set_resolved_to(batch)
+            self._tell(batch, answers)
+            for answer in answers:
+                if answer.outcome == "confirm":
+                    self._confirm(
+                        next(report for report in batch if report["lease"] == answer.lease), answer, connection
+                    )
 
-    def _tell(
-        self,
-        claims: Sequence[Claim],
-        reports: Sequence[Report],
-        report_all: Callable[[Sequence[Mapping[str, Any]]], list[Answer]],
-    ) -> list[Answer]:
-        answers = [answer for batch in in_batches(reports) for answer in report_all(batch)]
+    def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
+        paths = sorted(json.loads(answer.detail or "{}").values())
+        confirmed = [confirm(self._shared.context, connection.get(), report, paths, self._withdraw)]
+        self._tell(confirmed, self._shared.procedures.set_resolved_to(confirmed))
+
+    def _tell(self, reports: Sequence[Mapping[str, Any]], answers: Sequence[Answer]) -> None:
         by_lease = {report["lease"]: report for report in reports}
-        drvs = {claim.lease: claim.drv for claim in claims}
         for answer in answers:
             report = by_lease[answer.lease]
             self._shared.observer.event(
                 "loaded" if self._verb == "load" else "resolved",
-                drv=drvs[answer.lease],
+                drv=self._drvs.get(answer.lease),
                 resolved=(report.get("resolved") or {}).get("drv"),
                 known=_is_known(report),
                 outcome="failed" if "failed" in report else answer.outcome,
                 message=report["failed"]["message"] if "failed" in report else answer.detail,
             )
-        return answers
 
 
-def _is_known(report: Report) -> bool:
+def _is_known(report: Mapping[str, Any]) -> bool:
     """Whether all outputs of what was loaded, or resolved to, were found to be valid: there is nothing to build."""
     found = report if "outputs" in report else report.get("resolved") or {}
     outputs = found.get("outputs", [])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import select
+import socket
+
 import psycopg
 
 from ..database.procedures import Verb
@@ -9,8 +12,6 @@ from .shared import Shared
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
 BUILD_CHANNELS = ("builds_added", "builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
-GLANCE_SECONDS = 0.05
-"""While it listens it looks this often whether the worker stops."""
 
 
 class Listener:
@@ -19,6 +20,7 @@ class Listener:
     def __init__(self, shared: Shared, conninfo: str) -> None:
         self._shared = shared
         self._conninfo = conninfo
+        self._stopped, self._stop = socket.socketpair()
 
     def run(self) -> None:
         """Listen; connect again whenever the connection is lost."""
@@ -30,6 +32,11 @@ class Listener:
             except psycopg.Error as error:
                 self._shared.observer.event("database_error", verb="listen", message=str(error))
                 stopping.wait(1.0)
+        self._stopped.close()
+
+    def stop(self) -> None:
+        """Have it look at once whether the worker stops."""
+        self._stop.close()
 
     def _listen(self, connection: psycopg.Connection) -> None:
         channels = [channel for channel, verb in WAKES.items() if verb in self._shared.abilities.verbs]
@@ -38,7 +45,8 @@ class Listener:
         self._shared.builds_changed.set()
         self._shared.wake_all()
         while not self._shared.stopping.is_set():
-            for notification in connection.notifies(timeout=GLANCE_SECONDS, stop_after=1):
+            select.select([connection.fileno(), self._stopped.fileno()], [], [])
+            for notification in connection.notifies(timeout=0):
                 verb = WAKES.get(notification.channel)
                 if verb is None:
                     self._shared.builds_changed.set()

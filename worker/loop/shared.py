@@ -45,7 +45,6 @@ class Shared:
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
-    held: dict[Verb, set[int]] = field(default_factory=lambda: {verb: set() for verb in VERBS})
     builds_changed: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
     """Why the worker ended, when that was not asked for."""

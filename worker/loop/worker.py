@@ -19,9 +19,7 @@ from .listener import Listener
 from .shared import Abilities, Observer, Shared
 from .ticker import Ticker
 
-GRAPH_LOOPS = {"load": 1, "resolve": 2}
-"""While one batch of resolutions is reported, another one is written to the store."""
-IDLE_SECONDS = 0.05
+IDLE_SECONDS = 0.02
 STORE_PATIENCE = 30.0
 """Seconds for which a store may fail without a break before a worker that drains the queue gives up."""
 GOODBYE_SECONDS = 3.0
@@ -42,17 +40,12 @@ class Worker:
     ) -> None:
         self.shared = Shared(procedures, context, abilities, observer or Observer())
         self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
-        graph = [
-            GraphLoop(self.shared, verb)
-            for verb in abilities.verbs
-            if verb != "build"
-            for _ in range(GRAPH_LOOPS[verb])
-        ]
-        listener = Listener(self.shared, listen_conninfo or procedures.conninfo)
+        graph = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
+        self._listener = Listener(self.shared, listen_conninfo or procedures.conninfo)
         self._ticker = Ticker(self.shared)
         concerns: Sequence[GraphLoop | Listener | Ticker | BuildLoop] = [
             *graph,
-            listener,
+            self._listener,
             self._ticker,
             *([self._builds] if self._builds else []),
         ]
@@ -112,6 +105,7 @@ class Worker:
         if shared.ended.is_set():
             return
         shared.stop()
+        self._listener.stop()
         shared.procedures.hurry(grace_seconds + GOODBYE_SECONDS)
         deadline = time.monotonic() + grace_seconds
         for thread in self._threads:

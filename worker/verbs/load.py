@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 from ..database.procedures import Claim
 from ..nix.attributes import build_attributes
@@ -16,65 +17,97 @@ from ..outputs import inspect_outputs
 from .context import Context
 
 Report = dict[str, Any]
+T = TypeVar("T")
 
 STATUS_FAILED, STATUS_ABORTED = 1, 3
 
+PART = 20
+"""So many derivations are reported together, while the next are read."""
+READ_AHEAD = 2000
+"""So many inputs, and inputs of inputs, are read and reported after what was claimed: most are wanted in a moment."""
 
-READ_AHEAD = 100
-"""So many inputs, and inputs of inputs, are read and reported with what was claimed: most are wanted in a moment."""
 
-
-def load(context: Context, client: Client, claims: Sequence[Claim]) -> list[Report]:
-    """Read what was claimed; returns a report for each, in the form that `register_derivations` takes.
+def load(context: Context, client: Client, claims: Sequence[Claim]) -> Iterator[list[Report]]:
+    """Read what was claimed; gives a report for each, in the form that `register_derivations` takes, a few at a time.
 
     Reports of what was read ahead, with lease `None`, come after those of what needs it.
     """
-    reports: list[Report] = []
-    loaded: list[tuple[Claim, Derivation]] = []
-    for claim in claims:
-        try:
-            derivation = context.derivations.get(claim.drv, client)
-            reports.append(describe(claim.drv, derivation) | {"lease": claim.lease})
-            loaded.append((claim, derivation))
-        except NixError as error:
-            reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv can't be read: {error}"))
-        except DerivationError as error:
-            reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
-    for drv, derivation in _read_ahead(context, client, loaded):
-        reports.append(describe(drv, derivation) | {"lease": None})
-        loaded.append((_unclaimed(drv), derivation))
-
-    outputs = _find_outputs(context, client, loaded)
     infos = PathInfos(client)
+    unread = _Unread(context, {claim.drv for claim in claims})
+    for part in _parts(claims):
+        reports: list[Report] = []
+        readable: list[tuple[Claim, Derivation]] = []
+        for claim in part:
+            try:
+                derivation = context.derivations.get(claim.drv, client)
+                reports.append(describe(claim.drv, derivation) | {"lease": claim.lease})
+                readable.append((claim, derivation))
+            except NixError as error:
+                reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv can't be read: {error}"))
+            except DerivationError as error:
+                reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
+        unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
+        yield reports
+    for ahead in _parts(islice(unread.read(client), READ_AHEAD)):
+        reports = [describe(drv, derivation) | {"lease": None} for drv, derivation in ahead]
+        readable = [(_unclaimed(drv), derivation) for drv, derivation in ahead]
+        unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
+        yield reports
+
+
+class _Unread:
+    """Inputs that were not read before, breadth first."""
+
+    def __init__(self, context: Context, seen: set[str]) -> None:
+        self._derivations = context.derivations
+        self._seen = seen
+        self._queue: deque[str] = deque()
+
+    def add_inputs(self, derivations: Iterable[Derivation]) -> None:
+        for derivation in derivations:
+            new = [drv for drv in derivation.input_drvs if drv not in self._seen and drv not in self._derivations]
+            self._queue += new
+            self._seen.update(new)
+
+    def read(self, client: Client) -> Iterator[tuple[str, Derivation]]:
+        """What can't be used is left to its claim."""
+        while self._queue:
+            drv = self._queue.popleft()
+            try:
+                derivation = self._derivations.get(drv, client)
+                describe(drv, derivation)
+            except (NixError, DerivationError):
+                continue
+            yield drv, derivation
+
+
+def _parts(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while part := list(islice(rest, PART)):
+        yield part
+
+
+def _add_outputs(
+    context: Context,
+    client: Client,
+    infos: PathInfos,
+    reports: Sequence[Report],
+    loaded: Sequence[tuple[Claim, Derivation]],
+) -> list[Derivation]:
+    """Give each report the outputs; the derivations that have outputs which are not valid."""
+    outputs = _find_outputs(context, client, loaded)
+    incomplete = set()
     for report in reports:
         if "failed" in report:
             continue
         claim, found = outputs[report["drv"]]
         report["outputs"] = found
         valid = {output["name"]: output["path"] for output in found if output["valid"]}
-        if claim.root and len(valid) == len(found):
+        if len(valid) < len(found):
+            incomplete.add(report["drv"])
+        elif claim.root:
             report["info"] = inspect_outputs(context.store, infos, valid)
-    return reports
-
-
-def _read_ahead(
-    context: Context, client: Client, loaded: Sequence[tuple[Claim, Derivation]]
-) -> Iterator[tuple[str, Derivation]]:
-    """Inputs, breadth first, that were not read before. What can't be used is left to its claim."""
-    seen = {claim.drv for claim, _ in loaded}
-    front = deque(derivation for _, derivation in loaded)
-    while front and len(seen) < len(loaded) + READ_AHEAD:
-        for drv in front.popleft().input_drvs:
-            if drv in seen or drv in context.derivations:
-                continue
-            seen.add(drv)
-            try:
-                derivation = context.derivations.get(drv, client)
-                describe(drv, derivation)
-            except (NixError, DerivationError):
-                continue
-            front.append(derivation)
-            yield drv, derivation
+    return [derivation for claim, derivation in loaded if claim.drv in incomplete]
 
 
 def _unclaimed(drv: str) -> Claim:

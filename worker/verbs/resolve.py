@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..database.procedures import Claim
@@ -17,40 +17,50 @@ from ..outputs import inspect_outputs
 from .context import Context, Withdraw
 from .load import STATUS_FAILED, Report, describe, static_outputs
 
+PART = 5
+"""So many resolutions are reported together, while the next are written."""
 
-def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> list[Report]:
-    """Resolve what was claimed; returns a report for each, in the form that `set_resolved_to` takes.
+
+def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> Iterator[list[Report]]:
+    """Resolve what was claimed; gives a report for each, in the form that `set_resolved_to` takes, a few at a time.
 
     Paths that turn out to have gone are withdrawn: the database then finds the report stale.
     """
-    reports: list[Report] = []
-    written: list[tuple[Claim, Report, Resolved]] = []
-    version = context.store.nix_version
-    for claim in claims:
-        report: Report = {"lease": claim.lease, "samples": _samples(claim)}
-        reports.append(report)
-        outputs = {
-            InputOutput(drv, (name,)): path
-            for drv, drv_outputs in claim.inputs.items()
-            for name, path in drv_outputs.items()
-        }
-        try:
-            derivation = context.derivations.get(claim.drv, client)
-            resolved = resolve_derivation(
-                derivation, claim.drv, outputs, version=version, store_dir=context.store.store_dir
-            )
-        except NixError as error:
-            report["failed"] = _failure(f"the .drv can't be read: {error}")
-        except (DerivationError, MissingOutputs, InvalidStorePath) as error:
-            report["failed"] = _failure(f"it can't be resolved: {error}")
-        else:
-            if resolved.path == claim.drv:
-                report["resolved"] = None
-            else:
-                context.derivations.put(resolved.path, resolved.derivation)
+    for start in range(0, len(claims), PART):
+        reports: list[Report] = []
+        written: list[tuple[Claim, Report, Resolved]] = []
+        for claim in claims[start : start + PART]:
+            report: Report = {"lease": claim.lease, "samples": _samples(claim)}
+            reports.append(report)
+            if (resolved := _resolve_one(context, client, claim, report)) is not None:
                 written.append((claim, report, resolved))
-    _write(context, client, written, withdraw)
-    return reports
+        _write(context, client, written, withdraw)
+        yield reports
+
+
+def _resolve_one(context: Context, client: Client, claim: Claim, report: Report) -> Resolved | None:
+    """What it resolves to; `None` when that is itself, or nothing: then the report says so."""
+    outputs = {
+        InputOutput(drv, (name,)): path
+        for drv, drv_outputs in claim.inputs.items()
+        for name, path in drv_outputs.items()
+    }
+    store = context.store
+    try:
+        derivation = context.derivations.get(claim.drv, client)
+        resolved = resolve_derivation(
+            derivation, claim.drv, outputs, version=store.nix_version, store_dir=store.store_dir
+        )
+    except NixError as error:
+        report["failed"] = _failure(f"the .drv can't be read: {error}")
+    except (DerivationError, MissingOutputs, InvalidStorePath) as error:
+        report["failed"] = _failure(f"it can't be resolved: {error}")
+    else:
+        if resolved.path != claim.drv:
+            context.derivations.put(resolved.path, resolved.derivation)
+            return resolved
+        report["resolved"] = None
+    return None
 
 
 def confirm(context: Context, client: Client, report: Report, paths: Sequence[str], withdraw: Withdraw) -> Report:

@@ -14,6 +14,9 @@ declare
     v_resolvable boolean;
     v_buildable  boolean;
 begin
+    if cardinality(p_derivations) = 0 then
+        return;
+    end if;
     with chosen as materialized (
         select s.derivation,
                i.input,

@@ -11,6 +11,9 @@ declare
     v_changed bigint[];
     v_stages  text[];
 begin
+    if cardinality(p_derivations) = 0 then
+        return;
+    end if;
     insert into resolver.output as o (derivation, name, wanted)
     select distinct dep.input, n.name, true
       from resolver.derivation_state s

@@ -14,6 +14,9 @@ declare
     v_builds  integer[];
     v_stepnrs integer[];
 begin
+    if not exists (select from resolver.derivation_state s where s.stage = 'buildable' and s.owner is not null) then
+        return;
+    end if;
     perform resolver.lock_graph();
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;

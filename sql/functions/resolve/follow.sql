@@ -35,7 +35,11 @@ begin
      where s.derivation = x.derivation;
 
     perform resolver.end_with_resolutions(p_reports, v_resolved);
-    perform resolver.want_inputs(v_ids);
+    perform resolver.want_inputs(array(
+        select s.derivation
+          from resolver.derivation_state s join resolver.derivation_state r on r.derivation = s.resolved_to
+         where s.derivation = any (v_ids) and s.stage = 'resolved'
+           and (r.owner, r.global_priority, r.priority) is distinct from (s.owner, s.global_priority, s.priority)));
     perform resolver.settle(v_resolved);
 end
 $$;

@@ -72,6 +72,21 @@ create or replace view resolver.check_failed_dependency as
        and not exists (select from resolver.walk);
 comment on view resolver.check_failed_dependency is 'A failed dependency failed, or has one itself (unless a walk is under way).';
 
+create or replace view resolver.check_references as
+    select r.relation, r.derivation
+      from (select 'derivation_state' as relation, unnest(array[s.resolved_to, s.failed_dependency]) as derivation
+              from resolver.derivation_state s
+            union all select 'watch', unnest(array[w.derivation, w.input]) from resolver.watch w
+            union all select 'output', o.derivation from resolver.output o
+            union all select 'dependency', unnest(array[d.derivation, d.input]) from resolver.dependency d
+            union all select 'realisation', r.derivation from resolver.realisation r
+            union all select 'resolution', unnest(array[r.derivation, r.resolved] || r.inputs) from resolver.resolution r
+            union all select 'lease', l.derivation from resolver.lease l
+            union all select 'walk', w.derivation from resolver.walk w) r
+     where r.derivation is not null
+       and not exists (select from resolver.derivation_state s where s.derivation = r.derivation);
+comment on view resolver.check_references is 'Every derivation that a table speaks of is there: what foreign keys would see to, at a price.';
+
 create or replace view resolver.check_goal as
     select g.build, g.root, s.stage
       from resolver.goal g join resolver.derivation_state s on s.derivation = g.root
