@@ -6,16 +6,20 @@ With HYDRA_RESOLVER_UPDATE_DOCS set, the picture of the stages and the answers o
 import ast
 import json
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import click
 import psycopg
 import pytest
 
+from hydra_resolver import nix
 from hydra_resolver.cli import COMMANDS
 from hydra_resolver.cli import main as command_line
 from hydra_resolver.database import errors
@@ -373,3 +377,41 @@ def test_imports_go_the_way_of_the_arrows(part: str, forbidden: set[str]) -> Non
 def test_the_nix_library_stands_alone() -> None:
     for path in (ROOT / "worker" / "nix").rglob("*.py"):
         assert imports(path) <= {"nix"}, path
+
+
+# The Nix library
+
+
+def nix_modules() -> dict[str, ModuleType]:
+    """The modules of the library, by the names that they have in it."""
+    return {
+        found.name.removeprefix(f"{nix.__name__}."): import_module(found.name)
+        for found in pkgutil.walk_packages(nix.__path__, f"{nix.__name__}.")
+    }
+
+
+def test_the_nix_library_has_what_its_document_names() -> None:
+    modules, library = nix_modules(), (DOCS / "nix-library.md").read_text()
+    for _, module, names in table(section(library, "What is in it")):
+        found = modules[module.strip("`")]
+        for name in re.findall(r"`(\w+)`", names):
+            assert getattr(found, name).__module__ == found.__name__
+
+
+def test_every_error_of_the_nix_library_is_described() -> None:
+    modules, library = nix_modules(), (DOCS / "nix-library.md").read_text()
+    defined = {
+        (name, module)
+        for module, found in modules.items()
+        for name, value in vars(found).items()
+        if isinstance(value, type) and issubclass(value, Exception) and value.__module__ == found.__name__
+    }
+    described = []
+    above: list[type] = []
+    for cell, module, _ in table(section(library, "Errors")):
+        name, depth = cell.strip("-` "), cell.count("-")
+        error = getattr(modules[module.strip("`")], name)
+        assert depth == 0 or issubclass(error, above[depth - 1]), name
+        above[depth:] = [error]
+        described.append((name, module.strip("`")))
+    assert sorted(described) == sorted(defined)

@@ -1,52 +1,75 @@
-"""Looking up the path of an output: in the database, then in the store's own record."""
+"""Looking up the paths of outputs: in the database, then in the store's own record."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
 from ..database.procedures import Procedures
+from ..embedded.state import default_state
 from ..nix.client import Client
 from ..nix.derivation import InputOutput
 from ..nix.errors import NixError
 from .target import Options, open_database
 
 
-class Lookup:
-    """Finds valid outputs. The database is only asked when one was named, or the embedded one exists."""
+def look_up(
+    wanted: Iterable[InputOutput], given: Mapping[InputOutput, str], client: Client, options: Options
+) -> dict[InputOutput, str]:
+    """The paths (base names) of outputs as far as they are known, and those that were given.
 
-    def __init__(self, options: Options, client: Client) -> None:
-        self._options = options
-        self._client = client
-        self._recorded: dict[str, dict[str, str]] = {}
+    Paths that are not given have to be valid. A chain of dynamic outputs is followed link by link; its links may be
+    given, too. The database is asked if one was named, or if the embedded one was made before.
+    """
+    found = dict(given)
+    missing = [output for output in wanted if output not in found]
+    if not missing:
+        return found
+    with _open_records(options) as database:
+        length = 1
+        while missing:
+            links = {link for output in missing if (link := _first(output, length)) not in found}
+            producers = {link: found[_first(link, length - 1)] if length > 1 else link.drv_path for link in links}
+            paths = _valid_outputs(set(producers.values()), client, database)
+            for link, drv in producers.items():
+                if (path := paths[drv].get(link.chain[-1])) is not None:
+                    found[link] = path
+            missing = [output for output in missing if len(output.chain) > length and _first(output, length) in found]
+            length += 1
+    return found
 
-    def path_of(self, wanted: InputOutput) -> str | None:
-        """The valid path (a base name) of an output; `None` when it is unknown."""
-        drv = wanted.drv_path
-        for output in wanted.chain:
-            path = self._outputs(drv).get(output)
-            if path is None:
-                return None
-            drv = path
-        return drv
 
-    def _outputs(self, drv: str) -> dict[str, str]:
-        if drv not in self._recorded:
-            outputs = {**self._from_store(drv), **self._from_database(drv)}
-            valid = self._client.protect(outputs.values()) if outputs else set()
-            self._recorded[drv] = {name: path for name, path in outputs.items() if path in valid}
-        return self._recorded[drv]
+def _first(output: InputOutput, length: int) -> InputOutput:
+    return InputOutput(output.drv_path, output.chain[:length])
 
-    def _from_store(self, drv: str) -> dict[str, str]:
+
+def _valid_outputs(drvs: Collection[str], client: Client, database: Procedures | None) -> dict[str, dict[str, str]]:
+    """The valid outputs of each derivation, by name: the database's path if that is valid, else the store's."""
+    records = []
+    for drv, answer in zip(drvs, client.query_derivation_output_maps(drvs), strict=True):
+        if database is not None:
+            records += [(drv, name, path) for name, path in database.output_paths(drv).items()]
+        if not isinstance(answer, NixError):  # it does not have the derivation
+            records += [(drv, name, path) for name, path in answer.items() if path is not None]
+    valid = client.protect({path for _, _, path in records})
+    outputs: dict[str, dict[str, str]] = {drv: {} for drv in drvs}
+    for drv, name, path in records:
+        if path in valid:
+            outputs[drv].setdefault(name, path)
+    return outputs
+
+
+@contextmanager
+def _open_records(options: Options) -> Iterator[Procedures | None]:
+    # Not `options.state_directory`, which would be made.
+    embedded = Path(options.state or default_state()) / "postgres"
+    if options.database_url is None and not embedded.exists():
+        yield None
+        return
+    with open_database(options) as conninfo:
+        procedures = Procedures(conninfo, connections=1)
         try:
-            recorded = self._client.query_derivation_output_map(drv)
-        except NixError:
-            return {}
-        return {name: path for name, path in recorded.items() if path is not None}
-
-    def _from_database(self, drv: str) -> dict[str, str]:
-        if self._options.database_url is None and not self._options.state_directory.postgres.exists():
-            return {}
-        with open_database(self._options) as conninfo:
-            procedures = Procedures(conninfo, connections=1)
-            try:
-                return procedures.output_paths(drv)
-            finally:
-                procedures.close()
+            yield procedures
+        finally:
+            procedures.close()

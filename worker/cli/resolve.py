@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterable, Mapping
 
 import click
 
-from ..nix.client import Text
-from ..nix.derivation import InputOutput
-from ..nix.resolve import MissingOutputs, resolve
+from ..nix.aterm_print import print_derivation
+from ..nix.client import Client, Text
+from ..nix.derivation import Derivation, DerivationError, InputOutput, Kind
+from ..nix.derivation_json import show_derivations
+from ..nix.errors import NixError
+from ..nix.resolve import CannotResolve, MissingOutputs, Resolved, resolve, should_resolve
 from ..nix.store import Store
-from ..nix.store_path import InvalidStorePath
+from ..nix.store_path import InvalidStorePath, derivation_name
+from .difference import difference
 from .errors import CouldNotRun, clear_errors
-from .lookup import Lookup
+from .lookup import look_up
+from .tables import show
 from .target import Options, open_store, target_options
+from .words import printable
+
+INPUTS_NAMED = 10
+"""How many inputs an error lists, when a derivation has more."""
+_OUTPUT = r"[^^]+?"  # may have an equals sign, as the names of paths may
+_REALISATION = re.compile(rf"([^^]+)\^({_OUTPUT}(?:\^{_OUTPUT})*)=(/.*|[0-9a-z]{{32}}-.*)")
 
 
 @click.command("resolve")
@@ -21,42 +34,137 @@ from .target import Options, open_store, target_options
 @click.option(
     "--realisation", "given", multiple=True, metavar="DRV^OUT=PATH", help="The path that an input's output has."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the whole derivation, as nix derivation show does.")
+@click.option("--diff", "as_diff", is_flag=True, help="Print what resolving changes.")
 @click.option("--write", is_flag=True, help="Write the resolved derivation to the store.")
 @target_options
 @clear_errors
-def resolve_command(options: Options, drv: str, given: tuple[str, ...], write: bool) -> None:
+def resolve_command(
+    options: Options, drv: str, given: tuple[str, ...], as_json: bool, as_diff: bool, write: bool
+) -> None:
     """Print the path of the derivation that DRV resolves to.
 
-    Outputs of inputs that are not given are looked up in the database, then in the store's own record. Exit status 1,
-    and the missing inputs, when it can't be resolved.
+    Outputs of inputs that are not given are looked up in the database, if there is one, then in the store's own record.
+    An output of an output is given as DRV^OUT^OUT=PATH.
+
+    Exit status 1, and the missing inputs, when it can't be resolved yet; 1, and the reason, when it never can be; 2
+    when the command could not be run.
     """
+    if as_json and as_diff:
+        raise CouldNotRun("--json and --diff exclude each other: choose one of them.")
     store = open_store(options)
     with store.connect() as client:
-        base_name = store.base_name(drv)
-        derivation = store.read_derivation(base_name, client)
-        outputs = dict(_parse_realisation(store, text) for text in given)
-        lookup = Lookup(options, client)
-        for wanted in derivation.needed_outputs():
-            if wanted not in outputs and (path := lookup.path_of(wanted)):
-                outputs[wanted] = path
+        drv_path, derivation = _read(store, client, drv)
+        outputs = _parse_realisations(store, drv_path, derivation, given)
+        if _is_resolved(store, derivation):
+            resolved = Resolved(derivation, print_derivation(derivation, store.store_dir), drv_path)
+        else:
+            outputs = look_up(derivation.needed_outputs(), outputs, client, options)
+            resolved = _resolve(store, client, drv_path, derivation, outputs)
+        json = _json(store, resolved) if as_json else b""
+        if write and resolved.path != drv_path:
+            _write(client, resolved)
+    if as_json:
+        click.echo(json)
+    elif as_diff:
+        show(difference(drv_path, derivation, resolved, outputs, store.nix_version, store.store_dir))
+    else:
+        click.echo(store.full_path(resolved.path))
+
+
+def _read(store: Store, client: Client, drv: str) -> tuple[str, Derivation]:
+    advice = f"Name a .drv file of {store.store_dir.path}, or another store with --store."
+    try:
+        drv_path = store.base_name(drv)
+        derivation_name(drv_path)
+        if not client.protect([drv_path]):
+            raise CouldNotRun(f"'{store.full_path(drv_path)}' is not in the store. {advice}")
+        return drv_path, store.read_derivation(drv_path, client)
+    except (InvalidStorePath, DerivationError, NixError) as error:
+        raise CouldNotRun(f"{error}. {advice}") from None
+
+
+def _is_resolved(store: Store, derivation: Derivation) -> bool:
+    """Whether Nix builds it as it is."""
+    return not should_resolve(derivation, store.nix_version) and not derivation.has_dynamic_inputs
+
+
+def _resolve(
+    store: Store, client: Client, drv_path: str, derivation: Derivation, outputs: Mapping[InputOutput, str]
+) -> Resolved:
+    try:
+        return resolve(
+            derivation,
+            drv_path,
+            outputs,
+            version=store.nix_version,
+            store_dir=store.store_dir,
+            input_kinds=dict(_input_kinds(store, client, derivation)),
+        )
+    except MissingOutputs as error:
+        for missing in error.missing:
+            click.echo(store.full_path(printable(str(missing))), err=True)
+        sys.exit(1)
+    except CannotResolve as error:
+        click.echo(f"Error: {printable(str(error))}", err=True)
+        sys.exit(1)
+
+
+def _input_kinds(store: Store, client: Client, derivation: Derivation) -> Iterable[tuple[str, Kind]]:
+    for drv_path in derivation.input_drvs:
         try:
-            resolved = resolve(derivation, base_name, outputs, version=store.nix_version, store_dir=store.store_dir)
-        except MissingOutputs as error:
-            for missing in error.missing:
-                click.echo(store.store_dir.prefix + str(missing), err=True)
-            sys.exit(1)
-        if write:
-            client.add_text(Text(resolved.path, resolved.text, resolved.derivation.references))
-    click.echo(store.full_path(resolved.path))
+            yield drv_path, store.read_derivation(drv_path, client).kind
+        except (NixError, DerivationError):
+            continue  # not needed to resolve; Nix would say so when it builds
+
+
+def _json(store: Store, resolved: Resolved) -> bytes:
+    try:
+        return show_derivations({resolved.path: resolved.derivation}, store.nix_version, store.store_dir)
+    except DerivationError as error:
+        raise CouldNotRun(f"{error}. Leave out --json.") from None
+
+
+def _write(client: Client, resolved: Resolved) -> None:
+    try:
+        client.add_text(Text(resolved.path, resolved.text, resolved.derivation.references))
+    except NixError as error:
+        raise CouldNotRun(f"--write: Nix says: {error}. Without --write, paths need not be in the store.") from None
+
+
+def _parse_realisations(
+    store: Store, drv_path: str, derivation: Derivation, given: Iterable[str]
+) -> dict[InputOutput, str]:
+    """What was given with --realisation: outputs that the derivation needs, or links of chains that lead to them."""
+    needed = list(derivation.needed_outputs())
+    links = {InputOutput(drv, chain[:length]) for drv, chain in needed for length in range(1, len(chain) + 1)}
+    outputs: dict[InputOutput, str] = {}
+    for text in given:
+        output, path = _parse_realisation(store, text)
+        if output not in links:
+            click.echo(f"--realisation {text} is not used: '{drv_path}' does not need it. {_needs(needed)}", err=True)
+            continue
+        if outputs.setdefault(output, path) != path:
+            raise CouldNotRun(
+                f"--realisation gives '{output}' two paths, '{outputs[output]}' and '{path}': choose one of them."
+            )
+    return outputs
+
+
+def _needs(needed: list[InputOutput]) -> str:
+    if not needed:
+        return "It needs none."
+    named = ", ".join(f"'{output}'" for output in needed[:INPUTS_NAMED])
+    more = len(needed) - INPUTS_NAMED
+    return f"It needs {named}" + (f" and {more} more." if more > 0 else ".")
 
 
 def _parse_realisation(store: Store, text: str) -> tuple[InputOutput, str]:
-    key, separator, path = text.partition("=")
-    drv, *chain = key.split("^")
-    form = "Write it as DRV^OUTPUT=PATH."
-    if not separator or not chain or not all(chain):
-        raise CouldNotRun(f"--realisation {text} is malformed. {form}")
+    match = _REALISATION.fullmatch(text)
+    if match is None:
+        raise CouldNotRun(f"--realisation {text} is malformed. Write it as DRV^OUTPUT=PATH.")
+    drv, chain, path = match.groups()
     try:
-        return InputOutput(store.base_name(drv), tuple(chain)), store.base_name(path)
+        return InputOutput(store.base_name(drv), tuple(chain.split("^"))), store.base_name(path)
     except InvalidStorePath as error:
-        raise CouldNotRun(f"--realisation {text}: {error}. {form}") from None
+        raise CouldNotRun(f"--realisation {text}: {error}. Give paths of this store.") from None

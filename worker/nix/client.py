@@ -35,7 +35,11 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
-    """What Nix knows of a valid path. Paths are base names; ``nar_size`` in bytes, ``nar_hash`` sha256 in base 16."""
+    """What Nix knows of a valid path. Paths are base names; ``nar_size`` in bytes, ``nar_hash`` sha256 in base 16.
+
+    ``deriver`` is ``None`` when it is not known, ``registration_time`` in seconds since 1970, ``content_address`` empty
+    for what is not content-addressed.
+    """
 
     path: str
     deriver: str | None

@@ -24,6 +24,7 @@ from .store_path import InvalidStorePath, StoreDir, derivation_name
 from .version import NixVersion, parse_nix_version
 
 DEFAULT_STATE_DIR = "/nix/var/nix"
+"""Where Nix keeps its database and socket, unless NIX_STATE_DIR says otherwise."""
 QUESTION_SECONDS = 60
 """How long a Nix program may take to answer a question about itself."""
 
