@@ -32,10 +32,10 @@ select is_empty($$select name from functions where prolang not in (select oid fr
                 'all are in SQL or PL/pgSQL');
 select set_eq(
     $$select distinct proname from functions where prosecdef$$,
-    array['advance', 'all_finished', 'build_report', 'cancel_build', 'claim_derivations', 'end_builds', 'enqueue', 'fail_step',
-          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'invariant_violations', 'lease_time', 'output_paths',
+    array['advance', 'all_finished', 'build_report', 'cancel_build', 'claim_derivations', 'dependents', 'end_builds', 'enqueue', 'fail_step',
+          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'invariant_violations', 'keep_history', 'lease_time', 'output_paths', 'prune',
           'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
-          'set_resolved_to', 'status', 'sweep', 'sync_builds', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
+          'savings', 'set_resolved_to', 'status', 'sweep', 'sync_builds', 'trace', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
     'what others call is SECURITY DEFINER, and nothing else is');
 select is_empty(
     $$select name from functions where prosrc ~ 'lock_graph\(\)' and provolatile <> 'v'$$,
@@ -49,7 +49,9 @@ select is_empty(
 select is_empty(
     $$select f.name, c.lineno, c.message
         from functions f join pg_language l on l.oid = f.prolang and l.lanname = 'plpgsql'
-       cross join plpgsql_check_function_tb(f.oid, fatal_errors => false, extra_warnings => true) c$$,
+       cross join plpgsql_check_function_tb(f.oid, case f.proname when 'note_move' then 'resolver.derivation_state'::regclass
+                                                                  when 'note_output' then 'resolver.output'::regclass else 0 end,
+                                            fatal_errors => false, extra_warnings => true) c$$,
     'plpgsql_check finds nothing');
 select set_eq(
     $$select distinct m[1] from functions, regexp_matches(prosrc, 'errcode = ''(NX[0-9]{3})''', 'g') m$$,
@@ -101,7 +103,7 @@ select is_empty(
     $$select t.tgname, t.tgrelid::regclass from pg_trigger t join pg_proc p on p.oid = t.tgfoid
        where not t.tgisinternal and (p.pronamespace = 'resolver'::regnamespace
              or t.tgrelid in (select oid from relations))$$,
-    'there is no trigger of ours, on Hydra''s tables or elsewhere');
+    'there is no trigger of ours, on Hydra''s tables or, until history is kept, elsewhere');
 select bag_eq(
     $$select t.tgname from pg_trigger t join pg_class c on c.oid = t.tgrelid and c.relnamespace = 'public'::regnamespace where not t.tgisinternal$$,
     array['buildbumped', 'buildcancelled', 'buildrestarted', 'buildsdeleted', 'jobsetshareschanged', 'nrbuildsfinished']::name[],

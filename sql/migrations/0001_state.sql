@@ -50,6 +50,7 @@ create table resolver.derivation (
     constraint derivation_kind_known check (kind in ('input-addressed', 'fixed', 'floating', 'deferred')),
     constraint derivation_loaded_whole check ((name is null) = (kind is null) and (system is null) = (kind is null))
 );
+create index derivation_name on resolver.derivation (name) where must_resolve;
 comment on table resolver.derivation is 'A derivation and what its .drv says; the latter is null until it was loaded.';
 comment on column resolver.derivation.drv is 'Base name of the .drv file in the store.';
 comment on column resolver.derivation.must_resolve is 'It has derivation inputs that have to be replaced by paths before Nix may build it.';
@@ -190,15 +191,18 @@ create table resolver.realisation (
     build       integer,
     stepnr      integer,
     machine     text,
+    seconds     real,
     time        timestamptz not null,
     ceased      timestamptz,
     constraint realisation_source_known check (source in ('built', 'local', 'substituted'))
 );
 create unique index realisation_valid on resolver.realisation (derivation, output, path) where ceased is null;
+create index realisation_derivation on resolver.realisation (derivation);
 create index realisation_path on resolver.realisation (path) where ceased is null;
 comment on table resolver.realisation is 'The build trace: every path that an output was ever found to have.';
 comment on column resolver.realisation.source is 'How it was learned: built by a step, found in the local store, substituted.';
 comment on column resolver.realisation.build is 'Build on whose account it was built or found; a plain number that outlives the build.';
+comment on column resolver.realisation.seconds is 'How long the attempt took that built it.';
 comment on column resolver.realisation.ceased is 'When the path ceased to be valid; null: in force.';
 
 create table resolver.resolution (
@@ -210,6 +214,7 @@ create table resolver.resolution (
     paths      text[] not null,
     build      integer,
     stepnr     integer,
+    cut_off    boolean not null default false,
     time       timestamptz not null,
     released   timestamptz,
     constraint resolution_samples_are_whole
@@ -217,10 +222,13 @@ create table resolver.resolution (
 );
 create index resolution_derivation on resolver.resolution (derivation);
 create index resolution_resolved on resolver.resolution (resolved);
+create index resolution_build on resolver.resolution (build) where build is not null;
 create unique index resolution_in_force on resolver.resolution (derivation) where released is null;
 comment on table resolver.resolution is 'Every resolution ever made, with the paths it was made from.';
 comment on column resolver.resolution.inputs is 'Sampled inputs; outputs[i] of inputs[i] had paths[i].';
 comment on column resolver.resolution.build is 'Build that has the step row with status 13, and stepnr its number.';
+comment on column resolver.resolution.cut_off is
+    'It ended without an attempt for its sake: what it resolves to was realised before, or was built for another.';
 comment on column resolver.resolution.released is 'When it was given up because an input of it was lost, or was replaced; null: in force.';
 
 create table resolver.failure (
@@ -319,6 +327,34 @@ comment on table resolver.lease is 'One claim of one derivation by one worker. I
 comment on column resolver.lease.deadline is 'Taken back after this time even from a living worker.';
 comment on column resolver.lease.outcome is 'How it was closed: done, failed, retried, released, swept, stale.';
 comment on column resolver.lease.digest is 'Digest of the report, so that the same report twice is told from another one.';
+
+create table resolver.history (
+    event       bigint generated always as identity primary key,
+    transaction bigint not null,
+    time        timestamptz not null,
+    procedure   text,
+    function    text,
+    derivation  bigint not null,
+    from_stage  text,
+    to_stage    text,
+    from_lease  bigint,
+    to_lease    bigint,
+    owner       integer,
+    resolved_to bigint,
+    output      text,
+    path        text,
+    valid       boolean,
+    wanted      boolean,
+    constraint history_is_of_stage_or_output
+        check ((from_stage is null) = (to_stage is null) and (to_stage is null) = (output is not null)
+               and (output is null) = (valid is null) and (valid is null) = (wanted is null))
+);
+comment on table resolver.history is
+    'Append-only, while keep_history() is on: each change of a stage, lease or resolution, and of what is known of an output.';
+comment on column resolver.history.transaction is 'The transaction that did it: what has one number became visible together.';
+comment on column resolver.history.procedure is 'What was called, and function what made the change on its behalf; null: by hand.';
+comment on column resolver.history.owner is 'Owner and resolution after the change.';
+comment on column resolver.history.output is 'For a change of an output, its name, and what is known of it after the change.';
 
 create type resolver.report as (
     lease      bigint,

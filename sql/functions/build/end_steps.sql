@@ -1,6 +1,6 @@
 -- end_steps(reports): the rows of these attempts in BuildSteps are not busy any more.
 --
--- The status is that of the report, 0 when it has none. Rows of builds that are being deleted are left alone.
+-- The status is that of the report, 0 when it has none. A step that made other paths than an earlier one is not deterministic. Rows of builds that are being deleted are left alone.
 -- Notifies  step_finished
 create or replace function resolver.end_steps(p_reports resolver.report[]) returns void
     language plpgsql volatile
@@ -17,7 +17,11 @@ begin
                stopTime = resolver.hydra_time(resolver.clock()), errorMsg = r.body ->> 'message',
                machine = coalesce(r.body ->> 'machine', ''), overhead = (r.body ->> 'overhead')::integer,
                timesBuilt = (r.body ->> 'times_built')::integer,
-               isNonDeterministic = (r.body ->> 'non_deterministic')::boolean
+               isNonDeterministic = case
+                   when exists (select from jsonb_each_text(r.body -> 'outputs') x (name, path)
+                                  join resolver.realisation n on n.derivation = r.derivation and n.output = x.name
+                                 where n.path <> x.path) then true
+                   else (r.body ->> 'non_deterministic')::boolean end
           from unnest(p_reports) with ordinality r (lease, derivation, build, stepnr, outcome, detail, digest, body, nr)
          where s.build = r.build and s.stepnr = r.stepnr and r.nr = any (v_free)
         returning concat_ws(E'\t', s.build, s.stepnr, coalesce(r.body ->> 'log', '-'))

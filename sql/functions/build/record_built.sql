@@ -12,9 +12,12 @@ begin
     update resolver.output o set path = x.path, valid_since = v_now, lost = null
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      where o.derivation = r.derivation and o.name = x.name and o.valid_since is null;
-    insert into resolver.realisation (derivation, output, path, source, build, stepnr, machine, time)
-    select r.derivation, x.name, x.path, 'built', r.build, r.stepnr, r.body ->> 'machine', v_now
-      from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
+    insert into resolver.realisation (derivation, output, path, source, build, stepnr, machine, seconds, time)
+    select r.derivation, x.name, x.path, 'built', r.build, r.stepnr, r.body ->> 'machine',
+           extract(epoch from v_now - l.opened), v_now
+      from unnest(p_reports) r
+      join resolver.lease l on l.lease = r.lease
+     cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
     on conflict (derivation, output, path) where ceased is null do nothing;
     update public.BuildStepOutputs b set path = v_directory || x.path
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)

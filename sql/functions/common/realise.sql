@@ -28,6 +28,7 @@ begin
      where f.derivation = e.derivation and e.derivation <> e.origin and o.name = f.name
        and o.valid_since is not null and f.valid_since is null;
     perform resolver.record_terminals(v_ended);
+    perform resolver.record_cut_offs(v_ended);
 
     update resolver.derivation_state s
        set stage = 'realised', lease = null, failed_dependency = null, not_before = null, tries = 0

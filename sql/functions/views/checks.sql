@@ -80,12 +80,12 @@ create or replace view resolver.check_references as
             union all select 'output', o.derivation from resolver.output o
             union all select 'dependency', unnest(array[d.derivation, d.input]) from resolver.dependency d
             union all select 'realisation', r.derivation from resolver.realisation r
-            union all select 'resolution', unnest(array[r.derivation, r.resolved] || r.inputs) from resolver.resolution r
-            union all select 'lease', l.derivation from resolver.lease l
+            union all select 'resolution', unnest(array[r.derivation, r.resolved]) from resolver.resolution r
             union all select 'walk', w.derivation from resolver.walk w) r
      where r.derivation is not null
        and not exists (select from resolver.derivation_state s where s.derivation = r.derivation);
-comment on view resolver.check_references is 'Every derivation that a table speaks of is there: what foreign keys would see to, at a price.';
+comment on view resolver.check_references is
+    'Every derivation that a table speaks of is there, but for what is past: closed leases, and what resolutions were made from.';
 
 create or replace view resolver.check_goal as
     select g.build, g.root, s.stage

@@ -1,0 +1,30 @@
+-- keep_history(keep): from now on every move of a derivation is written to resolver.history, or is not any more.
+--
+-- Until it is first called, our tables have no triggers; then they are switched off and on, never dropped: that would wait
+-- for all that read, and they may wait for the graph lock.
+-- Locks     the graph lock, then SHARE ROW EXCLUSIVE on derivation_state and output: it waits for claims that are under way
+create or replace function resolver.keep_history(p_keep boolean) returns void
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform resolver.lock_graph();
+    if p_keep then
+        create or replace trigger note_move after update on resolver.derivation_state for each row
+            when (old.stage <> new.stage or old.lease is distinct from new.lease or old.resolved_to is distinct from new.resolved_to)
+            execute function resolver.note_move();
+        create or replace trigger note_new_output after insert on resolver.output for each row
+            when (new.wanted or new.valid_since is not null)
+            execute function resolver.note_output();
+        create or replace trigger note_output after update on resolver.output for each row
+            when ((old.valid_since is null) <> (new.valid_since is null) or old.wanted <> new.wanted
+                  or new.valid_since is not null and old.path <> new.path)
+            execute function resolver.note_output();
+    elsif exists (select from pg_trigger t where t.tgrelid = 'resolver.output'::regclass and t.tgname = 'note_output') then
+        alter table resolver.derivation_state disable trigger note_move;
+        alter table resolver.output disable trigger note_new_output, disable trigger note_output;
+    end if;
+end
+$$;
+
+comment on function resolver.keep_history(boolean) is 'Switches the record of all moves on or off: see resolver.history.';

@@ -1,0 +1,55 @@
+-- trace(drv): everything that is known of a derivation through time: one object; null for one that is unknown.
+--
+-- {"drv", "kind", "stage", "realisations": [{"output", "path", "source", "build", "stepnr", "machine", "seconds", "time", "ceased"}],
+--  "resolutions": [{"resolved", "build", "stepnr", "time", "released", "cut_off", "known_from", "inputs": [[drv, output, path]],
+--                   "previous": {"drv", "resolved", "build"}, "difference": {"input", "output", "path", "before"}}],
+--  "resolved_from": [{"drv", "build", "time", "cut_off"}], "failures": [{"class", "status", "message", "build", "stepnr", "time", "cleared"}]}
+-- The argument is a base name or a full path; all paths in the answer are base names.
+create or replace function resolver.trace(p_drv text) returns jsonb
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object(
+        'drv', d.drv, 'kind', d.kind, 'stage', s.stage,
+        'realisations', (
+            select coalesce(jsonb_agg(jsonb_build_object(
+                       'output', n.output, 'path', n.path, 'source', n.source, 'build', n.build, 'stepnr', n.stepnr,
+                       'machine', n.machine, 'seconds', n.seconds, 'time', n.time, 'ceased', n.ceased) order by n.realisation), '[]')
+              from resolver.realisation n where n.derivation = d.derivation),
+        'resolutions', (
+            select coalesce(jsonb_agg(jsonb_build_object(
+                       'resolved', x.drv, 'build', r.build, 'stepnr', r.stepnr, 'time', r.time, 'released', r.released,
+                       'cut_off', r.cut_off,
+                       'known_from', (select jsonb_build_object('build', n.build, 'stepnr', n.stepnr, 'source', n.source,
+                                                                'time', n.time, 'seconds', n.seconds)
+                                        from resolver.realisation n
+                                       where r.cut_off and n.derivation = r.resolved
+                                       order by n.time > r.time, n.realisation limit 1),
+                       'inputs', (select coalesce(jsonb_agg(jsonb_build_array(i.drv, u.output, u.path) order by u.nr), '[]')
+                                    from unnest(r.inputs, r.outputs, r.paths) with ordinality u (input, output, path, nr)
+                                    left join resolver.derivation i on i.derivation = u.input),
+                       'previous', (select jsonb_build_object('drv', pd.drv, 'resolved', px.drv, 'build', p.build)
+                                      from resolver.resolution p
+                                      join resolver.derivation pd on pd.derivation = p.derivation
+                                      join resolver.derivation px on px.derivation = p.resolved
+                                     where p.resolution = q.previous),
+                       'difference', resolver.first_difference(r.resolution, q.previous)) order by r.resolution), '[]')
+              from resolver.resolution r
+              join resolver.derivation x on x.derivation = r.resolved
+             cross join lateral (select resolver.previous_resolution(r.resolution) as previous) q
+             where r.derivation = d.derivation),
+        'resolved_from', (
+            select coalesce(jsonb_agg(jsonb_build_object('drv', o.drv, 'build', r.build, 'time', r.time, 'cut_off', r.cut_off)
+                                      order by r.resolution), '[]')
+              from resolver.resolution r join resolver.derivation o on o.derivation = r.derivation
+             where r.resolved = d.derivation),
+        'failures', (
+            select coalesce(jsonb_agg(jsonb_build_object('class', f.class, 'status', f.status, 'message', f.message,
+                       'build', f.build, 'stepnr', f.stepnr, 'time', f.time, 'cleared', f.cleared) order by f.failure), '[]')
+              from resolver.failure f where f.derivation = d.derivation))
+      from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation
+     where d.drv = resolver.base_name(p_drv)
+$$;
+
+comment on function resolver.trace(text) is
+    'Every resolution and realisation of a derivation, with what changed since the one before of the same job, and why it was cut off.';
