@@ -15,7 +15,8 @@ from rich.console import Console
 
 from hydra_resolver.cli.events import describe
 from hydra_resolver.cli.live import Display, Rate, standing
-from hydra_resolver.cli.progress import JsonProgress, LineProgress, LiveProgress, observer_for
+from hydra_resolver.cli.live_progress import LiveProgress
+from hydra_resolver.cli.progress import JsonProgress, LineProgress, observer_for
 from hydra_resolver.database.procedures import Procedures
 
 A = "95vh440j33328xzayxlrmib8dhvmgnnh-count-of-words.drv"
