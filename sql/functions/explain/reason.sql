@@ -1,0 +1,41 @@
+-- reason(derivation): why it does not move, or what is being done about it, in words.
+create or replace function resolver.reason(p_derivation bigint) returns text
+    language sql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when s.stage = 'realised' then 'all outputs that are wanted are there'
+        when s.stage = 'building' then 'is being built'
+        when s.stage = 'failed' then coalesce(
+            (select format('failed (%s)%s', f.class, coalesce(': ' || f.message, ''))
+               from resolver.failure f where f.derivation = s.derivation and f.cleared is null), 'what it was resolved to failed')
+        when s.stage = 'waiting' then
+            (select format('waits for %s of its %s inputs',
+                           count(*) filter (where cardinality(dep.outputs) > (
+                               select count(*) from resolver.output o
+                                where o.derivation = dep.input and o.name = any (dep.outputs) and o.valid_since is not null)), count(*))
+               from resolver.dependency dep where dep.derivation = s.derivation)
+        when s.stage = 'resolved' then 'waits for what it was resolved to'
+        when s.owner is null then 'no unfinished build needs it'
+        when s.stage = 'unloaded' then case when s.lease is null then 'waits for a worker to load it' else 'is being loaded' end
+        when s.stage = 'resolvable' then case when s.lease is null then 'waits for a worker to resolve it' else 'is being resolved' end
+        when s.not_before > resolver.clock() then
+            'is tried again at ' || to_char(s.not_before, 'HH24:MI:SS TZ') || coalesce((
+                -- An aggregate: with a limit the planner might walk all steps by time.
+                select ': ' || left(regexp_replace(regexp_replace((array_agg(b.errorMsg order by b.stopTime desc))[1],
+                           '^Cannot build ''[^'']*''\.\s*Reason:\s*', ''), '\s+', ' ', 'g'), 300)
+                  from public.BuildSteps b
+                 where b.drvPath = resolver.hydra_path(d.drv) and b.status = 3), '')
+        when not exists (select from resolver.worker w
+                          where w.gone is null and 'build' = any (w.verbs) and (d.system = any (w.systems) or d.system = 'builtin'))
+            then format('no worker builds for %s', d.system)
+        when not exists (select from resolver.worker w
+                          where w.gone is null and 'build' = any (w.verbs) and (d.system = any (w.systems) or d.system = 'builtin')
+                            and d.features <@ w.features)
+            then format('no worker for %s has the system features %s', d.system, array_to_string(d.features, ', '))
+        else 'waits for a worker to build it' end
+      from resolver.derivation_state s join resolver.derivation d on d.derivation = s.derivation
+     where s.derivation = p_derivation
+$$;
+
+comment on function resolver.reason(bigint) is 'Why a derivation does not move, in words.';
