@@ -1,8 +1,6 @@
-"""Resolving: what is put in, what is left alone, what is refused."""
+"""Resolving: what is put in, and what is left alone."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,76 +11,38 @@ from hydra_resolver.nix.attributes import build_attributes
 from hydra_resolver.nix.derivation import (
     Deferred,
     Derivation,
-    Fixed,
-    Floating,
     Impure,
     InputAddressed,
     InputNode,
     InputOutput,
-    InvalidDerivation,
     Kind,
     Method,
-    Output,
 )
-from hydra_resolver.nix.placeholder import chain_placeholder, output_placeholder, upstream_placeholder
+from hydra_resolver.nix.placeholder import output_placeholder, upstream_placeholder
 from hydra_resolver.nix.resolve import (
-    CannotResolve,
-    ImpureInput,
     MissingOutputs,
-    OutputNotInEnvironment,
-    Resolved,
-    StaleOutputPath,
-    UnreadableAttributes,
-    UnsupportedByNix,
     resolve,
     should_resolve,
 )
-from hydra_resolver.nix.store_path import InvalidStorePath, StoreDir
-from hydra_resolver.nix.version import NixVersion, parse_nix_version
+from hydra_resolver.nix.version import parse_nix_version
 
-STORE_DIR = StoreDir("/nix/store")
-OLD, NEW = NixVersion(2, 26), NixVersion(2, 34)
-DRV = "0" * 32 + "-top.drv"
-LIB = "1" * 32 + "-lib.drv"
-TOOL = "2" * 32 + "-tool.drv"
-LIB_OUT, LIB_DEV, TOOL_OUT = "3" * 32 + "-lib", "4" * 32 + "-lib-dev", "5" * 32 + "-tool"
-OUTPUTS = {
-    InputOutput(LIB, ("out",)): LIB_OUT,
-    InputOutput(LIB, ("dev",)): LIB_DEV,
-    InputOutput(TOOL, ("out",)): TOOL_OUT,
-}
-FLOATING = Floating(Method.NAR, "sha256")
-
-
-def hole(drv_path: str, *chain: str) -> bytes:
-    return chain_placeholder(drv_path, chain).encode()
-
-
-def full(path: str) -> bytes:
-    return STORE_DIR.render(path).encode()
-
-
-def derivation(
-    output: Output = FLOATING,
-    inputs: dict[str, InputNode] | None = None,
-    env: dict[bytes, bytes] | None = None,
-    **changes: object,
-) -> Derivation:
-    made = Derivation(
-        name="top",
-        outputs={"out": output},
-        input_drvs={LIB: InputNode(("dev", "out"))} if inputs is None else inputs,
-        input_srcs=(),
-        platform=b"x",
-        builder=b"/bin/sh",
-        args=(),
-        env=dict(sorted(({b"out": b""} if env is None else env).items())),
-    )
-    return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def resolved(given_derivation: Derivation, version: NixVersion = NEW) -> Resolved:
-    return resolve(given_derivation, DRV, OUTPUTS, version=version, store_dir=STORE_DIR)
+from .sample import (
+    DRV,
+    FIXED,
+    LIB,
+    LIB_DEV,
+    LIB_OUT,
+    NEW,
+    OLD,
+    OUTPUTS,
+    STORE_DIR,
+    TOOL,
+    TOOL_OUT,
+    derivation,
+    full,
+    hole,
+    resolved,
+)
 
 
 def test_inputs_become_sources_and_placeholders_paths() -> None:
@@ -145,10 +105,9 @@ def test_deferred_outputs_get_their_paths() -> None:
 
 
 def test_a_fixed_output_keeps_hash_and_path() -> None:
-    fixed = Fixed(Method.FLAT, "sha256", bytes(32))
-    top = derivation(fixed)
+    top = derivation(FIXED)
     result = resolved(top).derivation
-    assert result.outputs == {"out": fixed}
+    assert result.outputs == {"out": FIXED}
     assert result.output_path("out", STORE_DIR) == top.output_path("out", STORE_DIR)
 
 
@@ -186,47 +145,6 @@ def test_what_is_left_has_no_placeholder_of_an_input() -> None:
     assert parse_derivation(text, "top", STORE_DIR) == resolved(top).derivation
 
 
-def test_an_output_that_is_no_store_path_is_refused() -> None:
-    wrong = {**OUTPUTS, InputOutput(LIB, ("out",)): "/nix/store/x"}
-    with pytest.raises(InvalidStorePath):
-        resolve(derivation(), DRV, wrong, version=NEW, store_dir=STORE_DIR)
-
-
-@pytest.mark.parametrize(
-    ("refused", "error", "version"),
-    [
-        (derivation(Deferred(), env={}), OutputNotInEnvironment, NEW),
-        (
-            derivation(InputAddressed(LIB_OUT), inputs={LIB: InputNode((), {"out": InputNode(("out",))})}),
-            StaleOutputPath,
-            NEW,
-        ),
-        (derivation(inputs={LIB: InputNode((), {"out": InputNode(("out",))})}), UnsupportedByNix, OLD),
-        (derivation(env={b"__json": b"{"}), UnreadableAttributes, NEW),
-        (derivation(env={b"__json": b"[]"}), UnreadableAttributes, NEW),
-        (derivation(Deferred(), name="x" * 212), CannotResolve, NEW),
-    ],
-)
-def test_what_nix_would_reject_is_refused(refused: Derivation, error: type[CannotResolve], version: NixVersion) -> None:
-    with pytest.raises(error, match=DRV) as caught:
-        resolved(refused, version)
-    assert caught.value.drv_path == DRV
-    assert caught.value.reason
-
-
-def test_only_fixed_and_impure_derivations_may_depend_on_impure_ones() -> None:
-    kinds = {LIB: Kind.IMPURE}
-    for output in (Fixed(Method.FLAT, "sha256", bytes(32)), Impure(Method.NAR, "sha256")):
-        resolve(derivation(output), DRV, OUTPUTS, version=NEW, store_dir=STORE_DIR, input_kinds=kinds)
-    with pytest.raises(ImpureInput, match=LIB):
-        resolve(derivation(), DRV, OUTPUTS, version=NEW, store_dir=STORE_DIR, input_kinds=kinds)
-
-
-def test_mixed_outputs_are_refused() -> None:
-    with pytest.raises(InvalidDerivation):
-        resolved(derivation(outputs={"out": FLOATING, "x": Deferred()}))
-
-
 def test_structured_attributes_are_text_for_an_old_nix_and_json_for_a_new_one() -> None:
     # An escaped slash hides the placeholder from a Nix that does not read the text as JSON.
     text = b'{ "b": "\\u002f' + hole(LIB, "out")[1:] + b'", "' + hole(LIB, "dev") + b'": 1, "/9": 2.0 }'
@@ -242,7 +160,7 @@ def test_structured_attributes_are_text_for_an_old_nix_and_json_for_a_new_one() 
     [
         (derivation(), True, True),
         (derivation(Deferred()), True, True),
-        (derivation(Fixed(Method.FLAT, "sha256", bytes(32))), True, True),
+        (derivation(FIXED), True, True),
         (derivation(Impure(Method.NAR, "sha256")), True, True),
         (derivation(InputAddressed(LIB_OUT)), False, False),
         (derivation(InputAddressed(LIB_OUT), inputs={LIB: InputNode((), {"out": InputNode(("o",))})}), False, True),

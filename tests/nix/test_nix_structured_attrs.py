@@ -16,8 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydra_resolver.nix.json_double import format_double
+from hydra_resolver.nix.json_nested import parse_nested
 from hydra_resolver.nix.store import Store
-from hydra_resolver.nix.structured_attrs import InvalidStructuredAttributes, normalise_structured_attributes
+from hydra_resolver.nix.structured_attrs import (
+    InvalidStructuredAttributes,
+    check_structured_attributes,
+    normalise_structured_attributes,
+)
+
+from .raw import random_source
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,57 @@ from hydra_resolver.nix.structured_attrs import InvalidStructuredAttributes, nor
 )
 def test_text_is_normalised(text: str, expected: str) -> None:
     assert normalise_structured_attributes(text.encode()).decode() == expected
+
+
+def test_what_follows_a_zero_byte_is_not_read() -> None:
+    assert normalise_structured_attributes(b"{ }\0x") == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("before", "within", "after"),
+    [
+        ('{"a":' + "[" * 100_000, '"x"', "]" * 100_000 + "}"),
+        ('{"a":' * 100_000, "null", "}" * 100_000),
+        ('[{"":' * 50_000, '[1,{"a":[],"b":{}},-2.5,"\\n"]', "}]" * 50_000),
+    ],
+)
+def test_nothing_is_nested_too_deeply(before: str, within: str, after: str) -> None:
+    if not before.startswith("{"):
+        before, after = '{"top":' + before, after + "}"
+    text = before + within + after
+    assert normalise_structured_attributes(text.encode()) == text.encode()
+    loose = before.replace(":", " :\n") + within + after.replace("]", " ] ")
+    assert normalise_structured_attributes(loose.encode()) == text.encode()
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-5, 5) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_what_is_nested_deeply_is_read_as_everything_else(value: Any) -> None:
+    text = json.dumps(value, indent=1)
+    assert parse_nested(text, json.JSONDecoder()) == value
+    broken = text[: len(text) // 2] + text[len(text) // 2 + 1 :]
+    try:
+        expected = json.loads(broken)
+    except ValueError:
+        with pytest.raises(ValueError, match=" "):
+            parse_nested(broken, json.JSONDecoder())
+    else:
+        assert parse_nested(broken, json.JSONDecoder()) == expected
+
+
+@pytest.mark.parametrize("text", [b"{}", b' { "b":1, "a":1 }', b"null", b'{"a":1}\0x'])
+def test_an_old_nix_keeps_the_text(text: bytes) -> None:
+    assert check_structured_attributes(text) == text
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"1", b'"a"', b"{", b'{"a":1e999}', rb'{"a":"\udc00"}'])
+def test_an_old_nix_refuses_what_is_no_json_object(text: bytes) -> None:
+    with pytest.raises(InvalidStructuredAttributes):
+        check_structured_attributes(text)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +140,7 @@ def random_double(source: random.Random) -> float:
 
 
 def test_nix_writes_the_same_doubles(store: Store, tmp_path: Path) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    source = random.Random(seed)
+    source = random_source()
     numbers = [5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, *(random_double(source) for _ in range(5000))]
     (tmp_path / "numbers.json").write_text(json.dumps(numbers))
     program = shutil.which("nix", path=store.env["PATH"])
@@ -112,8 +168,16 @@ def test_nix_writes_the_same_doubles(store: Store, tmp_path: Path) -> None:
         rb'{"\udc00":1}',
         b"{'a':1}",
         b'{"a":01}',
-        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"a":' + b"9" * 5000 + b"}",
+        rb'{"a":"\ud800","a":1}',
+        b'{"a":' + b"[" * 5000 + b"]" * 4999 + b"}",
+        b'{"a":' + b"[" * 5000 + b"]" * 5001 + b"}",
+        b'{"a":' + b"[" * 5000 + b"1," + b"]" * 5000 + b"}",
+        b'{"a":' + b"[" * 5000 + b"\x0b" + b"]" * 5000 + b"}",
+        b'{"a":' * 5000 + b"1" + b"}" * 4999 + b",}",
+        b'{"a":' * 5000 + b'{"b"}' + b"}" * 5000,
+        b'{"a":' * 5000 + b"{1:1}" + b"}" * 5000,
+        b'{"a":' * 5000,
     ],
 )
 def test_what_nix_can_not_read_is_refused(text: bytes) -> None:

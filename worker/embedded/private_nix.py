@@ -1,4 +1,4 @@
-"""A recent Nix in a private directory, from Debian's packages, on a Debian whose own is too old.
+"""A Nix in a private directory, from Debian's packages: where the system's own is too old, or for tests with another.
 
 Nothing of it goes into the system, where another suite's package would replace the C library. No privileges are needed.
 """
@@ -6,30 +6,34 @@ Nothing of it goes into the system, where another suite's package would replace 
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .errors import EmbeddedError
-from .tools import nix_version, output_of
+from .tools import OLDEST_NIX, nix_version, output_of
 
 SUITES = ("testing", "trixie")  # dynamic derivations need 2.30 or newer, which trixie (Debian 13) does not have
+LINKS = {"nix": SUITES, OLDEST_NIX: ("trixie",)}  # what tests compare with: directories beside each other, and suites
 
 
-def install(cache: Path, patchelf: Path, say: Callable[[str], None]) -> None:
-    """Make `cache`/nix/bin/nix: unpack under another name, rename when it is whole, link when it runs.
+def install(
+    cache: Path, patchelf: Path, say: Callable[[str], None], suites: Sequence[str] = SUITES, link: str = "nix"
+) -> None:
+    """Make `cache`/`link`/bin/nix, from the first of Debian's `suites` whose Nix can be had and runs.
 
-    The caller holds a lock on `cache`. What an interrupted call left is removed. Raises EmbeddedError.
+    It is unpacked under another name, renamed to nix-VERSION when it is whole, linked when it runs. The caller holds a
+    lock on `cache`. What an interrupted call left is removed. Raises EmbeddedError.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise EmbeddedError("Nix 2.26 or newer with ca-derivations on is needed: install it and put `nix` on PATH")
     new = cache / "nix.new"
     problems = []
-    for suite in SUITES:
+    for suite in suites:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         try:
-            version = _unpack(new, suite, say)
-            _finish(new / "root", cache / f"nix-{version}", patchelf)
+            final = _install(new, cache, suite, patchelf, say)
+            _link(final, cache / link)
         except EmbeddedError as error:
             problems.append(f"Debian {suite}: {error}")
         else:
@@ -78,30 +82,33 @@ def _mirror(directory: Path) -> str:
     return found[1]
 
 
-def _unpack(directory: Path, suite: str, say: Callable[[str], None]) -> str:
-    """Download that suite's Nix with all that it needs, unpack it into `directory`/root, return its version."""
-    sources = f"Types: deb\nURIs: {_mirror(directory / 'machine')}\nSuites: {suite}\nComponents: main\n"
+def _install(new: Path, cache: Path, suite: str, patchelf: Path, say: Callable[[str], None]) -> Path:
+    """Return the directory of that suite's Nix in `cache`; it is downloaded, into `new`, unless it is there already."""
+    sources = f"Types: deb\nURIs: {_mirror(new / 'machine')}\nSuites: {suite}\nComponents: main\n"
     keyrings = sorted(Path("/usr/share/keyrings").glob("debian-archive-keyring.[gp]*"))
     if keyrings:
         sources += f"Signed-By: {keyrings[0]}\n"
-    env = _private_apt(directory / suite, sources)
+    env = _private_apt(new / suite, sources)
     output_of(["apt-get", "update", "-qq"], env=env)
     plan = output_of(["apt-get", "-s", "install", "nix-bin"], env=env)
     closure: dict[str, str] = dict(re.findall(r"^Inst (\S+) \((\S+)", plan, re.MULTILINE))
     if "nix-bin" not in closure:
         raise EmbeddedError("it has no package nix-bin for this machine")
-    say(f"downloading Nix {closure['nix-bin']} from Debian {suite}, for {directory.parent} only")
-    debs = directory / suite / "debs"
-    debs.mkdir()
-    packages = [f"{name}={version}" for name, version in closure.items()]
-    output_of(["apt-get", "download", "-qq", *packages], cwd=debs, env=env)
-    for deb in sorted(debs.iterdir()):
-        output_of(["dpkg-deb", "-x", deb, directory / "root"])
-    return re.split(r"[^\d.]", closure["nix-bin"])[0]
+    final = cache / f"nix-{re.split(r'[^.0-9]', closure['nix-bin'])[0]}"
+    if nix_version(final / "bin" / "nix") is None:
+        say(f"downloading Nix {closure['nix-bin']} from Debian {suite}, for {cache} only")
+        debs = new / suite / "debs"
+        debs.mkdir()
+        packages = [f"{name}={version}" for name, version in closure.items()]
+        output_of(["apt-get", "download", "-qq", *packages], cwd=debs, env=env)
+        for deb in sorted(debs.iterdir()):
+            output_of(["dpkg-deb", "-x", deb, new / "root"])
+        _finish(new / "root", final, patchelf)
+    return final
 
 
 def _finish(root: Path, final: Path, patchelf: Path) -> None:
-    """Make an unpacked Nix run from `final` with the C library it came with, move it there, link `nix` to it."""
+    """Make an unpacked Nix run from `final` with the C library it came with, move it there."""
     programs = root / "usr" / "bin"
     loaders = [path for path in (root / "usr/lib").rglob("ld-linux*.so.*") if not path.is_symlink()]
     if not loaders:
@@ -120,7 +127,11 @@ def _finish(root: Path, final: Path, patchelf: Path) -> None:
     root.rename(final)
     if nix_version(final / "bin" / "nix") is None:
         raise EmbeddedError(f"{final}/bin/nix does not run on this machine")
-    link = final.parent / "nix.link"
-    link.unlink(missing_ok=True)
-    link.symlink_to(final.name)
-    link.replace(final.parent / "nix")
+
+
+def _link(directory: Path, link: Path) -> None:
+    """Let `link`, beside `directory`, name it; who follows it meanwhile finds the old or the new one."""
+    new = link.with_name("nix.link")
+    new.unlink(missing_ok=True)
+    new.symlink_to(directory.name)
+    new.replace(link)

@@ -13,6 +13,7 @@ from .errors import EmbeddedError
 MIN_POSTGRES = 15
 MIN_NIX = (2, 26)
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
+OLDEST_NIX = "nix-trixie"  # the private Nix of the oldest version that is supported
 
 
 def cache_directory() -> Path:
@@ -112,8 +113,13 @@ def find_nix(*, configured: bool = False) -> Path | None:
         recent = (nix_version(program) or (0,)) >= MIN_NIX
         if recent and (not configured or has_ca_derivations(program)):
             return program.parent
-    private = cache_directory() / "nix" / "bin"
-    return private if nix_version(private / "nix") else None
+    return private_nix()
+
+
+def private_nix(link: str = "nix") -> Path | None:
+    """Return the directory of a private Nix's programs, by the name of its link; None when it is not there."""
+    programs = cache_directory() / link / "bin"
+    return programs if nix_version(programs / "nix") else None
 
 
 def nix_bin() -> Path:

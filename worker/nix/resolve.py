@@ -6,16 +6,31 @@ A resolved derivation depends on no derivation: the paths stand in its sources, 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from .aterm_print import derivation_path, print_derivation, print_masked
-from .derivation import Derivation, DerivationError, InputAddressed, InputOutput, Kind
+from .derivation import (
+    Deferred,
+    Derivation,
+    DerivationError,
+    Fixed,
+    InputAddressed,
+    InputOutput,
+    InvalidDerivation,
+    Kind,
+)
 from .placeholder import PLACEHOLDER_LENGTH, chain_placeholder
-from .store_path import InvalidStorePath, StoreDir, check_base_name
-from .structured_attrs import JSON_KEY, InvalidStructuredAttributes, normalise_structured_attributes
+from .store_path import InvalidStorePath, StoreDir, check_base_name, check_name, output_path_name
+from .structured_attrs import (
+    JSON_KEY,
+    InvalidStructuredAttributes,
+    check_structured_attributes,
+    normalise_structured_attributes,
+)
 from .version import NixVersion
 
 _PLACEHOLDER = re.compile(rb"/[0-9a-df-np-sv-z]{52}")
@@ -30,8 +45,20 @@ class CannotResolve(DerivationError):
         self.reason = reason
 
 
+class InvalidOutputs(CannotResolve, InvalidDerivation):
+    """Outputs that don't fit together: Nix does not even take such a derivation into a store."""
+
+
+class UnusableOutputName(CannotResolve):
+    """An output whose path can't have the name that it would get, which Nix only notices when it builds."""
+
+
 class OutputNotInEnvironment(CannotResolve):
-    """A deferred output without an environment entry of its name: Nix would reject the derivation it writes itself."""
+    """An output without an environment entry of its name: Nix would reject the derivation it writes itself."""
+
+
+class WrongOutputInEnvironment(CannotResolve):
+    """An output whose environment entry is another path than its own."""
 
 
 class StaleOutputPath(CannotResolve):
@@ -39,7 +66,7 @@ class StaleOutputPath(CannotResolve):
 
 
 class ImpureInput(CannotResolve):
-    """A derivation that is neither fixed nor impure, and depends on an impure one."""
+    """A derivation that depends on an impure one, and is neither fixed nor impure; or on what an impure one makes."""
 
 
 class UnsupportedByNix(CannotResolve):
@@ -84,21 +111,53 @@ def check_resolvable(
     """Raise the :class:`CannotResolve` that ``derivation`` deserves, if any, before anything is looked up.
 
     ``input_kinds`` tells the kind of input derivations by base name; those that are not there are taken for pure.
-    Raises ``InvalidDerivation`` as well, when the outputs don't fit together.
     """
-    kind = derivation.kind
+    try:
+        kind = derivation.kind
+    except InvalidDerivation as error:
+        raise InvalidOutputs(drv_path, str(error)) from None
+    _check_output_names(derivation, drv_path)
     if derivation.has_dynamic_inputs and not version.resolves_any_kind_with_dynamic_inputs:
         raise UnsupportedByNix(drv_path, f"Nix {version} can't build outputs of derivations that are outputs")
     if kind is Kind.INPUT_ADDRESSED and derivation.has_dynamic_inputs:
         raise StaleOutputPath(drv_path, "it is input-addressed, but its inputs are not known before others are built")
-    if kind is Kind.DEFERRED:
+    if kind in (Kind.DEFERRED, Kind.FIXED):
         for output in derivation.outputs:
             if output.encode() not in derivation.env:
                 raise OutputNotInEnvironment(drv_path, f"its environment has no entry for its output '{output}'")
-    if input_kinds and kind not in (Kind.FIXED, Kind.IMPURE):
-        for input_drv in derivation.input_drvs:
-            if input_kinds.get(input_drv) is Kind.IMPURE:
+    if input_kinds:
+        _check_inputs(derivation, drv_path, kind, input_kinds)
+
+
+def _check_inputs(derivation: Derivation, drv_path: str, kind: Kind, input_kinds: Mapping[str, Kind]) -> None:
+    for input_drv, node in derivation.input_drvs.items():
+        if input_kinds.get(input_drv) is Kind.IMPURE:
+            if kind not in (Kind.FIXED, Kind.IMPURE):
                 raise ImpureInput(drv_path, f"it depends on the impure derivation '{input_drv}'")
+            if node.dynamic:
+                raise ImpureInput(drv_path, f"Nix does not build what the impure derivation '{input_drv}' makes")
+
+
+def _check_output_names(derivation: Derivation, drv_path: str) -> None:
+    for output in derivation.outputs:
+        try:
+            check_name(output_path_name(derivation.name, output))
+        except InvalidStorePath as error:
+            raise UnusableOutputName(drv_path, f"its output '{output}' can't have a path: {error}") from None
+        if output.encode() == JSON_KEY and isinstance(derivation.outputs[output], Deferred):
+            raise UnusableOutputName(drv_path, f"the path of its output '{output}' would be structured attributes")
+
+
+def _check_fixed_path(derivation: Derivation, drv_path: str, store_dir: StoreDir) -> None:
+    for output, kind in derivation.outputs.items():
+        path = derivation.output_path(output, store_dir) if isinstance(kind, Fixed) else None
+        # Nix 2.26 takes other ways to write the same path.
+        if path is not None and _plain_path(derivation.env[output.encode()]) != store_dir.render(path).encode():
+            raise WrongOutputInEnvironment(drv_path, _wrong_entry(output, store_dir.render(path)))
+
+
+def _plain_path(path: bytes) -> bytes:
+    return posixpath.normpath(b"/" + path.lstrip(b"/")) if path.startswith(b"/") else path
 
 
 def resolve(
@@ -117,6 +176,7 @@ def resolve(
     derivation, :class:`InvalidStorePath` when an output's path is no store path. Resolving twice changes nothing.
     """
     check_resolvable(derivation, drv_path, version, input_kinds)
+    _check_fixed_path(derivation, drv_path, store_dir)
     found: dict[InputOutput, str] = {}
     missing: list[InputOutput] = []
     for wanted in derivation.needed_outputs():
@@ -131,14 +191,30 @@ def resolve(
     resolved = replace(derivation, input_drvs={}, input_srcs=tuple(sorted({*derivation.input_srcs, *found.values()})))
     try:
         resolved = _rewrite(resolved, found, version, store_dir)
-        if resolved.kind is Kind.DEFERRED:
-            resolved = fill_deferred_outputs(resolved, store_dir)
+        resolved = _fill(resolved, drv_path, version, store_dir)
         text = print_derivation(resolved, store_dir)
+        resolved_path = derivation_path(resolved, store_dir, text)
     except InvalidStructuredAttributes as error:
         raise UnreadableAttributes(drv_path, str(error)) from None
     except InvalidStorePath as error:
         raise CannotResolve(drv_path, str(error)) from None
-    return Resolved(resolved, text, derivation_path(resolved, store_dir, text))
+    return Resolved(resolved, text, resolved_path)
+
+
+def _fill(derivation: Derivation, drv_path: str, version: NixVersion, store_dir: StoreDir) -> Derivation:
+    """Give deferred outputs their paths."""
+    if derivation.kind is not Kind.DEFERRED:
+        return derivation
+    filled = fill_deferred_outputs(derivation, store_dir)
+    if version.refuses_other_deferred_paths:
+        for output in map(str.encode, derivation.outputs):
+            if derivation.env[output] not in (b"", filled.env[output]):
+                raise WrongOutputInEnvironment(drv_path, _wrong_entry(output.decode(), filled.env[output].decode()))
+    return filled
+
+
+def _wrong_entry(output: str, expected: str) -> str:
+    return f"the entry of its environment for its output '{output}' is not '{expected}'"
 
 
 def fill_deferred_outputs(derivation: Derivation, store_dir: StoreDir) -> Derivation:
@@ -173,7 +249,7 @@ def _rewrite(
             return text
         return _PLACEHOLDER.sub(lambda match: rewrites.get(match[0], match[0]), text)
 
-    normalise = normalise_structured_attributes if version.parses_structured_attrs else bytes
+    normalise = normalise_structured_attributes if version.parses_structured_attrs else check_structured_attributes
     env: dict[bytes, bytes] = {}
     for name, value in derivation.env.items():
         if name == JSON_KEY:

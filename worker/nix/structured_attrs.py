@@ -1,7 +1,9 @@
 """Structured attributes: the JSON object that a derivation carries in the environment entry ``__json``.
 
-Up to 2.30 Nix keeps that entry as text. Since 2.31 it reads it as JSON and prints it anew: compact, with sorted keys.
-This module prints as the JSON library of Nix (nlohmann) does.
+Up to 2.30 Nix keeps that entry as text, though it has to be JSON. Since 2.31 it reads it as JSON and prints it anew:
+compact, with sorted keys. This module reads and prints as the JSON library of Nix (nlohmann) does.
+
+Source: the Nix manual, "Advanced Attributes"; ``StructuredAttrs`` in the source of Nix.
 """
 
 from __future__ import annotations
@@ -9,56 +11,75 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 from .derivation import DerivationError
 from .json_double import format_double
+from .json_nested import parse_nested
 
 JSON_KEY = b"__json"
+"""The name of the environment entry."""
 
 _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_HALF_PAIR = "structured attributes hold half of a surrogate pair"
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+# What a backslash may begin, apart from half of a surrogate pair.
+_WHOLE_ESCAPE = re.compile(r"\\(?:[^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 class InvalidStructuredAttributes(DerivationError):
-    """A ``__json`` entry that Nix (2.31 and later) can't read."""
+    """A ``__json`` entry that Nix can't read."""
 
 
 def parse_structured_attributes(text: bytes) -> dict[str, Any]:
     """Read the object; of a repeated key the last value counts. Raises :class:`InvalidStructuredAttributes`."""
-    try:
-        value = json.loads(
-            text.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"),
-            parse_int=_parse_integer,
-            parse_float=_parse_double,
-            parse_constant=_refuse_constant,
-        )
-    except RecursionError:
-        raise InvalidStructuredAttributes("structured attributes are nested too deeply") from None
-    except ValueError as error:
-        raise InvalidStructuredAttributes(f"structured attributes are no JSON: {error}") from None
+    value = _parse(text)
     if not isinstance(value, dict):
         raise InvalidStructuredAttributes("structured attributes are no JSON object")
     return value
 
 
+def check_structured_attributes(text: bytes) -> bytes:
+    """Return ``text`` when a Nix before 2.31 can build with it. Raises :class:`InvalidStructuredAttributes`.
+
+    Such a Nix also takes ``null`` for an object.
+    """
+    if not isinstance(_parse(text), dict | None):
+        raise InvalidStructuredAttributes("structured attributes are no JSON object")
+    return text
+
+
 def print_structured_attributes(attributes: dict[str, Any]) -> bytes:
     """Write the object as Nix does. Raises :class:`InvalidStructuredAttributes` for what has no UTF-8 form."""
-    pieces: list[str] = []
     try:
-        _print(attributes, pieces.append)
-        return "".join(pieces).encode("utf-8")
-    except RecursionError:
-        raise InvalidStructuredAttributes("structured attributes are nested too deeply") from None
+        return "".join(_pieces(attributes)).encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidStructuredAttributes("structured attributes hold half of a surrogate pair") from None
+        raise InvalidStructuredAttributes(_HALF_PAIR) from None
 
 
 def normalise_structured_attributes(text: bytes) -> bytes:
     """What Nix 2.31 and later write after they have read ``text``."""
     return print_structured_attributes(parse_structured_attributes(text))
+
+
+def _parse(text: bytes) -> Any:
+    try:
+        # Nix ends at a zero byte; within a string it would not be allowed anyway.
+        characters = text.partition(b"\0")[0].removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
+        # Nix refuses half a pair even in what does not count, because the same key follows.
+        if _SURROGATE.search(characters) and "\\" in _WHOLE_ESCAPE.sub("", characters):
+            raise InvalidStructuredAttributes(_HALF_PAIR)
+        try:
+            return _DECODER.decode(characters)
+        except RecursionError:
+            return parse_nested(characters, _DECODER)
+    except InvalidStructuredAttributes:
+        raise
+    except ValueError as error:
+        raise InvalidStructuredAttributes(f"structured attributes are no JSON: {error}") from None
 
 
 def _parse_integer(text: str) -> int | float:
@@ -79,31 +100,41 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON")
 
 
-def _print(value: Any, emit: Any) -> None:
-    if isinstance(value, str):
-        emit(encode_basestring(value))
-    elif value is True:
-        emit("true")
-    elif value is False:
-        emit("false")
-    elif value is None:
-        emit("null")
-    elif isinstance(value, float):
-        emit(format_double(value))
-    elif isinstance(value, int):
-        emit(str(value))
-    elif isinstance(value, dict):
-        separator = "{"
-        # Code points sort as the bytes of their UTF-8 form do.
-        for key in sorted(value):
-            emit(f"{separator}{encode_basestring(key)}:")
-            _print(value[key], emit)
-            separator = ","
-        emit("}" if value else "{}")
-    else:
-        separator = "["
-        for item in value:
-            emit(separator)
-            _print(item, emit)
-            separator = ","
-        emit("]" if value else "[]")
+_DECODER = json.JSONDecoder(parse_int=_parse_integer, parse_float=_parse_double, parse_constant=_refuse_constant)
+
+
+class _Verbatim(str):
+    """Text that is printed already."""
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    # No recursion: Nix prints what is nested some hundred thousand times.
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, _Verbatim):
+            yield value
+        elif isinstance(value, str):
+            yield encode_basestring(value)
+        elif value is True:
+            yield "true"
+        elif value is False:
+            yield "false"
+        elif value is None:
+            yield "null"
+        elif isinstance(value, float):
+            yield format_double(value)
+        elif isinstance(value, int):
+            yield str(value)
+        else:
+            is_object = isinstance(value, dict)
+            parts: list[Any] = [_Verbatim("}" if is_object else "]")]
+            # Code points sort as the bytes of their UTF-8 form do.
+            for item in sorted(value, reverse=True) if is_object else reversed(value):
+                parts += (
+                    (value[item], _Verbatim(f",{encode_basestring(item)}:")) if is_object else (item, _Verbatim(","))
+                )
+            if len(parts) > 1:  # no comma before the first
+                parts[-1] = _Verbatim(parts[-1][1:])
+            yield "{" if is_object else "["
+            pending += parts

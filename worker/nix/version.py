@@ -1,4 +1,7 @@
-"""Versions of Nix, as far as they treat derivations differently."""
+"""Versions of Nix, as far as they treat derivations differently.
+
+Source: the source of Nix at these versions.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,11 @@ class NixVersion(NamedTuple):
     def resolves_any_kind_with_dynamic_inputs(self) -> bool:
         """Whether input-addressed derivations with dynamic inputs are resolved."""
         return self >= (2, 29)
+
+    @property
+    def refuses_other_deferred_paths(self) -> bool:
+        """Whether the environment entry of a deferred output must be empty or right, instead of being overwritten."""
+        return self == (2, 35)
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"

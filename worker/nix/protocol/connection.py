@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ..errors import ConnectionLost, NixError, ProtocolError
 from .messages import BuildEvents, read_messages
-from .operations import read_text
+from .operations import Op, read_text
 from .transport import Transport
 from .wire import WireReader, encode_strings, encode_u64, encode_u64s
 
@@ -25,6 +25,9 @@ OLDEST_MINOR = 34
 
 SAFE_BYTES = 60_000
 """So much can be written without reading: less than what a pipe or a socket holds."""
+
+observers: list[Callable[[str, Op], None]] = []
+"""Are told "before" an operation is sent, and "after" its answer was read, in the thread that waits for it."""
 
 
 class Connection:
@@ -63,14 +66,14 @@ class Connection:
 
     def call(self, request: bytes, read_answer: Callable[[WireReader], T], events: BuildEvents | None = None) -> T:
         """Send one request and read its answer. Raises :class:`NixError`."""
-        with self._closing_on_error():
+        with self._closing_on_error(), _observed([request]):
             self._transport.send(request)
             read_messages(self._reader, events)
             return read_answer(self._reader)
 
     def call_many(self, requests: Sequence[bytes], read_answer: Callable[[WireReader], T]) -> list[T | NixError]:
         """Send requests without waiting for the answer of each; answers and errors in their order."""
-        with self._closing_on_error(), self._sending(requests):
+        with self._closing_on_error(), _observed(requests), self._sending(requests):
             return [self._answer(read_answer) for _ in requests]
 
     def _answer(self, read_answer: Callable[[WireReader], T]) -> T | NixError:
@@ -119,6 +122,9 @@ class Connection:
         try:
             yield
         except NixError:
+            if self._aborted:  # the last thing that Nix 2.26 says then
+                self.close()
+                raise ConnectionLost("the connection to Nix was aborted") from None
             raise
         except ConnectionLost as error:
             words = "" if self._aborted else self._transport.last_words()
@@ -144,3 +150,17 @@ class Connection:
         if not self.closed:
             self.closed = True
             self._transport.close()
+
+
+@contextmanager
+def _observed(requests: Sequence[bytes]) -> Iterator[None]:
+    """Requests of one operation, with an answer for each in the end."""
+    _tell("before", requests)
+    yield
+    _tell("after", requests)
+
+
+def _tell(when: str, requests: Sequence[bytes]) -> None:
+    if requests:
+        for observe in observers:
+            observe(when, Op(int.from_bytes(requests[0][:8], "little")))

@@ -1,0 +1,125 @@
+"""Derivations that no evaluator wrote: put together here, byte by byte, to be added to a store as they are."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Mapping
+from hashlib import sha256
+
+import pytest
+
+from hydra_resolver.nix.aterm_print import derivation_path
+from hydra_resolver.nix.client import Client
+from hydra_resolver.nix.derivation import (
+    Deferred,
+    Derivation,
+    Fixed,
+    Floating,
+    Impure,
+    InputNode,
+    Kind,
+    Method,
+    Output,
+)
+from hydra_resolver.nix.errors import NixError
+from hydra_resolver.nix.placeholder import output_placeholder
+from hydra_resolver.nix.resolve import CannotResolve, Resolved, resolve
+from hydra_resolver.nix.store import Store
+from hydra_resolver.nix.store_path import StoreDir
+
+from .oracle import add_derivation, build
+
+SYSTEM = os.uname().machine.encode() + b"-linux"
+OUTPUTS: Mapping[Kind, Output] = {
+    Kind.FLOATING: Floating(Method.NAR, "sha256"),
+    Kind.DEFERRED: Deferred(),
+    Kind.FIXED: Fixed(Method.FLAT, "sha256", sha256(b"hello").digest()),
+    Kind.IMPURE: Impure(Method.NAR, "sha256"),
+}
+"""An output of each kind that is resolved; a fixed one has to be the bytes ``hello``."""
+
+
+def shell(
+    name: str,
+    *,
+    outputs: Mapping[str, Output] | None = None,
+    env: Mapping[bytes, bytes] | None = None,
+    inputs: Mapping[str, InputNode] | None = None,
+    sources: tuple[str, ...] = (),
+    script: bytes | None = None,
+    args: tuple[bytes, ...] = (),
+) -> Derivation:
+    """A derivation whose builder is a shell; without ``script`` it prints ``hello`` to each of its outputs."""
+    made = {"out": OUTPUTS[Kind.FLOATING]} if outputs is None else outputs
+    if script is None:
+        script = b"; ".join(b"printf hello > " + output_placeholder(output).encode() for output in made)
+    return Derivation(
+        name=name,
+        outputs=dict(sorted(made.items())),
+        input_drvs=dict(sorted((inputs or {}).items())),
+        input_srcs=tuple(sorted(sources)),
+        platform=SYSTEM,
+        builder=b"/bin/sh",
+        args=(b"-c", script, *args),
+        env=dict(sorted((env or {}).items())),
+    )
+
+
+def random_source() -> random.Random:
+    """Another one in each run, unless the environment says which; how to get it again is printed."""
+    seed = os.environ.get("HYDRA_RESOLVER_FUZZ_SEED") or os.urandom(4).hex()
+    print(f"HYDRA_RESOLVER_FUZZ_SEED={seed}")
+    return random.Random(seed)
+
+
+def of_kind(kind: Kind, name: str, store_dir: StoreDir, **parts: object) -> Derivation:
+    """A :func:`shell` of that kind; the environment has for its output what Nix wants."""
+    derivation = shell(name, outputs={"out": OUTPUTS[kind]}, **parts)  # type: ignore[arg-type]
+    if kind is Kind.FIXED:
+        path = derivation.output_path("out", store_dir)
+        assert path is not None
+        value = store_dir.render(path).encode()
+    else:
+        value = b"" if kind is Kind.DEFERRED else output_placeholder("out").encode()
+    return derivation.with_changes(env={b"out": value, **derivation.env})
+
+
+def add_leaf(client: Client, name: str = "leaf", *outputs: str) -> str:
+    """A floating derivation without inputs, in the store; its base name."""
+    made = dict.fromkeys(outputs or ("out",), OUTPUTS[Kind.FLOATING])
+    return add_derivation(client, shell(name, outputs=made, env={b"for": name.encode()}))
+
+
+def what_nix_says(store: Store, client: Client, derivation: Derivation) -> str:
+    """The errors of a Nix that is to take a derivation into the store and to build it; empty when it does both."""
+    try:
+        drv = add_derivation(client, derivation)
+    except NixError as error:
+        return error.message
+    return build(store, [drv]).errors
+
+
+def resolve_as_if_built(
+    store: Store, derivation: Derivation, input_kinds: Mapping[str, Kind] | None = None
+) -> Resolved:
+    """Our resolution of a derivation that may be in no store; each input has the same output."""
+    return resolve(
+        derivation,
+        derivation_path(derivation, store.store_dir),
+        dict.fromkeys(derivation.needed_outputs(), "0" * 32 + "-output"),
+        version=store.nix_version,
+        store_dir=store.store_dir,
+        input_kinds=input_kinds,
+    )
+
+
+def assert_refused(
+    store: Store, derivation: Derivation, error: type[CannotResolve], input_kinds: Mapping[str, Kind] | None = None
+) -> None:
+    """Assert that we don't resolve it, and say which it is and why."""
+    with pytest.raises(error) as raised:
+        resolve_as_if_built(store, derivation, input_kinds)
+    assert raised.value.drv_path == derivation_path(derivation, store.store_dir)
+    assert raised.value.reason
+    assert str(raised.value) == f"derivation '{raised.value.drv_path}' can't be resolved: {raised.value.reason}"

@@ -1,0 +1,170 @@
+"""What Nix rejects, before or after it has resolved it, is refused: with a reason, and before anything is written."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from hydra_resolver.nix.client import Client
+from hydra_resolver.nix.derivation import Deferred, Derivation, Fixed, Floating, Impure, InputNode, Kind, Method
+from hydra_resolver.nix.resolve import (
+    CannotResolve,
+    ImpureInput,
+    InvalidOutputs,
+    OutputNotInEnvironment,
+    UnusableOutputName,
+    WrongOutputInEnvironment,
+)
+from hydra_resolver.nix.store import Store
+from hydra_resolver.nix.structured_attrs import JSON_KEY
+
+from .oracle import add_derivation, build, differences
+from .raw import OUTPUTS, add_leaf, assert_refused, of_kind, shell, what_nix_says
+
+FLOATING, FIXED = OUTPUTS[Kind.FLOATING], OUTPUTS[Kind.FIXED]
+NUMBERS = itertools.count()
+"""Each derivation has a name of its own: Nix takes for built what differs from something built in nothing else."""
+
+
+class Inputs(NamedTuple):
+    """What the cases depend on: the store, a floating derivation in it, an impure one."""
+
+    store: Store
+    leaf: str
+    impure: str
+
+
+Make = Callable[[str, Inputs], Derivation]
+
+
+@pytest.fixture
+def inputs(nix_store: Store, nix_client: Client) -> Inputs:
+    impure = add_derivation(nix_client, of_kind(Kind.IMPURE, "impure", nix_store.store_dir))
+    return Inputs(nix_store, add_leaf(nix_client), impure)
+
+
+def with_outputs(outputs: dict[str, Floating | Fixed | Impure | Deferred]) -> Make:
+    """These outputs; each has in the environment what Nix wants to be there."""
+
+    def make(name: str, inputs: Inputs) -> Derivation:
+        made = shell(name, outputs=outputs, inputs={inputs.leaf: InputNode(("out",))})
+        paths = {output: made.output_path(output, inputs.store.store_dir) for output in outputs}
+        env = {
+            output.encode(): inputs.store.full_path(path).encode() if path else b"" for output, path in paths.items()
+        }
+        return made.with_changes(env={b"name": name.encode(), **env})
+
+    return make
+
+
+def with_env(kind: Kind, env: dict[bytes, bytes], *outputs: str) -> Make:
+    """Of that kind, with this environment."""
+
+    def make(name: str, inputs: Inputs) -> Derivation:
+        made = dict.fromkeys(outputs or ("out",), OUTPUTS[kind])
+        return shell(name, outputs=made, inputs={inputs.leaf: InputNode(("out",))}, env={b"name": name.encode(), **env})
+
+    return make
+
+
+def with_long_name(kind: Kind) -> Make:
+    """With a name so long that the path of one of the outputs can't have it."""
+    make = with_outputs({"out": OUTPUTS[kind], "devel": OUTPUTS[kind]})
+    return lambda name, inputs: make(name.ljust(207, "n"), inputs)
+
+
+def on_impure(kind: Kind) -> Make:
+    """Of that kind, depending on an impure derivation."""
+
+    def make(name: str, inputs: Inputs) -> Derivation:
+        needed = {inputs.impure: InputNode(("out",))}
+        return of_kind(kind, name, inputs.store.store_dir, inputs=needed, env={b"name": name.encode()})
+
+    return make
+
+
+REFUSED: dict[str, tuple[Make, type[CannotResolve], str]] = {
+    "no outputs": (with_outputs({}), InvalidOutputs, "must have at least one output"),
+    "kinds mixed": (
+        with_outputs({"out": FLOATING, "x": Deferred()}),
+        InvalidOutputs,
+        "can't mix derivation output types",
+    ),
+    "floating, two algorithms": (
+        with_outputs({"out": FLOATING, "x": Floating(Method.NAR, "sha1")}),
+        InvalidOutputs,
+        "must use the same hash algorithm",
+    ),
+    "fixed, not out": (with_outputs({"lib": FIXED}), InvalidOutputs, 'must be named "out"'),
+    "fixed, two": (
+        with_outputs({"lib": FIXED, "out": FIXED}),
+        InvalidOutputs,
+        'must be named "out"|only one fixed output is allowed',
+    ),
+    "fixed, no entry": (
+        with_env(Kind.FIXED, {}),
+        OutputNotInEnvironment,
+        "(missing|incorrect) environment variable 'out'",
+    ),
+    "fixed, wrong entry": (
+        with_env(Kind.FIXED, {b"out": b"/wrong"}),
+        WrongOutputInEnvironment,
+        "incorrect environment variable 'out'|'/wrong' is not in the Nix store",
+    ),
+    "deferred, no entry": (with_env(Kind.DEFERRED, {}), OutputNotInEnvironment, "has incorrect output"),
+    "deferred, one entry of two": (
+        with_env(Kind.DEFERRED, {b"out": b""}, "out", "dev"),
+        OutputNotInEnvironment,
+        "has incorrect output",
+    ),
+    "deferred, structured attributes overwritten": (
+        with_env(Kind.DEFERRED, {b"out": b"", JSON_KEY: b"{}"}, "out", "__json"),
+        UnusableOutputName,
+        "environment variable named '__json'|cannot process __json",
+    ),
+    **{
+        f"{kind}, illegal name of an output": (
+            with_outputs({"out": OUTPUTS[kind], "a~": OUTPUTS[kind]}),
+            UnusableOutputName,
+            "contains illegal character '~'",
+        )
+        for kind in (Kind.DEFERRED, Kind.FLOATING, Kind.IMPURE)
+    },
+    **{
+        f"{kind}, too long name of an output": (with_long_name(kind), UnusableOutputName, "is not a valid store path")
+        for kind in (Kind.DEFERRED, Kind.FLOATING, Kind.IMPURE)
+    },
+    **{
+        f"{kind} on impure": (on_impure(kind), ImpureInput, "depends on impure derivation")
+        for kind in (Kind.DEFERRED, Kind.FLOATING)
+    },
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_nix_rejects_is_refused(nix_client: Client, inputs: Inputs, case: str) -> None:
+    make, error, says = REFUSED[case]
+    derivation = make(f"refused-{next(NUMBERS)}", inputs)
+    assert re.search(says, what_nix_says(inputs.store, nix_client, derivation))
+    assert_refused(inputs.store, derivation, error, {inputs.impure: Kind.IMPURE})
+
+
+@pytest.mark.parametrize("kind", [Kind.FIXED, Kind.IMPURE])
+def test_what_may_depend_on_impure_ones_is_not_refused(nix_client: Client, inputs: Inputs, kind: Kind) -> None:
+    derivation = on_impure(kind)(f"accepted-{next(NUMBERS)}", inputs)
+    assert not what_nix_says(inputs.store, nix_client, derivation)
+
+
+@pytest.mark.before("2.35")
+def test_a_wrong_path_in_the_environment_is_overwritten(nix_client: Client, inputs: Inputs) -> None:
+    drv = add_derivation(
+        nix_client, with_env(Kind.DEFERRED, {b"out": b"/wrong"})(f"overwritten-{next(NUMBERS)}", inputs)
+    )
+    built = build(inputs.store, [drv])
+    assert not built.errors, built.errors
+    assert built.resolutions.keys() == {drv}
+    assert not list(differences(inputs.store, built.resolutions))

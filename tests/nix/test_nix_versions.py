@@ -1,0 +1,98 @@
+"""The client speaks to each Nix: what it adds is there, what it builds is built, what it aborts ends."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from hydra_resolver.nix.build_result import BuildStatus
+from hydra_resolver.nix.client import Client, Text
+from hydra_resolver.nix.errors import ConnectionLost, NixError
+from hydra_resolver.nix.placeholder import output_placeholder
+from hydra_resolver.nix.protocol.messages import BuildEvents
+from hydra_resolver.nix.store import Store
+
+from . import conftest
+from .conftest import Nix, nixes, programs_or_skip
+from .oracle import add_derivation
+from .raw import shell
+
+
+class Started(BuildEvents):
+    """Knows whether a build has begun, and collects what it prints."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.has_started = threading.Event()
+
+    def started(self, drv_path: str, machine: str) -> None:  # noqa: ARG002
+        self.has_started.set()
+
+    def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
+        self.lines.append(line)
+
+
+def test_its_version_is_that_of_the_programs(nix: Nix, nix_store: Store) -> None:
+    assert nix_store.nix_version == nix.number
+
+
+def test_what_is_added_is_there_and_what_is_wrong_is_refused(nix_store: Store, nix_client: Client) -> None:
+    texts = [
+        Text(nix_store.store_dir.text_path(f"n{number}", b"\xff" * number, ()), b"\xff" * number, ())
+        for number in range(200)
+    ]
+    assert nix_client.add_texts(texts) == [None] * 200
+    info = nix_client.query_path_info(texts[-1].path)
+    assert info is not None
+    assert info.references == ()
+    assert nix_client.read_file(texts[-1].path) == b"\xff" * 199
+    with pytest.raises(NixError):
+        nix_client.add_text(Text(nix_store.store_dir.text_path("wrong.drv", b"x", ()), b"x", ()))
+    assert nix_client.query_valid_paths([texts[0].path]) == {texts[0].path}
+
+
+def test_a_build_is_reported_and_its_outputs_are_known(nix_client: Client) -> None:
+    script = b"printf 'a \\377 line\\n'; echo x > " + output_placeholder("out").encode()
+    drv = add_derivation(nix_client, shell("reported", script=script))
+    events = Started()
+    assert nix_client.query_derivation_output_map(drv) == {"out": None}
+    result = nix_client.build(drv, events=events)
+    assert result.status is BuildStatus.BUILT
+    assert events.lines == [b"a \xff line"]
+    assert nix_client.query_derivation_output_map(drv) == dict(result.built_outputs)
+    failing = add_derivation(nix_client, shell("failing", script=b"exit 7"))
+    assert nix_client.build(failing).status is BuildStatus.PERMANENT_FAILURE
+
+
+def test_an_aborted_build_ends_the_connection(nix_store: Store) -> None:
+    events = Started()
+    with nix_store.connect() as client:
+        drv = add_derivation(client, shell("endless", script=b"PATH=/usr/bin:/bin; sleep 60; true"))
+        thread = threading.Thread(target=lambda: events.has_started.wait(30) and client.abort())
+        thread.start()
+        with pytest.raises(ConnectionLost, match="aborted"):
+            client.build(drv, events=events)
+        thread.join()
+        assert client.closed
+
+
+def test_a_nix_that_is_missing_is_told_and_fails_where_nothing_may_be_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conftest, "find_nix", lambda: None)
+    monkeypatch.setattr(conftest, "private_nix", lambda *_: None)
+    assert nixes.__wrapped__(()) == [Nix("2.26", None), Nix("2.31 or newer", None)]
+    for nix in nixes.__wrapped__(()):
+        monkeypatch.delenv("CI", raising=False)
+        with pytest.raises(pytest.skip.Exception, match=rf"no Nix {nix.version} here: .* \./dev test"):
+            programs_or_skip(nix)
+        monkeypatch.setenv("CI", "1")
+        with pytest.raises(pytest.fail.Exception, match=rf"no Nix {nix.version} here"):
+            programs_or_skip(nix)
+
+
+def test_a_nix_is_compared_with_once_however_often_it_is_named(nix: Nix) -> None:
+    once = nixes.__wrapped__((str(nix.programs),))
+    assert nix.version in {found.version for found in once}
+    assert nixes.__wrapped__((str(nix.programs), str(nix.programs))) == once
+    with pytest.raises(pytest.UsageError, match="/nowhere"):
+        nixes.__wrapped__(("/nowhere",))
