@@ -25,6 +25,7 @@ from .temporary import create_database, create_installed_database, temporary_clu
 ROOT = Path(__file__).resolve().parent.parent
 SQL_TESTS = ROOT / "sql_tests"
 DEFAULT_STORM = 60  # seconds
+STORM = "storm"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,16 @@ def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bo
     return started
 
 
-def parts(pytest_arguments: Sequence[str]) -> list[Part]:
+def storm(seconds: int, pytest_arguments: Sequence[str]) -> bool:
+    """The tests that are marked `storm`, which the ordinary run leaves out.
+
+    Those that could go on forever do so for HYDRA_RESOLVER_STORM_SECONDS each.
+    """
+    environment = {"HYDRA_RESOLVER_STORM_SECONDS": str(seconds)}
+    return command(sys.executable, "-m", "pytest", *pytest_arguments, "-m", "storm", env=environment)
+
+
+def parts(pytest_arguments: Sequence[str], storm_seconds: int = DEFAULT_STORM) -> list[Part]:
     """Return all parts, in the order in which they run."""
     return [
         Part("lint", "ruff: rules and formatting", lint),
@@ -117,6 +127,11 @@ def parts(pytest_arguments: Sequence[str]) -> list[Part]:
         Part("pgtap", "pgTAP: sql_tests/*.sql", in_database(pgtap)),
         Part("isolation", "isolation specs: sql_tests/isolation", in_database(isolation)),
         Part("pytest", "pytest: tests/", lambda: module("pytest", *pytest_arguments)),
+        Part(
+            STORM,
+            f"pytest: storm, {storm_seconds} s for each test without end",
+            lambda: storm(storm_seconds, pytest_arguments),
+        ),
     ]
 
 
@@ -129,17 +144,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=int,
         const=DEFAULT_STORM,
         metavar="SECONDS",
-        help=f"also kill workers at random for that long (default {DEFAULT_STORM} s)",
+        help=f"also run the tests that take long, and those without end for that long (default {DEFAULT_STORM} s)",
     )
     parser.add_argument(
         "--only", action="append", choices=[part.name for part in parts([])], help="run this part only; can be repeated"
     )
     options, pytest_arguments = parser.parse_known_args(arguments)
-    if options.storm is not None:
-        os.environ["HYDRA_RESOLVER_STORM"] = str(options.storm)
+    only = options.only or [part.name for part in parts([]) if part.name != STORM or options.storm is not None]
     results: list[tuple[Part, bool, float]] = []
-    for part in parts(pytest_arguments):
-        if options.only and part.name not in options.only:
+    for part in parts(pytest_arguments, options.storm or DEFAULT_STORM):
+        if part.name not in only:
             continue
         print(f"\n== {part.heading}", flush=True)
         started = time.monotonic()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import pytest
 
 from hydra_resolver.nix.aterm_print import derivation_path, print_derivation
-from hydra_resolver.nix.resolve import resolve
+from hydra_resolver.nix.resolve import resolve, should_resolve
 from hydra_resolver.nix.version import NixVersion
 
 from .graphs import STORE_DIR, Graph, load_graph
 
+LARGE = ("n1803-nixos", "core-large")
 
-@pytest.fixture(scope="module", params=["core-small", "core-medium"])
+
+@pytest.fixture(
+    scope="module",
+    params=["core-small", "core-medium", *(pytest.param(name, marks=pytest.mark.storm) for name in LARGE)],
+)
 def graph(request: pytest.FixtureRequest) -> Graph:
     return load_graph(request.param)
 
@@ -29,6 +34,11 @@ def test_every_derivation_has_the_path_that_nix_gave_it(graph: Graph) -> None:
 def test_static_outputs_have_the_paths_that_nix_gave_them(graph: Graph) -> None:
     for (drv_path, (output,)), path in graph.outputs.items():
         assert graph.parse(drv_path).output_path(output, STORE_DIR) in (None, path)
+
+
+def test_nix_resolves_what_we_would_resolve(graph: Graph) -> None:
+    wanted = {drv_path for drv_path in graph.texts if should_resolve(graph.parse(drv_path), NixVersion(2, 34))}
+    assert wanted == graph.resolutions.keys()
 
 
 @pytest.mark.parametrize("version", [NixVersion(2, 26), NixVersion(2, 34)], ids=str)

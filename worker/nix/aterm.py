@@ -2,7 +2,8 @@
 
 Reading accepts what Nix accepts and normalises as Nix does: sets are sorted and freed of duplicates; of two inputs or
 environment entries with one name the last counts, of two outputs the first; what follows the last parenthesis is
-ignored.
+ignored. Only what Nix can read but never build is refused: names of outputs that are not ASCII, fixed outputs that have
+no path, store paths without the dash, and chains of dynamic outputs that are longer than MAX_DYNAMIC_DEPTH.
 
 Source: the Nix manual, "Derivation ATerm Format"; ``parseDerivation`` in the source of Nix.
 """
@@ -14,9 +15,9 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TypeVar
 
-from .derivation import Derivation, DerivationError, Fixed, InputNode, Output
+from .derivation import Derivation, DerivationError, InputNode, Output
 from .output_aterm import parse_output
-from .store_path import BASE_NAME_PATTERN, InvalidStorePath, StoreDir, check_name, output_path_name
+from .store_path import BASE_NAME_PATTERN, InvalidStorePath, StoreDir
 
 K = TypeVar("K", str, bytes)
 V = TypeVar("V")
@@ -68,6 +69,8 @@ class _Reader:
         self.position = 0
 
     def error(self, reason: str, position: int | None = None) -> MalformedDerivation:
+        if len(reason) > 500:
+            reason = f"{reason[:300]} ... {reason[-100:]}"
         return MalformedDerivation(self.name, self.position if position is None else position, reason)
 
     def expect(self, token: bytes) -> None:
@@ -92,7 +95,7 @@ class _Reader:
     def path(self) -> str:
         start = self.position
         try:
-            return self.store_dir.parse(self.word())
+            return self.store_dir.parse(_shown(self.string()))
         except InvalidStorePath as error:
             raise self.error(str(error), start) from None
 
@@ -130,10 +133,9 @@ class _Reader:
                 raise self.error("expected an output: a name, a path, a hash algorithm, a hash")
             self.position = match.end()
             try:
-                name, *rest = (unescape(field).decode("ascii") for field in match.groups())
-                output = parse_output(*rest, store_dir=self.store_dir)
-                if isinstance(output, Fixed):
-                    check_name(output_path_name(self.name, name))  # its path has to be printed
+                name = unescape(match[1]).decode("ascii")
+                path, algorithm, digest = (_shown(unescape(field)) for field in match.groups()[1:])
+                output = parse_output(self.name, name, path, algorithm, digest, store_dir=self.store_dir)
             except UnicodeDecodeError:
                 raise self.error("expected ASCII characters only", start) from None
             except ValueError as error:
@@ -148,12 +150,9 @@ class _Reader:
         found = {}
         while True:
             match = entry(text, self.position)
-            if match is not None:
+            if match is not None and match[2].isascii():
                 path, names = match.groups()
-                try:
-                    outputs = tuple(names.decode("ascii").strip('"').split('","')) if names else ()
-                except UnicodeDecodeError:
-                    raise self.error("expected ASCII characters only") from None
+                outputs = tuple(names[1:-1].decode().split('","')) if names else ()
                 # A text that was not written by Nix: empty names, no commas, a wrong order.
                 regular = len(outputs) < 2 or all(map(str.__lt__, outputs, outputs[1:]))
                 if regular and '"' not in "".join(outputs) and "" not in outputs:
@@ -218,6 +217,11 @@ class _Reader:
         return _sorted(found)
 
 
+def _shown(text: bytes) -> str:
+    """Text of a field that never holds anything but UTF-8; what else there is can be shown in an error."""
+    return text.decode("utf-8", errors="backslashreplace")
+
+
 def _sorted(entries: dict[K, V]) -> dict[K, V]:
     return dict(sorted(entries.items(), key=itemgetter(0)))
 
@@ -229,7 +233,12 @@ def parse_derivation(text: bytes, name: str, store_dir: StoreDir) -> Derivation:
     """
     reader = _Reader(text, name, store_dir)
     versioned = text.startswith(b"DrvWithVersion(")
-    reader.expect(b'DrvWithVersion("xp-dyn-drv",' if versioned else b"Derive(")
+    reader.expect(b"DrvWithVersion(" if versioned else b"Derive(")
+    if versioned:
+        start = reader.position
+        if reader.string() != b"xp-dyn-drv":
+            raise reader.error("unknown version of the format", start)
+        reader.expect(b",")
     outputs = reader.outputs()
     reader.expect(b",")
     input_drvs = reader.input_drvs(versioned)

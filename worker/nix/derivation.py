@@ -73,6 +73,7 @@ class Impure(NamedTuple):
 
 
 Output: TypeAlias = InputAddressed | Fixed | Floating | Deferred | Impure
+"""What is known beforehand of an output."""
 
 KINDS: Mapping[type, Kind] = {
     InputAddressed: Kind.INPUT_ADDRESSED,
@@ -81,6 +82,7 @@ KINDS: Mapping[type, Kind] = {
     Deferred: Kind.DEFERRED,
     Impure: Kind.IMPURE,
 }
+"""The kind of a derivation whose outputs are all of this class."""
 
 
 class InputNode(NamedTuple):

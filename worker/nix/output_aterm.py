@@ -9,14 +9,22 @@ import base64
 import binascii
 
 from .derivation import Deferred, Fixed, Floating, Impure, InputAddressed, Method, Output
-from .store_path import StoreDir, output_path_name, parse_nix32
+from .store_path import StoreDir, check_name, output_path_name, parse_nix32
 
 DIGEST_SIZES = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64, "blake3": 32}
 """Hash algorithms of Nix and the size of their digests in bytes."""
 
+PATH_ALGORITHMS = {Method.TEXT: ("sha256",), Method.GIT: ("sha1", "sha256")}
+"""Methods that have store paths for some hash algorithms only; the others have them for all."""
 
-def parse_output(path: str, method_algorithm: str, hash_text: str, *, store_dir: StoreDir) -> Output:
-    """Read the fields of an output after its name. Raises ``ValueError`` where Nix refuses them."""
+
+def parse_output(
+    drv_name: str, name: str, path: str, method_algorithm: str, hash_text: str, *, store_dir: StoreDir
+) -> Output:
+    """Read an output. Raises ``ValueError`` where Nix refuses it, and where Nix can't compute a fixed output's path.
+
+    Nix reads the latter, but can't do anything with it; Nix 2.34 even dies of fixed text with another hash than sha256.
+    """
     if not method_algorithm:
         return InputAddressed(store_dir.parse(path)) if path else Deferred()
     prefix, separator, algorithm = method_algorithm.rpartition(":")
@@ -29,6 +37,9 @@ def parse_output(path: str, method_algorithm: str, hash_text: str, *, store_dir:
     if hash_text and hash_text != "impure":
         if not path.startswith("/"):
             raise ValueError(f"bad path '{path}' in derivation")
+        if algorithm not in PATH_ALGORITHMS.get(method, DIGEST_SIZES):
+            raise ValueError(f"no store path has the content-addressing method '{prefix}' with {algorithm}")
+        check_name(output_path_name(drv_name, name))
         return Fixed(method, algorithm, parse_digest(hash_text, algorithm))
     if path:
         raise ValueError("a content-addressing output without a hash must not have a path")
@@ -64,7 +75,9 @@ def parse_digest(text: str, algorithm: str) -> bytes:
         if len(text) == (size * 8 + 4) // 5:
             return parse_nix32(text)
         if len(text) == (size + 2) // 3 * 4:
-            digest = base64.b64decode(text, validate=True)
+            # Nix skips line ends, and stops at the first equals sign.
+            digits = text.partition("=")[0].replace("\n", "")
+            digest = base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
             if len(digest) == size:
                 return digest
     except ValueError as error:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from .store_path import compress_hash, derivation_name, hash_part, nix32, output_path_name
 
 PLACEHOLDER_LENGTH = 53
+"""Bytes of a placeholder, the slash included."""
 
 
 def output_placeholder(output: str) -> str:
@@ -24,12 +25,18 @@ def _upstream_digest(drv_path: str, output: str) -> bytes:
 
 
 def upstream_placeholder(drv_path: str, output: str) -> str:
-    """Stands for an output of the input derivation ``drv_path`` (a base name, unresolved)."""
+    """Stands for an output of the input derivation ``drv_path`` (a base name, unresolved).
+
+    Raises :class:`InvalidStorePath` when that is not named like a derivation.
+    """
     return "/" + nix32(_upstream_digest(drv_path, output))
 
 
 def chain_placeholder(drv_path: str, chain: Sequence[str]) -> str:
-    """Stands for the end of a chain of outputs, each but the last a derivation (dynamic derivations)."""
+    """Stands for the end of a chain of one or more outputs, each but the last a derivation (dynamic derivations).
+
+    Of one output it is :func:`upstream_placeholder`. Raises as that does.
+    """
     digest = _upstream_digest(drv_path, chain[0])
     for output in chain[1:]:
         digest = sha256(f"nix-computed-output:{nix32(compress_hash(digest))}:{output}".encode()).digest()

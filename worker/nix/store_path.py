@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 NIX32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+"""The digits of Nix's base 32, by their values."""
 HASH_LENGTH = 32
 """Characters of the hash part of a store path."""
 
@@ -79,6 +80,19 @@ def check_base_name(base_name: str) -> str:
     return base_name
 
 
+def _without_detours(path: str) -> str:
+    """An absolute path as ``canonPath`` in Nix writes it: symbolic links are not looked at. Others stay as they are."""
+    if not path.startswith("/"):
+        return path
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return "/" + "/".join(parts)
+
+
 def hash_part(base_name: str) -> str:
     """The 32 characters before the name."""
     return base_name[:HASH_LENGTH]
@@ -124,10 +138,14 @@ class StoreDir:
         return self.prefix + base_name
 
     def parse(self, path: str) -> str:
-        """The base name of a full path. Raises :class:`InvalidStorePath` when it is no path of this store."""
-        if not path.startswith(self.prefix):
+        """The base name of a full path, which may be written in a roundabout way (``//``, ``.``, ``..``), as for Nix.
+
+        Raises :class:`InvalidStorePath` when it is no path of this store.
+        """
+        plain = _without_detours(path)
+        if not plain.startswith(self.prefix):
             raise InvalidStorePath(f"'{path}' is not in the store directory '{self.path}'")
-        return check_base_name(path[len(self.prefix) :])
+        return check_base_name(plain[len(self.prefix) :])
 
     def make_store_path(self, kind: str, digest: bytes, name: str) -> str:
         """The base name of the store path with this type, sha256 digest and name (``makeStorePath`` in Nix)."""
@@ -142,6 +160,14 @@ class StoreDir:
     def output_path(self, digest: bytes, drv_name: str, output: str) -> str:
         """The base name of an input-addressed output; ``digest`` is that of the derivation (modulo, masked)."""
         return self.make_store_path(f"output:{output}", digest, output_path_name(drv_name, output))
+
+    def unfinished_output_path(self, drv_path: str, output: str) -> str:
+        """Where Nix has an output built whose path is not known yet: the floating output of ``drv_path`` (a base name).
+
+        Source: the Nix manual, "Complete Store Path Calculation", type ``rewrite``.
+        """
+        name = output_path_name(derivation_name(drv_path), output)
+        return self.make_store_path(f"rewrite:{drv_path}:name:{output}", bytes(32), name)
 
     def fixed_output_path(self, method_prefix: str, algorithm: str, digest: bytes, name: str) -> str:
         """The base name of a fixed content-addressed output without references.
