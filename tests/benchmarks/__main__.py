@@ -6,6 +6,8 @@ import importlib
 import sys
 from pathlib import Path
 
+from tests.nix.graphs import NoData
+
 NAMES = sorted(
     path.stem.replace("_", "-") for path in Path(__file__).parent.glob("[a-z]*.py") if not path.stem.startswith("_")
 )
@@ -17,7 +19,11 @@ def main(words: list[str]) -> int:
         print("benchmarks:", *NAMES, sep="\n  ")
         return 2 if words else 0
     module = importlib.import_module(f"tests.benchmarks.{words[0].replace('-', '_')}")
-    return int(module.main(words[1:]))
+    try:
+        return int(module.main(words[1:]))
+    except NoData as error:
+        print(error)
+        return 2
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import psycopg
 
 from hydra_resolver.database.procedures import Procedures
 from tests.driving import Driver
-from tests.nix.graphs import load_graph
+from tests.nix.graphs import read_graph
 from tests.temporary import create_database, create_installed_database, temporary_cluster
 
 
@@ -19,7 +19,7 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="lock", description=__doc__)
     parser.add_argument("--graph", default="core-large")
     options = parser.parse_args(words)
-    graph = load_graph(options.graph)
+    graph = read_graph(options.graph)
     with temporary_cluster() as cluster:
         conninfo = cluster.conninfo(create_database(cluster, create_installed_database(cluster)))
         procedures = Procedures(conninfo, connections=1)

@@ -32,7 +32,7 @@ from hydra_resolver.nix.errors import NixError
 from hydra_resolver.nix.resolve import Resolved, resolve
 from hydra_resolver.nix.roots import RootDirectory
 from hydra_resolver.nix.store import Store
-from tests.nix.graphs import STORE_DIR, Graph, load_graph
+from tests.nix.graphs import STORE_DIR, Graph, read_graph
 
 PREPARE = """
     with golden (drv, output, path) as (select * from unnest(%s::text[], %s::text[], %s::text[]))
@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--graph", default="core-medium")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(words)
-    graph = load_graph(options.graph)
+    graph = read_graph(options.graph)
     version = open_store(Options(None, None, Path(tempfile.mkdtemp(prefix="hydra-resolver-bench-")))).nix_version
     wanted = {}
     for drv, path in graph.resolutions.items():
