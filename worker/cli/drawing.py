@@ -10,8 +10,8 @@ from rich.text import Text
 
 from .words import STATUS_WORDS, base_name, duration, first_line, printable, short_name
 
-_BOXES = ("├─ ", "└─ ", "│  ", "   ")
-_ASCII = ("|- ", "`- ", "|  ", "   ")
+BOXES = ("├─ ", "└─ ", "│  ", "   ")
+ASCII = ("|- ", "`- ", "|  ", "   ")
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Node:
         self.children.append(child)
         return child
 
-    def lines(self, branches: Sequence[str] = _BOXES) -> Iterator[Text]:
+    def lines(self, branches: Sequence[str] = BOXES) -> Iterator[Text]:
         """The tree from this line on."""
         yield self.text
         for child in self.children:
@@ -61,7 +61,7 @@ def draw_steps(report: dict[str, Any], width: int | None, *, ascii_only: bool = 
             if path:
                 fits = width is None or len(name) + len(path) + 6 <= width
                 root.add((f"{name} ", "dim"), path if fits else base_name(path))
-    return list(root.lines(_ASCII if ascii_only else _BOXES))
+    return list(root.lines(ASCII if ascii_only else BOXES))
 
 
 def _draw_resolved(root: Node, step: dict[str, Any], terminal: dict[str, Any] | None) -> None:

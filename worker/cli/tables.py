@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from .drawing import draw_steps
+from .drawing import ASCII, BOXES, Node, draw_steps
 from .words import STATUS_WORDS, base_name, counted, message_lines, printable, short_name
 
 WITH_OUTPUTS = (0, 6)
@@ -31,6 +31,11 @@ def show_builds(reports: Sequence[dict[str, Any]]) -> None:
 def show_steps(report: dict[str, Any]) -> None:
     """Print the steps of one build, with the resolutions drawn, on stdout."""
     show(draw_steps(report, _terminal_width(), ascii_only=not _shows_boxes()))
+
+
+def show_tree(root: Node) -> None:
+    """Print a tree on stdout."""
+    show(list(root.lines(BOXES if _shows_boxes() else ASCII)))
 
 
 def show(lines: Sequence[Text]) -> None:

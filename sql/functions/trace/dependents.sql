@@ -1,7 +1,7 @@
 -- dependents(drvs): the derivations that directly depend on these, with all that is needed to resolve them anew in thought.
 --
--- Returns   (drv, kind, must_resolve, resolved, inputs, outputs): resolved: what it resolves to now, null if nothing is known;
---           inputs: {drv: {output: path or null}}; outputs: {output: path or null}. Base names.
+-- Returns   (drv, kind, must_resolve, resolved, inputs, outputs): resolved: what it resolved to last, null if it never did;
+--           inputs: {drv: {output: path}}; outputs: {output: path}: the last path that it had, null if none is known.
 create or replace function resolver.dependents(p_drvs text[])
     returns table (drv text, kind text, must_resolve boolean, resolved text, inputs jsonb, outputs jsonb)
     language sql stable security definer
@@ -15,8 +15,7 @@ as $$
                       from resolver.dependency dep
                       join resolver.derivation di on di.derivation = dep.input
                      cross join unnest(dep.outputs) n (name)
-                      left join resolver.output o
-                        on o.derivation = dep.input and o.name = n.name and o.valid_since is not null
+                      left join resolver.output o on o.derivation = dep.input and o.name = n.name
                      where dep.derivation = d.derivation
                      group by di.drv) i),
            (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from resolver.output o where o.derivation = d.derivation)

@@ -1,17 +1,23 @@
--- previous_resolution(resolution): the one before it of the same job, of a derivation of the same name; null: there is none.
+-- previous_resolution(resolution): the one before it of the same job: of the same derivation, or of one of the same name, for
+-- a build of the same jobset.
+--
+-- An input of several jobs is resolved on the account of any of them: so of the same job if there is one, else of another.
 create or replace function resolver.previous_resolution(p_resolution bigint) returns bigint
     language sql stable
     set search_path = pg_catalog, public, pg_temp
 as $$
-    select max(p.resolution)
+    select p.resolution
       from resolver.resolution r
       join resolver.derivation d on d.derivation = r.derivation
-      join resolver.derivation same on same.name = d.name and same.must_resolve and same.derivation <> d.derivation
+      join resolver.derivation same on same.name = d.name and same.must_resolve
       join resolver.resolution p on p.derivation = same.derivation and p.resolution < r.resolution
-      join public.Builds b on b.id = r.build
-      join public.Builds before on before.id = p.build and before.jobset_id = b.jobset_id and before.job = b.job
+      left join public.Builds b on b.id = r.build
+      left join public.Builds before on before.id = p.build
      where r.resolution = p_resolution
+       and (same.derivation = d.derivation or before.jobset_id = b.jobset_id)
+     order by (same.derivation = d.derivation or before.job = b.job) desc, p.resolution desc
+     limit 1
 $$;
 
 comment on function resolver.previous_resolution(bigint) is
-    'The last resolution before this one of a derivation of the same name, for a build of the same job.';
+    'The last resolution before this one of a derivation of the same name, for a build of the same job; null: there is none.';

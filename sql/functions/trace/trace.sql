@@ -1,30 +1,25 @@
 -- trace(drv): everything that is known of a derivation through time: one object; null for one that is unknown.
 --
 -- {"drv", "kind", "stage", "realisations": [{"output", "path", "source", "build", "stepnr", "machine", "seconds", "time", "ceased"}],
---  "resolutions": [{"resolved", "build", "stepnr", "time", "released", "cut_off", "known_from", "inputs": [[drv, output, path]],
+--  "resolutions": [{"resolved", "build", "stepnr", "time", "released", "cut_off", "realisations": as above, of "resolved",
+--                   "known_from": {"build", "stepnr", "source", "time", "seconds"}, "inputs": [[drv, output, path]],
 --                   "previous": {"drv", "resolved", "build"}, "difference": {"input", "output", "path", "before"}}],
---  "resolved_from": [{"drv", "build", "time", "cut_off"}], "failures": [{"class", "status", "message", "build", "stepnr", "time", "cleared"}]}
+--  "resolved_from": [{"drv", "build", "time", "cut_off", "in_force"}],
+--  "failures": [{"class", "status", "message", "build", "stepnr", "time", "cleared"}]}
 -- The argument is a base name or a full path; all paths in the answer are base names.
 create or replace function resolver.trace(p_drv text) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
 as $$
     select jsonb_build_object(
-        'drv', d.drv, 'kind', d.kind, 'stage', s.stage,
-        'realisations', (
-            select coalesce(jsonb_agg(jsonb_build_object(
-                       'output', n.output, 'path', n.path, 'source', n.source, 'build', n.build, 'stepnr', n.stepnr,
-                       'machine', n.machine, 'seconds', n.seconds, 'time', n.time, 'ceased', n.ceased) order by n.realisation), '[]')
-              from resolver.realisation n where n.derivation = d.derivation),
+        'drv', d.drv, 'kind', d.kind, 'stage', s.stage, 'realisations', resolver.realisations_of(d.derivation),
         'resolutions', (
             select coalesce(jsonb_agg(jsonb_build_object(
                        'resolved', x.drv, 'build', r.build, 'stepnr', r.stepnr, 'time', r.time, 'released', r.released,
-                       'cut_off', r.cut_off,
+                       'cut_off', r.cut_off, 'realisations', resolver.realisations_of(r.resolved),
                        'known_from', (select jsonb_build_object('build', n.build, 'stepnr', n.stepnr, 'source', n.source,
                                                                 'time', n.time, 'seconds', n.seconds)
-                                        from resolver.realisation n
-                                       where r.cut_off and n.derivation = r.resolved
-                                       order by n.time > r.time, n.realisation limit 1),
+                                        from resolver.realisation n where n.realisation = resolver.known_from(r.resolution)),
                        'inputs', (select coalesce(jsonb_agg(jsonb_build_array(i.drv, u.output, u.path) order by u.nr), '[]')
                                     from unnest(r.inputs, r.outputs, r.paths) with ordinality u (input, output, path, nr)
                                     left join resolver.derivation i on i.derivation = u.input),
@@ -33,14 +28,16 @@ as $$
                                       join resolver.derivation pd on pd.derivation = p.derivation
                                       join resolver.derivation px on px.derivation = p.resolved
                                      where p.resolution = q.previous),
-                       'difference', resolver.first_difference(r.resolution, q.previous)) order by r.resolution), '[]')
+                       'difference', case when q.previous is not null
+                                          then resolver.first_difference(r.resolution, q.previous) end)
+                   order by r.resolution), '[]')
               from resolver.resolution r
               join resolver.derivation x on x.derivation = r.resolved
              cross join lateral (select resolver.previous_resolution(r.resolution) as previous) q
              where r.derivation = d.derivation),
         'resolved_from', (
-            select coalesce(jsonb_agg(jsonb_build_object('drv', o.drv, 'build', r.build, 'time', r.time, 'cut_off', r.cut_off)
-                                      order by r.resolution), '[]')
+            select coalesce(jsonb_agg(jsonb_build_object('drv', o.drv, 'build', r.build, 'time', r.time, 'cut_off', r.cut_off,
+                                                         'in_force', r.released is null) order by r.resolution), '[]')
               from resolver.resolution r join resolver.derivation o on o.derivation = r.derivation
              where r.resolved = d.derivation),
         'failures', (

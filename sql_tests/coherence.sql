@@ -1,0 +1,132 @@
+-- incoherent_output, replaced_input, check_one_path: one answer for everybody, and what is told when there were two.
+\ir include/farm.sql
+
+-- A second path while the first is valid.
+select t.derivation('moody', p_outputs => '{out,dev}');
+select t.derivation('user', '{moody}');
+select t.want('moody', 'moody');
+select t.load();
+select t.finish('moody');
+select is_empty('select * from resolver.incoherent_output', 'one path: nothing to tell');
+select t.pass('1 hour');
+select resolver.withdraw_outputs(array[t.path('moody-dev')]);
+select t.store_loses(t.path('moody-dev'));
+select t.want('again', 'moody');
+select t.load();
+select t.finish('moody', jsonb_build_object('out', t.path('moody-2'), 'dev', t.path('moody-dev')));
+select results_eq('select * from resolver.incoherent_output',
+    $$values (t.drv('moody'), 'out', t.path('moody'), t.id('moody'), 1, 'here', '2026-01-01 12:00:00+00'::timestamptz,
+              t.path('moody-2'), t.id('again'), 1, 'here', '2026-01-01 13:00:00+00'::timestamptz)$$,
+    'rebuilt for its other output, it differs: both paths, builds, steps, machines and times');
+select is((select isNonDeterministic from BuildSteps where build = t.id('moody')), null, 'nothing was known of it at first');
+select is((select isNonDeterministic from BuildSteps where build = t.id('again')), true, 'the second step says that it is not deterministic');
+select is(resolver.output_paths(t.drv('moody')) ->> 'out', t.path('moody'), 'the first path is served');
+select is(t.outputs('again') ->> 'out', t.full(t.path('moody')), 'also to the build that made the second');
+select t.want('user', 'user');
+select t.load();
+select t.claim('resolve');
+select is(t.claimed('user', 'resolve') -> 'inputs' -> t.drv('moody') ->> 'out', t.path('moody'), 'and to a dependent that comes later');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
+              t.resolution('user', 'r-user') || jsonb_build_object('samples', jsonb_build_array(
+                  jsonb_build_array(t.drv('moody'), 'out', t.path('moody-2'))))))), 'stale', 'a resolution with the second path is stale');
+select t.resolve('user', 'r-user');
+select t.finish('r-user');
+
+-- Another component found a third one; paths that follow one another are no incoherence.
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object(
+    'drv', t.drv('moody'), 'name', 'out', 'path', t.path('moody-3'))));
+select results_eq('select other_path, other_machine from resolver.incoherent_output order by other_time, other_path',
+    $$select * from (values (t.path('moody-2'), 'here'), (t.path('moody-3'), null)) v (path, machine) order by path = t.path('moody-3')$$,
+    'a third path is told of in relation to the one that is served');
+select resolver.withdraw_outputs(array[t.path('moody-2'), t.path('moody-3')]);
+select results_eq($$select path, ceased is not null from resolver.realisation where derivation = t.number('moody') and output = 'out' order by 1$$,
+    $$select * from (values (t.path('moody'), false), (t.path('moody-2'), true), (t.path('moody-3'), true)) v (path) order by path$$,
+    'paths that were never served can be lost as well');
+select is((select count(*) from resolver.incoherent_output), 2::bigint, 'what was incoherent then stays told of');
+select is(t.stage('moody'), 'realised', 'and nothing else happens');
+
+-- A worker finds another path on the store's record, when it resolves to what is realised.
+select t.derivation('one', '{moody}');
+select t.derivation('two', '{moody}');
+select t.want('one', 'one');
+select t.load();
+select t.resolve('one', 'r-one');
+select t.finish('r-one');
+select t.want('two', 'two');
+select t.load();
+select t.claim('resolve');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
+              jsonb_set(t.resolution('two', 'r-one', array[t.path('r-one')]), '{resolved,outputs}',
+                        jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-one-2'), 'valid', true)))))), 'done',
+          'the path that is served was confirmed, another one was found');
+select is(t.outputs('two'), jsonb_build_object('out', t.full(t.path('r-one'))), 'the first is served');
+select results_eq($$select build, path, other_build, other_path from resolver.incoherent_output where drv = t.drv('r-one')$$,
+    $$values (t.id('one'), t.path('r-one'), t.id('two'), t.path('r-one-2'))$$, 'the second is told of, with the build that found it');
+
+-- Lost, and built again: that is legal, but not deterministic.
+select t.derivation('fickle');
+select t.derivation('early', '{fickle}');
+select t.derivation('late', '{fickle,early}');
+select t.want('early', 'early');
+select t.load();
+select t.finish('fickle');
+select t.resolve('early', 'r-early');
+select t.finish('r-early');
+select is_empty('select * from resolver.replaced_input', 'all was made from paths that are in force');
+select t.pass('1 hour');
+select resolver.withdraw_outputs(array[t.path('fickle')]);
+select t.store_loses(t.path('fickle'));
+select is_empty('select * from resolver.replaced_input', 'a path is lost: nothing has taken its place');
+select t.want('late', 'late');
+select t.load();
+select t.pass('1 hour');
+select t.finish('fickle', jsonb_build_object('out', t.path('fickle-2')));
+select is((select isNonDeterministic from BuildSteps where build = t.id('late')), true, 'it is built again, and differs');
+select is_empty($$select * from resolver.incoherent_output where drv = t.drv('fickle')$$, 'the paths were never valid together: no incoherence');
+select results_eq('select drv, build, input, output, path, ceased, new_path from resolver.replaced_input',
+    $$values (t.drv('early'), t.id('early'), t.drv('fickle'), 'out', t.path('fickle'), '2026-01-01 14:00:00+00'::timestamptz, t.path('fickle-2'))$$,
+    'but what is realised was made from the first: who uses both has a mixture');
+select t.work();
+select is(t.ended('late'), 'status 0', 'which is allowed');
+select is((select count(*) from resolver.replaced_input), 1::bigint, 'what was made from the new path is not in the list');
+
+-- The same, with an input that was resolved itself; and one that comes back as it was.
+select t.derivation('mid', '{fickle}');
+select t.derivation('upper', '{mid}');
+select t.derivation('steady');
+select t.derivation('on-steady', '{steady}');
+select t.want('upper', 'upper');
+select t.want('on-steady', 'on-steady');
+select t.work();
+select t.pass('1 hour');
+select resolver.withdraw_outputs(array[t.path('r-mid'), t.path('steady')]);
+select t.store_loses(t.path('r-mid'));
+select t.store_loses(t.path('steady'));
+select t.want('mid', 'mid');
+select t.want('steady', 'steady');
+select t.load();
+select t.resolve('mid', 'r-mid');
+select t.finish('r-mid', jsonb_build_object('out', t.path('r-mid-2')));
+select t.finish('steady');
+select results_eq($$select drv, input, path, ceased, new_path from resolver.replaced_input where drv <> t.drv('early')$$,
+    $$values (t.drv('upper'), t.drv('mid'), t.path('r-mid'), resolver.clock(), t.path('r-mid-2'))$$,
+    'the loss is known by what the input was resolved to; what came back as it was is no mixture');
+
+-- The rules that hold.
+select t.derivation('twice', '{fickle}');
+select t.want('twice', 'twice');
+select t.load();
+select t.resolve('twice', 'r-twice');
+select is_empty('select * from resolver.invariant_violations()', 'no rule is broken so far');
+update resolver.resolution set inputs = inputs || inputs, outputs = outputs || outputs, paths = paths || paths
+ where derivation = t.number('twice');
+select is_empty('select * from resolver.check_one_path', 'an output may be sampled twice');
+update resolver.resolution set paths = array[paths[1], t.path('fickle')] where derivation = t.number('twice');
+select results_eq('select input, output from resolver.check_one_path', $$values (t.number('fickle'), 'out')$$, 'but not with two paths');
+select results_eq('select * from resolver.invariant_violations()', $$values ('check_sampled_path', 1::bigint), ('check_one_path', 1::bigint)$$,
+    'and not with a path that is not in force');
+update resolver.resolution set inputs = inputs[1:1], outputs = outputs[1:1], paths = paths[1:1] where derivation = t.number('twice');
+
+select t.work();
+select * from t.done();
+rollback;

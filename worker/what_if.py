@@ -1,0 +1,204 @@
+"""What would happen downstream if an output had another path: the graph resolved anew in thought.
+
+Nothing is written. What asks database and store is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from .database.records import Dependent, Outcome
+from .nix.derivation import DerivationError, InputOutput
+from .nix.errors import NixError
+from .nix.resolve import MissingOutputs, Resolved
+from .nix.store_path import InvalidStorePath, StoreDir
+
+AT_A_TIME = 500
+"""So many derivations are asked for together."""
+
+Paths: TypeAlias = Mapping[InputOutput, str]
+Dependents: TypeAlias = Callable[[Sequence[str]], Iterable[Dependent]]
+Outcomes: TypeAlias = Callable[[Sequence[str]], Mapping[str, Outcome]]
+Resolve: TypeAlias = Callable[[str, Paths], Resolved]
+"""The derivation in a file (a base name), resolved with these paths. Raises as `resolve` and `read_derivation` do."""
+
+
+class Fate(StrEnum):
+    """What would become of a derivation."""
+
+    SAME = "same"
+    """It resolves to what it resolved to, or its outputs are fixed."""
+    CUT_OFF = "cut off"
+    """It resolves to something else, which is realised already."""
+    BUILT = "built"
+    """It resolves to something else, which would have to be built."""
+    FAILS = "fails"
+    """It resolves to what is known to fail, or needs something that does."""
+    REFUSED = "refused"
+    """It can't be resolved with this path."""
+    UNKNOWN = "unknown"
+    """That can't be told before something else is built."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One derivation downstream. Paths are base names.
+
+    `before` and `resolved`: what it resolved to, and would resolve to, as far as that is known. `outputs`: the paths
+    that it would have, `None` for what can't be known; `changed`: those that are others than before. `reason`: in
+    words, where there is more to say.
+    """
+
+    drv: str
+    fate: Fate
+    before: str | None
+    resolved: str | None
+    outputs: Mapping[str, str | None]
+    changed: tuple[str, ...]
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A path that can't be known, and why; `failed`: since it will never be there."""
+
+    reason: str
+    failed: bool = False
+
+
+def what_if(
+    given: Paths, dependents: Dependents, outcomes: Outcomes, resolve: Resolve, store_dir: StoreDir
+) -> list[Finding]:
+    """What would become of all that depends on the given outputs, inputs before what needs them.
+
+    What uses none of the outputs that would change is not told of.
+    """
+    paths: dict[InputOutput, str | _Lost] = dict(given)
+    findings: list[Finding] = []
+    for wave in _waves(_downstream(given, dependents)):
+        touched = [one for one in wave if any(output in paths for output in _used(one))]
+        resolved = {one.drv: _resolve(one, paths, resolve) for one in touched}
+        wanted = sorted({found.path for found in resolved.values() if isinstance(found, Resolved)})
+        known = {drv: outcome for part in _parts(wanted) for drv, outcome in outcomes(part).items()}
+        for one in touched:
+            finding, changes = _judge(one, resolved[one.drv], known, store_dir)
+            findings.append(finding)
+            paths.update({output: path for output, path in changes.items() if output not in given})
+    return findings
+
+
+def _used(one: Dependent) -> Iterator[InputOutput]:
+    for drv, outputs in one.inputs.items():
+        for name in outputs:
+            yield InputOutput(drv, (name,))
+
+
+def _is_fixed(one: Dependent) -> bool:
+    return one.kind in ("fixed", "input-addressed")
+
+
+def _downstream(given: Paths, dependents: Dependents) -> dict[str, Dependent]:
+    """All that may change: what uses a given output, or any output of what may change itself."""
+    found: dict[str, Dependent] = {}
+    layer = sorted({output.drv_path for output in given})
+    while layer:
+        new = {one.drv: one for part in _parts(layer) for one in dependents(part) if one.drv not in found}
+        reached = {
+            drv: one
+            for drv, one in new.items()
+            if any(output in given or output.drv_path in found for output in _used(one))
+        }
+        found.update(reached)
+        layer = sorted(drv for drv, one in reached.items() if not _is_fixed(one))
+    return found
+
+
+def _waves(found: Mapping[str, Dependent]) -> Iterator[list[Dependent]]:
+    """Topologically: each wave has all whose inputs were in the waves before."""
+    users: dict[str, list[str]] = {}
+    missing: dict[str, int] = {}
+    for drv, one in found.items():
+        inputs = [source for source in one.inputs if source in found]
+        missing[drv] = len(inputs)
+        for source in inputs:
+            users.setdefault(source, []).append(drv)
+    wave = sorted(drv for drv, number in missing.items() if number == 0)
+    while wave:
+        yield [found[drv] for drv in wave]
+        following = []
+        for drv in wave:
+            for user in users.get(drv, ()):
+                missing[user] -= 1
+                if missing[user] == 0:
+                    following.append(user)
+        wave = sorted(following)
+
+
+def _resolve(one: Dependent, paths: Mapping[InputOutput, str | _Lost], resolve: Resolve) -> Resolved | Finding | None:
+    """What it resolves to; or what else is to be said of it; `None`: its outputs are fixed."""
+    if _is_fixed(one):
+        return None
+    found = {output: paths.get(output, one.inputs[output.drv_path][output.chain[0]]) for output in _used(one)}
+    inputs = {output: path for output, path in found.items() if isinstance(path, str)}
+    lost = [path for path in found.values() if isinstance(path, _Lost)]
+    if lost:
+        worst = next((path for path in lost if path.failed), lost[0])
+        return _unknown(one, Fate.FAILS if worst.failed else Fate.UNKNOWN, worst.reason)
+    if len(inputs) < len(found):
+        missing = next(output for output, path in found.items() if path is None)
+        return _unknown(one, Fate.UNKNOWN, f"{missing} was never built")
+    try:
+        return resolve(one.drv, inputs)
+    except NixError as error:
+        return _unknown(one, Fate.UNKNOWN, f"its .drv can't be read: {error}")
+    except (DerivationError, MissingOutputs, InvalidStorePath) as error:
+        return _unknown(one, Fate.REFUSED, str(error))
+
+
+def _unknown(one: Dependent, fate: Fate, reason: str) -> Finding:
+    return Finding(one.drv, fate, one.resolved, None, dict.fromkeys(one.outputs), (), reason)
+
+
+def _judge(
+    one: Dependent, resolved: Resolved | Finding | None, known: Mapping[str, Outcome], store_dir: StoreDir
+) -> tuple[Finding, dict[InputOutput, str | _Lost]]:
+    """The finding, and the outputs that are others than before, or can't be known."""
+    if resolved is None:
+        return Finding(one.drv, Fate.SAME, one.resolved, None, one.outputs, (), "its outputs are fixed"), {}
+    if isinstance(resolved, Finding):
+        failed = resolved.fate in (Fate.FAILS, Fate.REFUSED)
+        reason = f"{one.drv} can't be built" if resolved.fate is Fate.REFUSED else resolved.reason or ""
+        return resolved, _without_paths(one, _Lost(reason, failed))
+    if resolved.path == one.resolved:
+        return Finding(one.drv, Fate.SAME, one.resolved, resolved.path, one.outputs, ()), {}
+
+    outcome = known.get(resolved.path)
+    if outcome is not None and outcome.failure is not None and outcome.outputs is None:
+        finding = Finding(
+            one.drv, Fate.FAILS, one.resolved, resolved.path, dict.fromkeys(one.outputs), (), outcome.failure
+        )
+        return finding, _without_paths(one, _Lost(f"{one.drv} fails", failed=True))
+    if outcome is not None and outcome.outputs is not None:
+        fate, outputs = Fate.CUT_OFF, {name: outcome.outputs.get(name) for name in one.outputs}
+    else:
+        derivation = resolved.derivation
+        fate, outputs = Fate.BUILT, {name: derivation.output_path(name, store_dir) for name in derivation.outputs}
+    changes: dict[InputOutput, str | _Lost] = {
+        InputOutput(one.drv, (name,)): _Lost(f"{one.drv} has to be built first") if path is None else path
+        for name, path in outputs.items()
+        if path is None or path != one.outputs.get(name)
+    }
+    changed = tuple(name for name, path in outputs.items() if path is not None and path != one.outputs.get(name))
+    return Finding(one.drv, fate, one.resolved, resolved.path, outputs, changed), changes
+
+
+def _without_paths(one: Dependent, lost: _Lost) -> dict[InputOutput, str | _Lost]:
+    return {InputOutput(one.drv, (name,)): lost for name in one.outputs}
+
+
+def _parts(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), AT_A_TIME):
+        yield items[start : start + AT_A_TIME]
