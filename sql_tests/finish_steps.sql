@@ -171,6 +171,7 @@ select t.want('cancelled', 'cancelled');
 select t.load();
 select t.claim('build');
 delete from Builds where id = t.id('orphan');
+select is_empty('select * from resolver.invariant_violations()', 'a step goes on, though its build was deleted');
 select resolver.sync_builds();
 select resolver.cancel_build(t.id('cancelled'));
 select is(t.finish('orphan'), 'done', 'the build was deleted: the result is recorded all the same');
@@ -202,6 +203,19 @@ select bag_eq(
 select results_eq($$select name, path from BuildStepOutputs where build = t.id('moody-2') order by 1$$,
                   $$values ('dev', t.full(t.path('moody-dev-other'))), ('out', t.full(t.path('moody-other')))$$,
                   'and the step row says what this attempt made');
+
+-- So it does for what follows.
+select t.derivation('base');
+select t.derivation('follower', '{base}', p_outputs => '{out,dev}');
+select t.want('follower', 'follower');
+select t.load();
+select t.finish('base');
+select t.resolve('follower', 'r-follower');
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object(
+    'drv', t.drv('follower'), 'name', 'dev', 'path', t.path('found'))));
+select t.finish('r-follower');
+select is(t.outputs('follower'), jsonb_build_object('out', t.full(t.path('r-follower')), 'dev', t.full(t.path('found'))),
+          'an output that was found before keeps its path; the other is that of the resolution');
 
 select * from t.done();
 rollback;

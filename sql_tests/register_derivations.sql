@@ -43,6 +43,21 @@ select t.resolve('b', 'r-b');
 select t.claim('build', 100, 'kvm');
 select t.finish('r-b');
 
+-- One of two outputs is there, and that is all that a dependent needs.
+select t.derivation('half', p_outputs => '{out,dev}');
+select t.derivation('needs-dev', '{half^dev}');
+select t.want('half', 'half');
+select t.want('needs-dev', 'needs-dev');
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('needs-dev')));
+select is(t.watches('needs-dev'), 'half', 'it waits for the input');
+select resolver.register_derivations(jsonb_build_array(
+    jsonb_set(t.loaded('half'), '{outputs,1}', jsonb_build_object('name', 'dev', 'path', t.path('half-dev'), 'valid', true))));
+select is(t.stage('half') || ' ' || t.stage('needs-dev'), 'buildable resolvable', 'and is told, though the other output has to be built');
+select t.resolve('needs-dev', 'r-needs-dev');
+select t.finish('half', jsonb_build_object('out', t.path('half'), 'dev', t.path('half-dev')));
+select t.finish('r-needs-dev');
+
 -- Claims that were taken back.
 select t.derivation('c');
 select t.want('c', 'c');

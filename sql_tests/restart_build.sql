@@ -61,6 +61,45 @@ select is(t.stage('f1') || ' ' || t.stage('f2'), 'unloaded unloaded', 'a restart
 select t.work();
 select is(t.ended('f'), 'status 0', 'and it succeeds');
 
+-- What ended once stays as it ended, whatever becomes of its root.
+create function pg_temp.goal(p_job text) returns text language sql as $$
+    select concat_ws(' ', g.status, g.cached, (g.info is not null)::text, g.ended::time) from resolver.goal g where g.build = t.id(p_job)
+$$;
+select t.derivation('m');
+select t.want('failed', 'm');
+select t.load();
+select t.fail('m');
+select t.pass('1 minute');
+select t.build('succeeded', 'm');
+select resolver.sync_builds(array[t.id('succeeded')]);
+select t.load();
+select t.finish('m');
+select t.pass('1 minute');
+select resolver.withdraw_outputs(array[t.path('m')]);
+select t.store_loses(t.path('m'));
+select t.want('failed-too', 'm');
+select t.load();
+select t.fail('m');
+select is(t.ended('failed') || ', ' || t.ended('succeeded') || ', ' || t.ended('failed-too'), 'status 1, status 0, status 1', 'three builds of one derivation');
+select is((select array_agg(pg_temp.goal(j)) from unnest('{failed,succeeded,failed-too}'::text[]) j),
+          '{1 f false 15:00:00,0 f true 15:01:00,1 f false 15:02:00}', 'ended each at its time');
+
+-- Two failures further down.
+select t.derivation('k1');
+select t.derivation('k2');
+select t.derivation('k', '{k1,k2}');
+select t.derivation('l', '{k}');
+select t.want('l', 'l');
+select t.load();
+select t.claim('build');
+select t.fail('k1');
+select t.fail('k2');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('l'));
+select is(t.stage('k1') || ' ' || t.stage('k2'), 'unloaded unloaded', 'however far from the root');
+select t.work();
+select is(t.ended('l'), 'status 0', 'and this one succeeds as well');
+
 -- Fails again.
 select t.derivation('g');
 select t.want('g', 'g');

@@ -87,6 +87,14 @@ select throws_ok(
                                       t.resolution('cut', 'r-mid') -> 'resolved', t.info())$$,
     'NX014', 'the resolved derivation has known outputs that were not confirmed', 'the singular form raises');
 select t.resolve('cut', 'r-mid');
+select is((select array_agg(outcome) from resolver.set_resolved_to(jsonb_build_array(
+              jsonb_set(t.resolution('cut', 'r-mid'), '{resolved,outputs}',
+                        jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('other'), 'valid', true)))))), '{confirm}',
+          'another path that is valid does not confirm it');
+select is((select array_agg(outcome) from resolver.set_resolved_to(jsonb_build_array(
+              jsonb_set(t.resolution('cut', 'r-mid'), '{resolved,outputs}',
+                        jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-mid'), 'valid', false)))))), '{confirm}',
+          'nor does the same path if it is not valid');
 select is(t.changed(), '{}', 'nothing changed by asking');
 select is(t.resolve('cut', 'r-mid', array[t.path('r-mid')]), 'done', 'confirmed, it ends at once');
 select is(t.stage('cut'), 'realised', 'resolvable -> realised');
@@ -205,6 +213,13 @@ select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.reso
           'the plural form answers');
 select is(t.stage('old'), 'resolvable', 'the inputs are there: it can be claimed again');
 select is(t.claim('resolve'), '{old}', 'and is');
+-- A lost input ends the claim; should that ever be missed, paths are compared with what is in force.
+update resolver.output set valid_since = null where derivation = t.number('in');
+select throws_ok(
+    $$select resolver.set_resolved_to(t.lease('old', 'resolve'), t.resolution('old', 'r-old') -> 'samples', null)$$,
+    'NX013', null, 'a sample of a path that is not valid any more is stale');
+select throws_ok($$select resolver.set_resolved_to(t.lease('old', 'resolve'), '[]', null)$$, 'NX013', null, 'so is none');
+update resolver.output set valid_since = resolver.clock() where derivation = t.number('in');
 select resolver.withdraw_outputs(array[t.path('in')]);
 select is(t.stage('old'), 'waiting', 'resolvable -> waiting when an input is lost');
 select t.keep();
@@ -255,6 +270,50 @@ select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
           'it resolves to what failed, but the store has the outputs by now');
 select is(t.ended('healed'), 'status 0 cached', 'it succeeds');
 select is_empty($$select from resolver.failure where derivation = t.number('r-bad') and cleared is null$$, 'and the failure is forgotten');
+
+select t.derivation('ill', '{leaf}');
+select t.derivation('uses-ill', '{ill}');
+select t.derivation('uses-user', '{uses-ill}');
+select t.want('uses-user', 'uses-user');
+select t.load();
+select t.resolve('ill', 'r-ill');
+select t.fail('r-ill', 'timeout', 7);
+select t.derivation('needs-r', '{r-ill}');
+select t.derivation('needs-that', '{needs-r}');
+select t.derivation('r-ill');
+select t.want('needs-that', 'needs-that');
+select t.load();
+select t.fail('r-ill', 'timeout', 7);
+create function pg_temp.in_vain() returns text[] language sql as $$
+    select array_agg(d.name order by d.name) from resolver.derivation_state s join resolver.derivation d using (derivation)
+     where s.failed_dependency is not null and d.name ~ 'ill|user|needs' and d.name <> 'odd-user'
+$$;
+select is(pg_temp.in_vain(), '{ill,needs-r,needs-that,uses-ill,uses-user}', 'derivations that failed, or wait in vain, for the sake of one');
+select t.derivation('healthy', '{leaf}');
+select t.want('healthy', 'healthy');
+select t.load();
+select t.claim('resolve');
+select resolver.set_resolved_to(jsonb_build_array(
+    jsonb_set(t.resolution('healthy', 'r-ill'), '{resolved,outputs}',
+              jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-ill'), 'valid', true)))));
+select is(pg_temp.in_vain(), null, 'may all go on once that one is there, however far away');
+
+-- What it resolves to is the root of a build, and its outputs are there, but nobody looked for its products.
+select t.derivation('own', '{leaf}');
+select t.derivation('own-user', '{own}');
+select t.derivation('r-own');
+select t.want('own-user', 'own-user');
+select t.want('r-own', 'r-own');
+select t.load();
+select t.claim('resolve');
+select t.store_has(t.path('r-own'));
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
+              jsonb_set(t.resolution('own', 'r-own'), '{resolved,outputs}',
+                        jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-own'), 'valid', true)))
+              || '{"info": null}'))), 'done', 'it resolves to what the store has, which is another build''s root');
+select is(t.stage('own') || ' ' || t.stage('r-own'), 'realised unloaded', 'it ends at once; that root is looked at');
+select t.load();
+select is(t.ended('r-own'), 'status 0 cached', 'and not built again');
 
 -- The build was deleted meanwhile.
 select t.derivation('gone', '{leaf}');

@@ -103,6 +103,8 @@ select resolver.sweep();
 select is(t.changed(), '{}', 'once');
 select t.claim('build', 100, 'next');
 
+select is((select gone from resolver.worker where worker = t.worker_id()), '2026-01-01 12:01:01+00', 'who is dead stays dead since when it was found');
+
 -- The lease time is a setting.
 update resolver.setting set lease_time = '5 seconds';
 select t.pass('6 seconds');

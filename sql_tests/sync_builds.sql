@@ -96,6 +96,25 @@ select is(t.ended('d'), 'status 0 cached', 'all is there: it ends as cached');
 select is((select count(*) from BuildOutputs where build = t.id('d')), 1::bigint, 'with one set of outputs');
 select is((select count(*) from BuildProducts where build = t.id('d')), 2::bigint, 'and one set of products');
 
+-- drvPath was changed, and the old derivation ends before anyone looked.
+select t.derivation('old');
+select t.derivation('new');
+select t.want('moved', 'old');
+select t.load();
+update Builds set drvPath = t.full(t.drv('new')), finished = 0, buildStatus = null where id = t.id('moved');
+select t.finish('old');
+select is(t.ended('moved'), 'unfinished', 'it is not finished as what it was');
+select is(resolver.end_builds(), 0, 'nor later');
+update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('moved');
+select resolver.end_builds();
+select is_empty($$select from resolver.goal where build = t.id('moved') and recorded is null$$, 'cancelled then, it is settled');
+select is(t.ended('moved'), 'status 4', 'as cancelled');
+select resolver.restart_build(t.id('moved'));
+select is(pg_temp.goal('moved'), 'new open', 'restarted, it follows the new one');
+select t.load();
+select t.finish('new');
+select is(t.ended('moved'), 'status 0', 'and ends with it');
+
 -- Restarted and cancelled between two calls.
 select t.derivation('f');
 select t.want('f', 'f');
@@ -124,6 +143,12 @@ select isnt((select cleared from resolver.failure where derivation = t.number('g
 select t.load();
 select t.finish('g');
 select is(t.ended('g3'), 'status 0', 'it may succeed');
+
+-- Finished by somebody else, after it was seen to be new.
+select t.build('over', 'a');
+update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('over');
+select resolver.open_goals(array[t.id('over')], '{}', '{}');
+select is_empty($$select from resolver.goal where build = t.id('over')$$, 'a build that has ended does not become a goal');
 
 -- Many at once: a bounded number.
 insert into Builds (finished, timestamp, jobset_id, job, drvPath, system)

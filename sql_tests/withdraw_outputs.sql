@@ -137,6 +137,17 @@ select pg_temp.lose(t.path('k-dev'));
 select is(t.stage('l'), 'resolvable', 'an output that it does not use is lost: nothing to it');
 select t.work();
 
+-- An output of what is not realised yet.
+select t.derivation('half', p_outputs => '{out,dev}');
+select t.want('half', 'half');
+select t.load();
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('half'), 'name', 'dev', 'path', t.path('half-dev'))));
+select t.claim('build');
+select is(pg_temp.lose(t.path('half-dev')), 1, 'it is lost');
+select is(t.stage('half'), 'building', 'what is being built has no need of it');
+select t.finish('half');
+select is(t.ended('half'), 'status 0', 'and is finished');
+
 -- One path that two derivations have.
 select t.derivation('m');
 select t.derivation('n');

@@ -76,6 +76,29 @@ begin
 end
 $$;
 
+-- A failpoint stops whoever comes to it while another session holds it: t.hold('POINT'), t.let_go('POINT'). But for
+-- sessions that have said: set t.pass = 'on'.
+create function t.hold(p_point text) returns void language sql as $$ select pg_advisory_lock(hashtext(p_point)) $$;
+create function t.let_go(p_point text) returns void language sql as $$ select pg_advisory_unlock(hashtext(p_point)) $$;
+create or replace function resolver.failpoint(p_point text) returns void
+    language plpgsql volatile set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if current_setting('t.pass', true) is distinct from 'on' then
+        perform pg_advisory_lock_shared(hashtext(p_point));
+        perform pg_advisory_unlock_shared(hashtext(p_point));
+    end if;
+end
+$$;
+
+create function t.found(p_name text) returns jsonb language sql stable as $$
+    select jsonb_build_array(jsonb_build_object('drv', t.drv(p_name), 'name', 'out', 'path', t.path(p_name)))
+$$;
+-- Worker 1 has been silent for long.
+create procedure t.silence() language sql as $$
+    update resolver.worker set heartbeat = heartbeat - interval '1 hour' where worker = 1
+$$;
+
 create function t.success(p_name text, p_log text default null) returns jsonb language sql stable as $$
     select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'info', t.info(), 'machine', 'here', 'log', p_log,
                                                 'outputs', jsonb_build_object('out', t.path(p_name))))
@@ -83,11 +106,11 @@ $$;
 create function t.failure(p_name text) returns jsonb language sql stable as $$
     select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'class', 'builder', 'status', 1, 'message', 'broken'))
 $$;
-create function t.resolution(p_name text) returns jsonb language sql stable as $$
+create function t.resolution(p_name text, p_resolved text default null) returns jsonb language sql stable as $$
     select jsonb_build_array(jsonb_build_object(
                'lease', t.lease(p_name),
                'samples', (select jsonb_agg(jsonb_build_array(t.drv(x), 'out', t.path(x))) from unnest(i.inputs) x),
-               'resolved', jsonb_build_object('drv', t.drv('r-' || p_name), 'name', p_name, 'system', 'x86_64-linux', 'kind', 'floating',
+               'resolved', jsonb_build_object('drv', t.drv(coalesce(p_resolved, 'r-' || p_name)), 'name', p_name, 'system', 'x86_64-linux', 'kind', 'floating',
                                               'features', '[]'::jsonb, 'prefer_local', false,
                                               'outputs', '[{"name": "out", "path": null, "valid": false}]'::jsonb)))
       from t.input i where i.name = p_name
@@ -105,3 +128,21 @@ create view t.builds as
            (select string_agg(concat_ws(' ', t.named(s.drvPath), coalesce(s.status::text, 'building'), 'from ' || p.job), ', ' order by s.stepnr)
               from public.BuildSteps s left join public.Builds p on p.id = s.propagatedFrom where s.build = b.id) as steps
       from public.Builds b order by b.id;
+
+-- All that a spec may want to see in the end. Claims that were reported as done are left out.
+create view t.now as
+    select 'derivation' as what, concat_ws(' ', d.name, d.stage, 'watches ' || d.watches) as now from t.derivations d
+    union all
+    select 'build', concat_ws(' ', b.job || ':', case when b.finished = 1 then 'finished' else 'unfinished' end, 'status ' || b.status,
+                              case when x.isCachedBuild = 1 then 'cached' end, '(' || b.steps || ')')
+      from t.builds b join public.Builds x on x.job = b.job
+    union all
+    select 'finished', n.count::text from public.NrBuilds n
+    union all
+    select 'claim', concat_ws(' ', t.named(d.drv), 'for', l.verb, 'by', w.name || ':', coalesce(l.outcome, 'open'))
+      from (select * from resolver.lease order by lease) l
+      join resolver.derivation d on d.derivation = l.derivation
+      join resolver.worker w on w.worker = l.worker
+     where l.outcome is distinct from 'done'
+    union all
+    select 'WRONG', v.check_view || ' ' || v.violations from resolver.invariant_violations() v;

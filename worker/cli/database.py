@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from ..database import install as installation
+from ..database import privileges
+from ..database.diagnosis import Diagnosis, diagnose
+from ..database.errors import DatabaseError
+from ..database.uninstall import uninstall as remove
 from ..embedded.postgres import shared_postgres
 from ..embedded.session import run_in_environment
 from .environment import PASS_ON
@@ -16,7 +24,18 @@ from .target import Options, target_options
 
 @click.group("db")
 def database_group() -> None:
-    """Install and check the schema `resolver` in Hydra's database."""
+    """Install, check and remove the schema `resolver` in Hydra's database, and say who may use it."""
+
+
+@contextmanager
+def _reachable(options: Options) -> Iterator[str]:
+    """The connection string of a database that need not have the schema; the embedded one runs meanwhile."""
+    named = options.database_url
+    if named is not None:
+        yield named
+        return
+    with shared_postgres(options.state_directory) as server:
+        yield server.conninfo()
 
 
 @database_group.command()
@@ -24,12 +43,8 @@ def database_group() -> None:
 @clear_errors
 def install(options: Options) -> None:
     """Install the schema, or upgrade it; an empty database gets Hydra's tables as well. All or nothing."""
-    named = options.database_url
-    if named is not None:
-        done = installation.install(named)
-    else:
-        with shared_postgres(options.state_directory) as server:
-            done = installation.install(server.conninfo())
+    with _reachable(options) as conninfo:
+        done = installation.install(conninfo)
     if done.created_hydra_tables:
         click.echo("created Hydra's tables")
     for name in done.migrations:
@@ -42,15 +57,70 @@ def install(options: Options) -> None:
 @database_group.command()
 @target_options
 @clear_errors
-def check(options: Options) -> None:
-    """Say whether the database can be used by this release; exit status 2 and the reason if not."""
-    named = options.database_url
-    if named is not None:
-        installation.check(named, for_writing=True)
+def uninstall(options: Options) -> None:
+    """Remove the schema; Hydra's tables keep what was written. All or nothing, and not while workers live."""
+    with _reachable(options) as conninfo:
+        remove(conninfo)
+    click.echo("removed the schema 'resolver'")
+
+
+@database_group.command()
+@click.option("--listen-database", metavar="URL", help="Where workers listen, if not at --database.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@target_options
+@clear_errors
+def check(options: Options, listen_database: str | None, as_json: bool) -> None:
+    """Say what is wrong with the database, for a worker with this role.
+
+    Exit status 0 if workers can run, 1 if something is in their way or makes them do harm, 2 if they could not even
+    begin: it can't be reached, is not Hydra's, or does not have the schema of this release.
+    """
+    with _reachable(options) as conninfo:
+        try:
+            found = diagnose(conninfo, options.listen_url(conninfo, listen_database))
+        except DatabaseError as error:
+            if as_json:
+                click.echo(json.dumps({"ready": False, "error": str(error)}))
+            raise
+    if as_json:
+        click.echo(json.dumps({"ready": found.ready, **dataclasses.asdict(found)}))
     else:
-        with shared_postgres(options.state_directory) as server:
-            installation.check(server.conninfo())
-    click.echo("the database is ready")
+        _say(found)
+    sys.exit(0 if found.ready else 1)
+
+
+def _say(found: Diagnosis) -> None:
+    for finding in sorted(found.findings, key=lambda finding: not finding.grave):
+        click.echo(f"{'wrong' if finding.grave else 'note'}: {finding.message}")
+    about = f"PostgreSQL {found.postgresql}, Hydra's schema version {found.hydra}, as role '{found.role}'"
+    click.echo(f"the database is {'ready' if found.ready else 'not ready'} ({about})")
+
+
+@database_group.command()
+@click.argument("role")
+@click.option("--as", "kind", type=click.Choice(privileges.KINDS), required=True, help="What it is to be.")
+@target_options
+@clear_errors
+def grant(options: Options, role: str, kind: privileges.Kind) -> None:
+    """Let an existing ROLE of the server run workers, or only look.
+
+    A worker may call the procedures and touch no table. A monitor may call those that only read, and read views. The
+    next `db install` keeps it so.
+    """
+    with _reachable(options) as conninfo:
+        privileges.grant(conninfo, role, kind)
+    click.echo(f"the role '{role}' is a {kind} now")
+
+
+@database_group.command()
+@click.argument("role")
+@target_options
+@clear_errors
+def revoke(options: Options, role: str) -> None:
+    """Take all rights to the schema from ROLE."""
+    with _reachable(options) as conninfo:
+        had = privileges.revoke(conninfo, role)
+    click.echo(f"the role '{role}' has no rights to the schema {'any more' if had else 'and had none'}")
 
 
 @click.command(context_settings=PASS_ON)

@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +22,41 @@ from ..embedded.store import EmbeddedStore
 from ..embedded.tools import nix_bin
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
+from ..settings_file import Settings, SettingsError, load_settings
 from .errors import CouldNotRun
 
-DATABASE_VARIABLES = ("HYDRA_RESOLVER_DATABASE", "HYDRA_DATABASE_URL", "HYDRA_DBI")
+NO_LISTENING = "none"
+"""What `listen_database` is where workers are to poll only."""
+_DBI_NAMES = {"db": "dbname", "database": "dbname"}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user said: `None` where nothing was said."""
+    """What a command is about, by its own options, the environment, and the settings file.
+
+    `None` where nothing was said.
+    """
 
     database: str | None
     store: str | None
     state: Path | None
+    settings: Settings = field(default_factory=Settings)
 
     @property
     def database_url(self) -> str | None:
-        """The database named on the command line or in the environment; `None` for the embedded one."""
-        named = self.database or next((value for name in DATABASE_VARIABLES if (value := os.environ.get(name))), None)
-        return None if named is None else checked(conninfo_of(named))
+        """The connection string of the database; `None` for the embedded one."""
+        if self.database is None:
+            return None
+        return checked(conninfo_of(self.database), f"database ({self.settings.get('database').origin})")
+
+    def listen_url(self, conninfo: str, given: str | None = None) -> str | None:
+        """Where to listen, when the database is `conninfo`; `None`: nowhere."""
+        named = self.settings.get("listen_database", given)
+        if named.value is None:
+            return conninfo
+        if named.value == NO_LISTENING:
+            return None
+        return checked(conninfo_of(named.value), f"listen_database ({named.origin})")
 
     @property
     def state_directory(self) -> StateDirectory:
@@ -49,25 +66,26 @@ class Options:
 
 def conninfo_of(database: str) -> str:
     """A connection string for libpq: a URL or connection string as it is, Perl's `dbi:Pg:a=b;c=d` translated."""
-    if database.lower().startswith("dbi:pg:"):
-        return " ".join(part.strip() for part in database[7:].split(";") if part.strip())
-    return database
+    if not database.lower().startswith("dbi:pg:"):
+        return database
+    pairs = [part.strip().partition("=") for part in database[7:].split(";") if part.strip()]
+    return " ".join(f"{_DBI_NAMES.get(name.strip(), name.strip())}={value.strip()}" for name, _, value in pairs)
 
 
-def checked(conninfo: str) -> str:
+def checked(conninfo: str, where: str) -> str:
     """The connection string. Raises CouldNotRun when it is none; it is not shown, since it may hold a password."""
     try:
         conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError as error:
         raise CouldNotRun(
-            "--database (or the variable that names it) is no PostgreSQL URL or connection string:"
-            f" {str(error).strip()}. Write it as postgresql://USER@HOST/NAME, or as dbname=NAME host=HOST."
+            f"{where} is no PostgreSQL URL or connection string: {str(error).strip()}."
+            " Write it as postgresql://USER@HOST/NAME, or as dbname=NAME host=HOST."
         ) from error
     return conninfo
 
 
 def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --database, --store and --state to a command, which gets them as its first argument."""
+    """Add --database, --store, --state and --config to a command, which gets them as its first argument."""
 
     @click.option(
         "--database", metavar="URL", help="Hydra's database. Default: from the environment, else an embedded one."
@@ -76,9 +94,22 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--state", type=click.Path(path_type=Path), metavar="DIR", help="Where embedded ones, roots and logs are."
     )
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Settings; `hydra-resolver config` shows them.",
+    )
     @functools.wraps(command)
-    def with_options(database: str | None, store: str | None, state: Path | None, **arguments: Any) -> Any:
-        return command(Options(database, store, state), **arguments)
+    def with_options(
+        database: str | None, store: str | None, state: Path | None, config: Path | None, **arguments: Any
+    ) -> Any:
+        try:
+            settings = load_settings({"database": database, "store": store, "state": state}, config)
+            options = Options(settings.value("database"), settings.value("store"), settings.value("state"), settings)
+        except SettingsError as error:
+            raise CouldNotRun(str(error)) from error
+        return command(options, **arguments)
 
     return with_options
 

@@ -7,11 +7,14 @@ import platform
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import click
 
-from ..build_log import DEFAULT_LIMIT
 from ..database.procedures import VERBS, Procedures, Verb
+from ..hydra_conf import UploadError, refuse_uploads
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
 from ..nix.store import Store
@@ -19,6 +22,17 @@ from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
 from .target import Options, open_database, open_roots, open_store, store_identity, target_options
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line says of a worker; `None`: see the environment, the settings file, the default."""
+
+    systems: tuple[str, ...] | None = None
+    trust_store: bool | None = None
+    max_log_size: int | None = None
+    logs: Path | None = None
+    listen_database: str | None = None
 
 
 @contextmanager
@@ -29,12 +43,14 @@ def running_worker(
     *,
     verbs: Sequence[Verb] = VERBS,
     jobs: int | None = None,
-    trust_store: bool = False,
-    max_log_size: int = DEFAULT_LIMIT,
+    wishes: Wishes | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Worker]:
     """A started worker; it is stopped at the end, its builds aborted."""
-    state = options.state_directory
+    wishes = wishes or Wishes()
+    own = options.settings
+    if options.database is not None:
+        _refuse_uploads(own.value("hydra_config"))
     settings = store.settings
     if "ca-derivations" not in settings.experimental_features:
         raise CouldNotRun(
@@ -42,20 +58,28 @@ def running_worker(
             " Add the line `extra-experimental-features = ca-derivations` to nix.conf"
             " (to the daemon's, if there is one, and restart it)."
         )
+    trusted = own.value("trust_store", wishes.trust_store)
     context = Context(
-        store, open_roots(options), state.logs, trust_store or options.store is None, max_log_size=max_log_size
+        store,
+        open_roots(options),
+        own.value("logs", wishes.logs) or options.state_directory.logs,
+        options.store is None if trusted is None else trusted,
+        max_log_size=own.value("max_log_size", wishes.max_log_size),
     )
     abilities = Abilities(
         name=f"{platform.node()}:{os.getpid()}",
         verbs=tuple(verbs),
-        systems=(settings.system, *settings.extra_platforms),
+        systems=tuple(own.value("systems", wishes.systems) or (settings.system, *settings.extra_platforms)),
         features=settings.system_features,
-        jobs=jobs or max(1, settings.max_jobs),
+        jobs=own.value("jobs", jobs) or max(1, settings.max_jobs),
         store_identity=store_identity(options),
     )
+    listen = options.listen_url(conninfo, wishes.listen_database)
     procedures = Procedures(conninfo)
     try:
-        worker = Worker(procedures, context, abilities, observer=observer)
+        worker = Worker(
+            procedures, context, abilities, observer=observer, listen_conninfo=listen, listen=listen is not None
+        )
         worker.start()
         try:
             yield worker
@@ -65,22 +89,36 @@ def running_worker(
         procedures.close()
 
 
+def _refuse_uploads(hydra_config: Path | None) -> None:
+    try:
+        refuse_uploads(hydra_config)
+    except UploadError as error:
+        raise CouldNotRun(str(error)) from error
+
+
 @click.command()
 @click.option("--verb", "verbs", type=click.Choice(VERBS), multiple=True, help="What it does; default: all three.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Builds at the same time; default: Nix's max-jobs.")
+@click.option(
+    "--system", "systems", multiple=True, metavar="NAME", help="Build for this system; default: those of Nix."
+)
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
 @click.option(
-    "--trust-store",
-    is_flag=True,
-    help="Believe realisations that the store has on record; always so for an embedded one.",
+    "--trust-store/--no-trust-store",
+    default=None,
+    help="Believe realisations that the store has on record, as of an embedded one.",
 )
 @click.option(
     "--max-log-size",
     type=click.IntRange(min=0),
     metavar="BYTES",
-    default=DEFAULT_LIMIT,
-    show_default=True,
-    help="A build whose log is longer is ended; 0: no limit.",
+    help="A build whose log is longer is ended; 0: no limit; default: 64 MiB.",
+)
+@click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Where build logs are written.")
+@click.option(
+    "--listen-database",
+    metavar="URL",
+    help="Where to listen, when --database leads to a pooler; 'none': look for work now and then.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events as one JSON object a line.")
 @target_options
@@ -89,10 +127,10 @@ def worker(
     options: Options,
     verbs: tuple[Verb, ...],
     jobs: int | None,
+    systems: tuple[str, ...],
     drain: bool,
-    trust_store: bool,
-    max_log_size: int,
     as_json: bool,
+    **wishes: Any,
 ) -> None:
     """Load, resolve and build what the database wants, until told to stop (SIGTERM, SIGINT)."""
     with open_database(options) as conninfo:
@@ -102,10 +140,9 @@ def worker(
             options,
             conninfo,
             store,
-            verbs=verbs or VERBS,
+            verbs=options.settings.value("verbs", verbs or None),
             jobs=jobs,
-            trust_store=trust_store,
-            max_log_size=max_log_size,
+            wishes=Wishes(systems=systems or None, **wishes),
             observer=observer,
         ) as running:
             for number in (signal.SIGTERM, signal.SIGINT):

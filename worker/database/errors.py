@@ -24,6 +24,76 @@ class InstalledNewerError(DatabaseError):
 class NotInstalledError(DatabaseError):
     """The database has no schema `resolver`, or an older one than this release needs."""
 
+    def __init__(
+        self,
+        message: str = "the database has no schema 'resolver'. Install it: hydra-resolver db install --database URL",
+    ) -> None:
+        super().__init__(message)
+
+    @classmethod
+    def other_release(cls) -> NotInstalledError:
+        """The schema is there, but it is another release's."""
+        return cls(
+            "the schema 'resolver' was installed by another release. "
+            "Upgrade it: hydra-resolver db install --database URL"
+        )
+
+
+class NotOwnerError(DatabaseError):
+    """The role may not do what only the owner of the schema, or of Hydra's tables, may do."""
+
+
+class NotGrantedError(DatabaseError):
+    """The role was not given any right to the schema `resolver`."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(
+            f"the role '{role}' may not use the schema 'resolver'. "
+            f"As the schema's owner: hydra-resolver db grant {role} --as worker --database URL"
+        )
+
+
+class NoSuchRoleError(DatabaseError):
+    """Rights were to be given to a role that does not exist, or taken from it."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__(f"the server has no role '{role}'. Create it first, in psql: create role \"{role}\" login")
+
+
+class WorkersLiveError(DatabaseError):
+    """The schema can't be removed while workers use it."""
+
+
+class UnrecordedError(DatabaseError):
+    """The schema can't be removed while another transaction holds rows of Hydra's that have to be written before."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"{rows} builds or steps have ended, but another transaction holds their rows in Hydra's tables: the end "
+            "can't be written. Nothing was changed. Look in pg_stat_activity for who has a transaction open, and try "
+            "again."
+        )
+
+
+class DependedOnError(DatabaseError):
+    """Something else in the database depends on what is to be dropped or created anew."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"other objects of the database depend on the schema 'resolver': {detail.rstrip('.')}. "
+            "Nothing was changed. Drop them first, and create them again afterwards."
+        )
+
+
+class BusyError(DatabaseError):
+    """A lock could not be had in time."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"another transaction has held a lock that is needed here for {seconds} s. Nothing was changed. "
+            "Look in pg_stat_activity for who has a transaction open, and try again."
+        )
+
 
 class ReadOnlyError(DatabaseError):
     """Nothing can be written: a standby, or default_transaction_read_only."""

@@ -95,7 +95,7 @@ def find_place(directory: Path, user: ServerUser) -> Path:
             shutil.rmtree(shared, ignore_errors=True)  # of an earlier directory of that name, which was removed
             directory.symlink_to(shared)
         shared.mkdir(parents=True, exist_ok=True)
-        (shared / OWNER_FILE).write_text(str(directory))
+        _set_owner(shared, directory)
         user.own(shared)
     except OSError as error:
         raise EmbeddedError(_no_place(directory, user, str(error))) from error
@@ -107,9 +107,18 @@ def find_place(directory: Path, user: ServerUser) -> Path:
 def _owner(shared: Path) -> Path | None:
     """Return the directory that a cluster under /var/lib was made for; None when it does not say."""
     try:
-        return Path((shared / OWNER_FILE).read_text())
+        text = (shared / OWNER_FILE).read_text()
     except OSError:
         return None
+    return Path(text) if text else None
+
+
+def _set_owner(shared: Path, directory: Path) -> None:
+    """Write that file, in one step: another process that reads half of it would take the cluster for an orphan."""
+    if _owner(shared) != directory:
+        new = shared / f"{OWNER_FILE}.{os.getpid()}"
+        new.write_text(str(directory))
+        new.replace(shared / OWNER_FILE)
 
 
 def _no_place(directory: Path, user: ServerUser, reason: str) -> str:

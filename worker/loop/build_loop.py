@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -15,6 +15,7 @@ from ..database.procedures import Claim
 from ..nix.errors import StoreError
 from ..verbs.build import Outcome, build, interrupted
 from .connection import RenewedClient
+from .lost_claims import LostClaims
 from .shared import POLL_SECONDS, Shared
 
 AHEAD_SECONDS = 0.1
@@ -28,12 +29,12 @@ class _Slot:
     def __init__(self, shared: Shared) -> None:
         self.connection = RenewedClient(shared.context.store)
         self.claim: Claim | None = None
-        self.aborted: int | None = None
-        """The lease of the build that was last ended early."""
 
 
 class BuildLoop:
     """Does the verb build until the worker stops; `abort` ends builds early."""
+
+    name = "build"
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -41,10 +42,15 @@ class BuildLoop:
         self._done: queue.SimpleQueue[tuple[Claim, Outcome] | None] = queue.SimpleQueue()
         self._slots = [_Slot(shared) for _ in range(shared.abilities.jobs)]
         self._held: dict[int, Claim] = {}
+        """What is being built or waits for it, by lease."""
+        self._aborted: set[int] = set()
+        """Leases of what is held and not to be built any more."""
+        self._unreported: set[int] = set()
+        """Leases of what is held, and of what has ended since and the database does not know of."""
         self._lock = threading.Lock()
         self._seconds = 1.0
         self._more = False
-        self._claim_was_lost = False
+        self._lost_claims = LostClaims(shared, "build")
 
     def run(self) -> None:
         """Claim for free slots; sleep while there is nothing to claim."""
@@ -65,13 +71,15 @@ class BuildLoop:
         self._done.put(None)
         reporter.join()
 
-    def abort(self, leases: Sequence[int] | None = None) -> None:
-        """End the running builds of these leases, or all. Their claims are released."""
+    def abort(self, leases: Collection[int] | None = None) -> None:
+        """End the builds of these leases, or all, those that wait for a slot, too. Their claims are released."""
+        with self._lock:
+            ended = {lease for lease in self._held if leases is None or lease in leases} - self._aborted
+            self._aborted |= ended
         for slot in self._slots:
             claim = slot.claim
-            if claim is not None and (leases is None or claim.lease in leases):
+            if claim is not None and claim.lease in ended:
                 self._shared.observer.event("aborting", drv=claim.drv)
-                slot.aborted = claim.lease
                 slot.connection.abort()
 
     def _claim(self) -> bool:
@@ -79,24 +87,25 @@ class BuildLoop:
         ahead = min(MOST_AHEAD, int(len(self._slots) * AHEAD_SECONDS / self._seconds))
         with self._lock:
             free = len(self._slots) + ahead - len(self._held)
-        if free <= ahead / 2:
+        if free <= ahead / 2 or shared.overdue:
             self._more = True
             return False
         try:
-            if self._claim_was_lost:
-                shared.procedures.release_other_claims(shared.worker, "build", list(self._held))
-                self._claim_was_lost = False
+            with self._lock:
+                known = list(self._unreported)
+            self._lost_claims.give_back(known)
             claims = shared.procedures.claim(shared.worker, "build", free)
         except WorkerGoneError:
             return False  # the heartbeat registers anew
         except (psycopg.Error, PoolTimeout) as error:
-            self._claim_was_lost = True
+            self._lost_claims.there_may_be_some()
             shared.observer.event("database_error", verb="build", message=str(error))
             shared.stopping.wait(0.5)
             return False
         shared.take_in_hand(len(claims))
         with self._lock:
             self._held.update({claim.lease: claim for claim in claims})
+            self._unreported.update(claim.lease for claim in claims)
         for claim in claims:
             self._waiting.put(claim)
         self._more = len(claims) == free
@@ -105,52 +114,85 @@ class BuildLoop:
     def _run_slot(self, slot: _Slot) -> None:
         while (claim := self._waiting.get()) is not None:
             slot.claim = claim
-            outcome = self._build(slot, claim)
+            try:
+                outcome = self._build(slot, claim)
+            except Exception as error:
+                outcome = Outcome(None, reason=f"the worker failed: {error}")
+                self._shared.fail(error)
             slot.claim = None
             with self._lock:
                 self._held.pop(claim.lease, None)
+                self._aborted.discard(claim.lease)
             self._done.put((claim, outcome))
             if self._more:
                 self._shared.wake["build"].set()
         slot.connection.close()
 
+    def _why_not(self, claim: Claim) -> str | None:
+        """Why it is not to be built, or no further."""
+        if self._shared.stopping.is_set():
+            return "the worker stops"
+        if claim.lease in self._aborted:
+            return "it is not to be built any more"
+        return "the database is out of reach" if self._shared.overdue else None
+
     def _build(self, slot: _Slot, claim: Claim) -> Outcome:
         shared = self._shared
-        if shared.stopping.is_set():
-            return Outcome(None, reason="the worker stops")
+        if reason := self._why_not(claim):
+            return Outcome(None, reason=reason)
         shared.observer.event("building", drv=claim.drv, build=claim.build, stepnr=claim.stepnr)
         began = time.monotonic()
         try:
-            client = slot.connection.get()
-        except (StoreError, OSError) as error:
-            shared.store_failed("build", error)
-            return Outcome(None, reason=f"the store can't be reached: {error}")
-        try:
-            outcome = build(
-                shared.context, client, claim, lambda paths: shared.procedures.withdraw_outputs(list(paths))
-            )
+            outcome = self._attempt(slot, claim)
         except (psycopg.Error, PoolTimeout) as error:
             return Outcome(None, reason=f"the build was interrupted: {error}")
         except (StoreError, OSError) as error:
-            slot.connection.close()
-            if slot.aborted == claim.lease:
+            if slot.connection.aborted:
                 return Outcome(None, reason=f"the build was interrupted: {error}")
+            slot.connection.close()
             return interrupted(claim, error)
-        shared.store_trouble = None
         self._seconds += (time.monotonic() - began - self._seconds) / 8
         return outcome
+
+    def _attempt(self, slot: _Slot, claim: Claim) -> Outcome:
+        """Build, and again as long as Nix complains of something that is in the way and can be deleted."""
+        shared = self._shared
+        deleted: frozenset[str] = frozenset()
+        while True:
+            try:
+                client = slot.connection.get()
+            except (StoreError, OSError) as error:
+                shared.store_failed("build", error)
+                return Outcome(None, reason=f"the store can't be reached: {error}")
+            if reason := self._why_not(claim):  # from here on abort() finds the connection
+                return Outcome(None, reason=reason)
+            outcome = build(
+                shared.context, client, claim, lambda paths: shared.procedures.withdraw_outputs(list(paths))
+            )
+            shared.store_trouble = None
+            if not outcome.in_the_way - deleted:
+                return outcome
+            shared.observer.event("deleting", drv=claim.drv, paths=" ".join(outcome.in_the_way))
+            slot.connection.close()  # after this failure Nix may have ended it
+            slot.connection.get().delete_paths(outcome.in_the_way)
+            deleted |= outcome.in_the_way
 
     def _run_reporter(self) -> None:
         while (first := self._done.get()) is not None:
             ended = [first, *self._wait_for_more()]
+            lost: Exception | None = None
             try:
                 self._report(ended)
             except (psycopg.Error, PoolTimeout) as error:
-                # The leases stay open until the sweep takes them back; then the outputs are found to be valid.
-                self._claim_was_lost = True
-                self._shared.observer.event("database_error", verb="build", message=str(error))
-            finally:
-                self._shared.take_in_hand(-len(ended))
+                lost = error  # what was built is found to be valid when it is claimed again
+            except Exception as error:
+                self._shared.fail(error)
+            with self._lock:
+                self._unreported.difference_update(claim.lease for claim, _ in ended)
+            if lost is not None:
+                self._lost_claims.there_may_be_some()
+                self._shared.observer.event("database_error", verb="build", message=str(lost))
+            self._shared.take_in_hand(-len(ended))
             if "resolve" in self._shared.abilities.verbs:
                 self._shared.wake["resolve"].set()  # most likely, and sooner than a notification
 

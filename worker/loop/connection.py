@@ -17,20 +17,25 @@ class RenewedClient:
         self._store = store
         self._client: Client | None = None
         self._opened = 0.0
+        self.aborted = False
+        """Whether what was last done over it was ended by `abort`."""
 
     def get(self) -> Client:
         """The connection. Raises as `Store.connect` does."""
-        if self._client is not None and (self._client.closed or time.monotonic() - self._opened > RENEW_SECONDS):
+        client = self._client
+        if client is not None and (self.aborted or client.closed or time.monotonic() - self._opened > RENEW_SECONDS):
             self.close()
         if self._client is None:
             self._client = self._store.connect()
             self._opened = time.monotonic()
+            self.aborted = False
         return self._client
 
     def abort(self) -> None:
         """End what is running on it, from another thread."""
         client = self._client
         if client is not None:
+            self.aborted = True
             client.abort()
 
     def close(self) -> None:

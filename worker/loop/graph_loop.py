@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..verbs.load import Report, load
 from ..verbs.resolve import confirm, resolve
 from .batches import in_batches
 from .connection import RenewedClient
+from .lost_claims import LostClaims
 from .shared import POLL_SECONDS, Shared
 
 BATCH = 50
@@ -31,13 +32,14 @@ class GraphLoop:
     """Does one of the verbs load and resolve until the worker stops."""
 
     def __init__(self, shared: Shared, verb: Verb) -> None:
+        self.name = verb
         self._shared = shared
         self._verb = verb
         self._connection = RenewedClient(shared.context.store)
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
         self._drvs: dict[int, str] = {}
         """What is claimed, by lease, until it is reported or given back."""
-        self._claim_was_lost = False
+        self._lost_claims = LostClaims(shared, verb)
 
     def run(self) -> None:
         """Claim and do; sleep while there is nothing to claim."""
@@ -58,9 +60,7 @@ class GraphLoop:
     def _one_round(self) -> bool:
         shared = self._shared
         try:
-            if self._claim_was_lost:
-                shared.procedures.release_other_claims(shared.worker, self._verb, list(self._drvs))
-                self._claim_was_lost = False
+            self._lost_claims.give_back(list(self._drvs))
             claims = shared.procedures.claim(shared.worker, self._verb, BATCH)
         except WorkerGoneError:
             return False  # the heartbeat registers anew
@@ -91,7 +91,7 @@ class GraphLoop:
             self._give_back(left, str(error))
             shared.store_failed(self._verb, error)
         except (psycopg.Error, PoolTimeout) as error:
-            self._database_failed(error)
+            self._database_failed(error, left)
         finally:
             self._forget(left)
 
@@ -104,17 +104,18 @@ class GraphLoop:
     def _withdraw(self, paths: Iterable[str]) -> int:
         return self._shared.procedures.withdraw_outputs(list(paths))
 
-    def _give_back(self, leases: Iterable[int], reason: str) -> None:
+    def _give_back(self, leases: Collection[int], reason: str) -> None:
         try:
             self._shared.procedures.release_claims(self._shared.worker, list(leases), reason)
         except (psycopg.Error, PoolTimeout) as error:
-            self._database_failed(error)
+            self._database_failed(error, leases)
 
     def _forget(self, leases: Iterable[int]) -> None:
         self._shared.take_in_hand(-sum(self._drvs.pop(lease, None) is not None for lease in leases))
 
-    def _database_failed(self, error: Exception) -> None:
-        self._claim_was_lost = True
+    def _database_failed(self, error: Exception, leases: Iterable[int] = ()) -> None:
+        self._forget(leases)  # before they are looked for
+        self._lost_claims.there_may_be_some()
         self._shared.observer.event("database_error", verb=self._verb, message=str(error))
 
     def _run_reporter(self) -> None:
@@ -125,16 +126,17 @@ class GraphLoop:
                 while not self._done.empty():
                     parts.append(self._done.get())
                 reports = [report for part in parts if part is not None for report in part]
+                leases = [report["lease"] for report in reports]
                 try:
                     self._report(reports, connection)
                 except (psycopg.Error, PoolTimeout) as error:
-                    self._database_failed(error)
+                    self._database_failed(error, leases)
                 except (StoreError, OSError) as error:
-                    self._give_back([report["lease"] for report in reports], str(error))
+                    self._give_back(leases, str(error))
                 except Exception as error:
                     self._shared.fail(error)
                 finally:
-                    self._forget(report["lease"] for report in reports)
+                    self._forget(leases)
                     for _ in parts:
                         self._done.task_done()
 

@@ -2,72 +2,132 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from typing import Any
 
 import psycopg
+from psycopg_pool import PoolTimeout
 
+from .. import failpoints
+from ..database.connections import disconnect, patience
 from ..database.errors import WorkerGoneError, translated
 from .build_loop import BuildLoop
 from .shared import Shared
 
 BEATS = 5
 """Heartbeats in one lease time."""
-MARGIN = 0.8
-"""Part of the lease time after which, without an acknowledged heartbeat, the worker ends its own builds."""
+LOOK_SECONDS = 0.5
+"""How often at least it is looked whether the last heartbeat was answered in time."""
+LONGEST_CALL_SECONDS = 60.0
+"""A call without an answer by then gets none: a procedure waits for the graph lock for 30 s, the rest is short."""
 
 
 class Heartbeat:
     """Beats until all else has ended; ends builds that nobody needs, and all of them when the database is out of reach.
 
-    It outlives the other concerns: builds that are coming to their end still belong to this worker.
+    It outlives the other concerns: builds that are coming to their end still belong to this worker. One thread beats,
+    and may wait for an answer that never comes; the other one looks at the clock.
     """
 
-    def __init__(self, shared: Shared, builds: BuildLoop | None, lease_seconds: float) -> None:
+    name = "heartbeat"
+
+    def __init__(self, shared: Shared, builds: BuildLoop | None) -> None:
         self._shared = shared
         self._builds = builds
-        self._lease_seconds = lease_seconds
-        self._acknowledged = time.monotonic()
-        self._connection: psycopg.Connection[tuple[int]] | None = None
+        self._interval = shared.lease_seconds / BEATS
+        self._limit = max(2, int(self._interval))
+        """Seconds that one beat may take."""
+        self._sent: float | None = None
+        """Since when a beat is waiting for its answer (monotonic)."""
+        self._connection: psycopg.Connection[Any] | None = None
 
     def run(self) -> None:
+        """Beat, and see that it is answered."""
+        shared = self._shared
+        beats = threading.Thread(target=self._run_beats, name="heartbeat-beats")
+        beats.start()
+        while not shared.ended.wait(min(LOOK_SECONDS, self._interval)):
+            self._look()
+        beats.join(1.0)
+        while beats.is_alive():
+            self._break_off()
+            beats.join(0.1)
+
+    def _look(self) -> None:
+        shared, sent = self._shared, self._sent
+        if sent is not None and time.monotonic() > sent + self._limit:
+            self._break_off()
+        if shared.overdue:
+            self._abort(None)
+        shared.procedures.break_off(shared.patience_seconds if shared.overdue else LONGEST_CALL_SECONDS)
+
+    def _break_off(self) -> None:
+        connection = self._connection
+        if connection is not None:
+            disconnect(connection)
+
+    def _run_beats(self) -> None:
+        try:
+            self._beat_once()
+            while not self._shared.ended.wait(self._interval):
+                self._beat_once()
+        except BaseException as error:
+            self._shared.fail(error)
+        finally:
+            self._disconnect()
+
+    def _beat_once(self) -> None:
         """Beat. A worker that was declared dead drops what it has, and registers again."""
-        while not self._shared.ended.wait(self._lease_seconds / BEATS):
-            sent = time.monotonic()
-            try:
-                unwanted = self._beat()
-            except WorkerGoneError:
-                self._abort(None)
-                self._shared.register()
-                self._shared.wake_all()
-            except psycopg.Error as error:
-                self._shared.observer.event("database_error", verb="heartbeat", message=str(error))
-                self._disconnect()
-                if time.monotonic() > self._acknowledged + MARGIN * self._lease_seconds:
-                    self._abort(None)
-            else:
-                self._acknowledged = sent
-                if unwanted:
-                    self._abort(unwanted)
+        shared = self._shared
+        sent = time.monotonic()
+        try:
+            unwanted = self._beat()
+        except WorkerGoneError:
+            self._abort(None)
+            self._register_again()
+        except psycopg.Error as error:
+            self._failed(error)
+        else:
+            shared.acknowledged = sent
+            shared.beats += 1
+            if unwanted:
+                self._abort(unwanted)
+
+    def _register_again(self) -> None:
+        try:
+            self._shared.register()
+        except (psycopg.Error, PoolTimeout) as error:
+            self._failed(error)  # the next beat comes to this point again
+        else:
+            self._shared.wake_all()
+
+    def _failed(self, error: Exception) -> None:
+        self._shared.observer.event("database_error", verb="heartbeat", message=str(error))
         self._disconnect()
 
     def _beat(self) -> list[int]:
+        failpoints.reach("before heartbeat")
         if self._connection is None:
-            timeout = max(2, int(self._lease_seconds / BEATS))
-            self._connection = psycopg.connect(
-                self._shared.procedures.conninfo, autocommit=True, connect_timeout=timeout
-            )
-            self._connection.execute(f"set statement_timeout = '{timeout}s'".encode())
+            conninfo = self._shared.procedures.conninfo
+            limits = patience(conninfo) | {"connect_timeout": self._limit}
+            self._connection = psycopg.connect(conninfo, autocommit=True, **limits)
+        self._sent = time.monotonic()
         try:
             rows = self._connection.execute("select * from resolver.heartbeat(%s)", [self._shared.worker])
-            return [row[0] for row in rows.fetchall()]
+            unwanted = [row[0] for row in rows.fetchall()]
         except psycopg.Error as error:
             raise translated(error) from error
+        finally:
+            self._sent = None
+        failpoints.reach("after heartbeat")
+        return unwanted
 
     def _abort(self, leases: list[int] | None) -> None:
         if self._builds is not None:
             self._builds.abort(leases)
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -4,51 +4,113 @@ from __future__ import annotations
 
 import select
 import socket
+import time
+from typing import Any
 
 import psycopg
 
+from .. import failpoints
+from ..database.connections import disconnect, patience
 from ..database.procedures import Verb
 from .shared import Shared
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
 BUILD_CHANNELS = ("builds_added", "builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
+BEAT_CHANNEL = "worker_beat"
+"""Every heartbeat is notified on it: who hears none listens in vain, though the connection may look well."""
+UNHEARD_BEATS = 3
+UNHEARD_SECONDS = 5.0
+
+REFUSED_SECONDS = 60.0
+"""LISTEN that the server refuses is tried again after this time."""
+DEAF_SECONDS = 1.0
+"""Without notifications, the worker looks for work this often."""
+LOOK_SECONDS = 1.0
+"""How often it is looked whether heartbeats are heard."""
+
+
+class Unheard(psycopg.OperationalError):
+    """Heartbeats were answered, but not heard of."""
 
 
 class Listener:
-    """Listens until the worker stops, over a connection that must not go through a transaction pooler."""
+    """Listens until the worker stops, over a connection that must not go through a transaction pooler.
 
-    def __init__(self, shared: Shared, conninfo: str) -> None:
+    Without one (`conninfo` is null), or as long as there is none, the worker finds its work by polling.
+    """
+
+    name = "listener"
+
+    def __init__(self, shared: Shared, conninfo: str | None) -> None:
         self._shared = shared
         self._conninfo = conninfo
+        self._connection: psycopg.Connection[Any] | None = None
         self._stopped, self._stop = socket.socketpair()
+        self._told = False
+        """Whether it was told that nobody listens, since somebody did."""
 
     def run(self) -> None:
         """Listen; connect again whenever the connection is lost."""
-        stopping = self._shared.stopping
-        while not stopping.is_set():
+        while not self._shared.stopping.is_set():
+            if self._conninfo is None:
+                self._poll(float("inf"))
+                break
             try:
-                with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                with psycopg.connect(self._conninfo, autocommit=True, **patience(self._conninfo)) as connection:
+                    self._connection = connection
                     self._listen(connection)
+            except psycopg.OperationalError as error:
+                self._tell(error)
+                self._poll(DEAF_SECONDS)
             except psycopg.Error as error:
-                self._shared.observer.event("database_error", verb="listen", message=str(error))
-                stopping.wait(1.0)
+                self._tell(error)
+                self._poll(REFUSED_SECONDS)
         self._stopped.close()
+
+    def _poll(self, seconds: float) -> None:
+        """Have all look for work, again and again for that long."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._shared.stopping.wait(DEAF_SECONDS):
+            self._shared.builds_changed.set()
+            self._shared.wake_all()
+
+    def _tell(self, error: psycopg.Error) -> None:
+        """Once: it may stay so for as long as the worker lives."""
+        if not self._told:
+            self._told = True
+            message = f"going on without notifications, by polling: {error}"
+            self._shared.observer.event("database_error", verb="listen", message=message)
 
     def stop(self) -> None:
         """Have it look at once whether the worker stops."""
         self._stop.close()
 
+    def break_off(self) -> None:
+        """End the connection, which may be waiting for an answer that never comes."""
+        connection = self._connection
+        if connection is not None:
+            disconnect(connection)
+
     def _listen(self, connection: psycopg.Connection) -> None:
         channels = [channel for channel, verb in WAKES.items() if verb in self._shared.abilities.verbs]
-        for channel in [*channels, *BUILD_CHANNELS]:
+        failpoints.reach("listen connected")
+        for channel in [*channels, *BUILD_CHANNELS, BEAT_CHANNEL]:
             connection.execute(f"listen {channel}".encode())
+            failpoints.reach("listen to a channel")
+        heard, since = self._shared.beats, time.monotonic()
         self._shared.builds_changed.set()
         self._shared.wake_all()
+        failpoints.reach("listen to all")
         while not self._shared.stopping.is_set():
-            select.select([connection.fileno(), self._stopped.fileno()], [], [])
+            select.select([connection.fileno(), self._stopped.fileno()], [], [], LOOK_SECONDS)
+            beats = self._shared.beats
             for notification in connection.notifies(timeout=0):
-                verb = WAKES.get(notification.channel)
-                if verb is None:
-                    self._shared.builds_changed.set()
-                else:
+                failpoints.reach("listen notified")
+                if notification.channel == BEAT_CHANNEL:
+                    heard, since, self._told = beats, time.monotonic(), False
+                elif (verb := WAKES.get(notification.channel)) is not None:
                     self._shared.wake[verb].set()
+                else:
+                    self._shared.builds_changed.set()
+            if beats >= heard + UNHEARD_BEATS and time.monotonic() > since + UNHEARD_SECONDS:
+                raise Unheard(f"{beats - heard} heartbeats were answered, and none of them was notified here")

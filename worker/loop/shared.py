@@ -12,6 +12,8 @@ from ..verbs.context import Context
 
 POLL_SECONDS = 5.0
 """Notifications are hints: without any, the worker looks for work this often."""
+MARGIN = 0.8
+"""Part of the lease time after which, without an acknowledged heartbeat, the worker ends its own builds."""
 
 
 class Observer:
@@ -42,6 +44,11 @@ class Shared:
     abilities: Abilities
     observer: Observer
     worker: int = 0
+    lease_seconds: float = 0.0
+    acknowledged: float = 0.0
+    """When the last sign of life that the database has answered was sent (monotonic)."""
+    beats: int = 0
+    """How many signs of life the database has answered; each is notified on `worker_beat`."""
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
@@ -55,6 +62,7 @@ class Shared:
 
     def register(self) -> None:
         """Introduce the worker to the database, for the first time or after it was declared dead."""
+        sent = time.monotonic()
         self.worker = self.procedures.register_worker(
             name=self.abilities.name,
             verbs=self.abilities.verbs,
@@ -63,6 +71,17 @@ class Shared:
             store_directory=self.context.store.store_dir.path,
             store_identity=self.abilities.store_identity,
         )
+        self.acknowledged = sent
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long after an acknowledged sign of life nobody else may have what is claimed here, with a margin."""
+        return MARGIN * self.lease_seconds
+
+    @property
+    def overdue(self) -> bool:
+        """Whether others may soon take over what is claimed here: nothing may be built."""
+        return time.monotonic() > self.acknowledged + self.patience_seconds
 
     def wake_all(self) -> None:
         """Have every verb look for work."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterator
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from .. import failpoints
 from .shared import Shared
 
 TICK_SECONDS = 1.0
@@ -20,9 +22,13 @@ ROOTS_KEPT_SECONDS = 600.0
 class Ticker:
     """Ticks until the worker stops; at once when Hydra's builds have changed."""
 
+    name = "ticker"
+
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._roots_swept = time.monotonic()
+        self._roots: Iterator[str] | None = None
+        """Those that are left of a sweep of roots; `None` between two sweeps."""
+        self._next_sweep = time.monotonic()
 
     def run(self) -> None:
         """Tick."""
@@ -32,11 +38,12 @@ class Ticker:
             shared.builds_changed.clear()
             try:
                 self.tick()
+                self._sweep_some_roots()
             except (psycopg.Error, PoolTimeout) as error:
                 shared.observer.event("database_error", verb="tick", message=str(error))
 
     def tick(self) -> None:
-        """One round."""
+        """One round; called from any thread."""
         shared, procedures = self._shared, self._shared.procedures
         while procedures.sync_builds() and not shared.stopping.is_set():
             pass
@@ -45,13 +52,17 @@ class Ticker:
             shared.observer.event("swept", claims=swept)
         while procedures.advance() and not shared.stopping.is_set():
             pass
-        if time.monotonic() - self._roots_swept > ROOTS_SECONDS:
-            self._sweep_roots()
-            self._roots_swept = time.monotonic()
 
-    def _sweep_roots(self) -> None:
+    def _sweep_some_roots(self) -> None:
+        """A part at each tick: they stay short. The first sweep begins at once: not every worker lives long."""
         roots = self._shared.context.roots
-        names = roots.names(older_than=ROOTS_KEPT_SECONDS)
-        while chunk := list(itertools.islice(names, ROOTS_AT_A_TIME)):
-            for name in self._shared.procedures.unneeded_roots(chunk):
-                roots.remove(name)
+        if self._roots is None:
+            if time.monotonic() < self._next_sweep:
+                return
+            self._roots = roots.names(older_than=ROOTS_KEPT_SECONDS)
+        names = list(itertools.islice(self._roots, ROOTS_AT_A_TIME))
+        if len(names) < ROOTS_AT_A_TIME:
+            self._roots, self._next_sweep = None, time.monotonic() + ROOTS_SECONDS
+        for name in self._shared.procedures.unneeded_roots(names) if names else ():
+            failpoints.reach("root not needed")
+            roots.remove(name)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from .. import failpoints
 from ..database.procedures import Procedures
 from ..nix.errors import StoreError
+from ..nix.protocol.connection import observers
 from ..verbs.context import Context
 from .build_loop import BuildLoop
 from .graph_loop import GraphLoop
@@ -37,11 +39,12 @@ class Worker:
         *,
         observer: Observer | None = None,
         listen_conninfo: str | None = None,
+        listen: bool = True,
     ) -> None:
         self.shared = Shared(procedures, context, abilities, observer or Observer())
         self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
         graph = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
-        self._listener = Listener(self.shared, listen_conninfo or procedures.conninfo)
+        self._listener = Listener(self.shared, (listen_conninfo or procedures.conninfo) if listen else None)
         self._ticker = Ticker(self.shared)
         concerns: Sequence[GraphLoop | Listener | Ticker | BuildLoop] = [
             *graph,
@@ -49,9 +52,7 @@ class Worker:
             self._ticker,
             *([self._builds] if self._builds else []),
         ]
-        self._threads = [
-            threading.Thread(target=self._run, args=[concern], name=type(concern).__name__) for concern in concerns
-        ]
+        self._threads = [threading.Thread(target=self._run, args=[concern], name=concern.name) for concern in concerns]
 
     def _run(self, concern: GraphLoop | Listener | Ticker | BuildLoop | Heartbeat) -> None:
         try:
@@ -62,9 +63,12 @@ class Worker:
     def start(self) -> None:
         """Register, and start all concerns. Raises OtherStoreError, psycopg.Error."""
         shared = self.shared
+        if failpoints.armed:
+            observers.append(lambda when, op: failpoints.reach(f"{when} {op.name}"))
+        shared.lease_seconds = shared.procedures.lease_seconds()
         shared.register()
-        heartbeat = Heartbeat(shared, self._builds, shared.procedures.lease_seconds())
-        self._beating = threading.Thread(target=self._run, args=[heartbeat], name="Heartbeat")
+        heartbeat = Heartbeat(shared, self._builds)
+        self._beating = threading.Thread(target=self._run, args=[heartbeat], name=heartbeat.name)
         for thread in [self._beating, *self._threads]:
             thread.start()
 
@@ -104,6 +108,7 @@ class Worker:
         shared = self.shared
         if shared.ended.is_set():
             return
+        failpoints.reach("stop begins")
         shared.stop()
         self._listener.stop()
         shared.procedures.hurry(grace_seconds + GOODBYE_SECONDS)
@@ -113,8 +118,12 @@ class Worker:
         while any(thread.is_alive() for thread in self._threads):
             if self._builds is not None:
                 self._builds.abort()
+            if time.monotonic() > deadline + GOODBYE_SECONDS:
+                self._listener.break_off()
+                shared.procedures.break_off(GOODBYE_SECONDS)
             for thread in self._threads:
                 thread.join(0.2)
+        failpoints.reach("stopped all concerns")
         try:
             shared.procedures.worker_left(shared.worker)
         except (psycopg.Error, PoolTimeout) as error:

@@ -177,6 +177,10 @@ class Client:
         requests = [operations.path_request(Op.ADD_INDIRECT_ROOT, link) for link in links]
         return self._connection.call_many(requests, operations.read_nothing)
 
+    def delete_paths(self, paths: Iterable[str]) -> None:
+        """Delete paths, valid or not, from the store. Raises :class:`NixError` when something keeps one alive."""
+        self._connection.call(operations.delete_paths(map(self._full, paths)), operations.read_collected)
+
     def read_file(self, path: str) -> bytes:
         """The content of a store path that is one regular file, such as a ``.drv`` (NarFromPath)."""
         request = operations.path_request(Op.NAR_FROM_PATH, self._full(path))

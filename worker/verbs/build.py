@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..build_log import BuildLog
 from ..database.procedures import Claim
@@ -20,6 +21,10 @@ from .load import STATUS_ABORTED, Report
 
 HERE = "localhost"
 
+_EXISTS = "File exists"
+_LEFTOVER = re.compile(r"(?<=/)[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.tmp\b")
+"""The copy of an output in which Nix replaces names. It lies in the store, and no later Nix writes over it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -28,6 +33,8 @@ class Outcome:
     report: Report | None
     succeeded: bool = False
     reason: str = ""
+    in_the_way: frozenset[str] = frozenset()
+    """What Nix complained of: paths that a Nix which was killed has left in the store. They have to be deleted."""
 
 
 class OtherDerivationStarted(Exception):
@@ -79,7 +86,14 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
         return _failed(claim, failure, None)
 
     inputs = sorted({*derivation.input_srcs, *claim.inputs})
-    gone = set(inputs) - client.protect(inputs)
+    # Nix itself protects only outputs whose paths it knows: a collector would take the others while they are written.
+    store_dir = context.store.store_dir
+    unfinished = [
+        store_dir.unfinished_output_path(claim.drv, name)
+        for name in derivation.outputs
+        if derivation.output_path(name, store_dir) is None
+    ]
+    gone = set(inputs) - client.protect([*inputs, *unfinished])
     if gone:
         if withdraw(sorted(gone)):
             return Outcome(None, reason=f"inputs are gone from the store: {', '.join(sorted(gone))}")
@@ -100,7 +114,8 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
         with context.turn.taken() as watcher.under_way:
             result = client.build(claim.drv, events=watcher)
     except NixError as error:
-        return _failed(claim, failure_of_error(error, kind=derivation.kind), watcher)
+        failed = _failed(claim, failure_of_error(error, kind=derivation.kind), watcher)
+        return replace(failed, in_the_way=_in_the_way(str(error), context.store.store_dir.prefix))
     except LogFlooded:
         flooded = StepFailure(10, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes")
         return _failed(claim, flooded, watcher)
@@ -116,6 +131,10 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
     return _succeeded(context, client, claim, derivation, result, watcher)
 
 
+def _in_the_way(message: str, prefix: str) -> frozenset[str]:
+    return frozenset(_LEFTOVER.findall(message.replace(prefix, "/")) if _EXISTS in message else ())
+
+
 def interrupted(claim: Claim, error: Exception) -> Outcome:
     """The attempt ended in the middle, through no fault of the derivation: it is made again after a while."""
     return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the build was interrupted: {error}"), None)
@@ -128,6 +147,10 @@ def _succeeded(
     if outputs.keys() != derivation.outputs.keys():
         recorded = client.query_derivation_output_map(claim.drv)
         outputs = {name: path for name in derivation.outputs if (path := outputs.get(name) or recorded.get(name))}
+    # A collector that runs already does not see new roots, but is told of what is protected. It may have been quicker.
+    gone = set(outputs.values()) - client.protect(sorted(set(outputs.values())))
+    if gone:
+        return Outcome(None, reason=f"outputs were collected as soon as they were there: {', '.join(sorted(gone))}")
     context.roots.add_many(client, sorted(set(outputs.values())))
     report = _report(claim, watcher, result) | {
         "outputs": outputs,

@@ -29,6 +29,7 @@ begin
                                 or r.body ->> 'status' is null)
                           then 'the report has no known class, or no status' end as detail) b
           left join resolver.derivation_state s on s.derivation = r.derivation);
+    perform resolver.failpoint('fail_steps: judged');
     v_failed := array(select r from unnest(v_reports) r where r.outcome in ('done', 'retried'));
     perform resolver.close_leases(v_failed);
     perform resolver.end_steps(v_failed);
@@ -37,6 +38,12 @@ begin
            not_before = resolver.clock() + interval '60 seconds' * 3 ^ s.tries
       from unnest(v_failed) r
      where s.derivation = r.derivation and r.outcome = 'retried';
+    -- It may have failed since its inputs were lost. Then nobody waits for it, and who will does not wait for a back-off.
+    update resolver.derivation_state s set owner = null, not_before = null
+      from unnest(v_failed) r
+     where s.derivation = r.derivation and r.outcome = 'retried'
+       and exists (select from resolver.resolution x where x.resolved = s.derivation and x.released is not null)
+       and resolver.find_owner(s.derivation) is null;
     perform resolver.settle(array(select r.derivation from unnest(v_failed) r where r.outcome = 'retried'));
     insert into resolver.walk (kind, derivation)
     select 'want', s.derivation

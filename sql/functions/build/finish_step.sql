@@ -8,7 +8,6 @@ as $$
 declare
     v_answer record;
 begin
-    perform resolver.lock_graph();
     select * into v_answer
       from resolver.finish_steps(jsonb_build_array(p_report || jsonb_build_object('lease', p_lease)));
     perform resolver.raise_refused(v_answer.outcome, v_answer.detail, p_lease);

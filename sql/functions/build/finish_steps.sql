@@ -25,6 +25,7 @@ begin
               select string_agg(o.name, ', ' order by o.name) as outputs
                 from resolver.output o
                where o.derivation = r.derivation and r.outcome = 'open' and (r.body -> 'outputs' ->> o.name) is null) m on true);
+    perform resolver.failpoint('finish_steps: judged');
     v_finished := array(select r from unnest(v_reports) r where r.outcome = 'done');
     if cardinality(v_finished) > 0 then
         perform resolver.close_leases(v_finished);

@@ -17,6 +17,7 @@ begin
         raise exception 'there is no such unfinished build'
             using errcode = 'NX017', detail = format('Build %s.', p_build), hint = 'Only a build that is not finished can be cancelled.';
     end if;
+    perform resolver.failpoint('cancel_build: cancelled');
     perform resolver.notify_finished(array[p_build]);
     perform resolver.sync_builds();
 end

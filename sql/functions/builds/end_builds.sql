@@ -11,6 +11,7 @@ begin
     if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
         return 0;
     end if;
+    perform resolver.failpoint('end_builds: there is something');
     perform resolver.lock_graph();
     return resolver.record_ends(1000);
 end

@@ -20,10 +20,15 @@ begin
         return 0;
     end if;
 
+    perform resolver.failpoint('record_ends: counter locked');
     for v_goal in
         select g.build
-          from resolver.goal g join public.Builds b on b.id = g.build
+          from resolver.goal g
+          join resolver.derivation d on d.derivation = g.root
+          join public.Builds b on b.id = g.build
          where g.ended is not null and g.recorded is null
+           -- An evaluator may have given it another derivation since: sync_builds() will see that.
+           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)
          order by b.id limit p_limit
            for update of b skip locked
     loop

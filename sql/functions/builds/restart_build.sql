@@ -12,6 +12,7 @@ begin
         raise exception 'there is no such finished build'
             using errcode = 'NX018', detail = format('Build %s.', p_build), hint = 'Only a finished build can be restarted.';
     end if;
+    perform resolver.failpoint('restart_build: restarted');
     perform resolver.sync_builds();
 end
 $$;

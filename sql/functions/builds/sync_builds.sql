@@ -2,7 +2,7 @@
 --
 -- New and restarted builds become goals; cancelled and deleted ones stop being goals; a build whose drvPath was changed
 -- follows the new one. Known failures of class builder end a goal as cached failures; all do for builds in accept, none
--- for builds in retry, and for those that were restarted.
+-- for builds in retry, and for those that were restarted; that a build has ended before is seen by its status.
 --
 -- Returns   whether there is more (a bounded number is done at a time)
 -- Stages    realised -> unloaded, for roots: load has to look before a build may end as cached
@@ -14,40 +14,52 @@ create or replace function resolver.sync_builds(p_retry integer[] default '{}', 
 as $$
 declare
     v_limit  constant integer := 1000;
+    v_locked boolean;
     v_closed integer[];
     v_opened integer[];
 begin
-    v_closed := array(
-        select g.build from resolver.goal g
-         where g.ended is null and not exists (select from public.Builds b where b.id = g.build and b.finished = 0)
-        union all
-        select g.build from resolver.goal g
-         where g.ended is not null and g.recorded is null
-           and not exists (select from public.Builds b where b.id = g.build)
-         limit v_limit);
-    v_opened := array(
-        select b.id
-          from public.Builds b
-          left join resolver.goal g on g.build = b.id
-          left join resolver.derivation d on d.derivation = g.root
-         where b.finished = 0
-           and (g.build is null or g.recorded is not null or d.drv <> resolver.base_name(b.drvPath)
-                or exists (select from resolver.derivation_state s
-                            where s.derivation = g.root and g.ended is null and s.stage not in ('realised', 'failed')
-                              and (b.globalPriority, b.priority) > (s.global_priority, s.priority)))
-         order by b.id limit v_limit);
-    if cardinality(v_closed) + cardinality(v_opened) = 0 then
-        return false;
-    end if;
+    -- Once to see whether there is anything, and again under the lock: another worker may have done it, and more.
+    for v_locked in select unnest('{false,true}'::boolean[]) loop
+        if v_locked then
+            perform resolver.failpoint('sync_builds: there is something');
+            perform resolver.lock_graph();
+        end if;
+        v_closed := array(
+            select g.build from resolver.goal g
+             where g.ended is null and not exists (select from public.Builds b where b.id = g.build and b.finished = 0)
+            union all
+            select g.build from resolver.goal g
+             where g.ended is not null and g.recorded is null
+               and not exists (select from public.Builds b where b.id = g.build)
+             limit v_limit);
+        v_opened := array(
+            select b.id
+              from public.Builds b
+              left join resolver.goal g on g.build = b.id
+              left join resolver.derivation d on d.derivation = g.root
+             where b.finished = 0
+               and (g.build is null or g.recorded is not null or d.drv <> resolver.base_name(b.drvPath)
+                    or exists (select from resolver.derivation_state s
+                                where s.derivation = g.root and g.ended is null and s.stage not in ('realised', 'failed')
+                                  and (b.globalPriority, b.priority) > (s.global_priority, s.priority)))
+             order by b.id limit v_limit);
+        if cardinality(v_closed) + cardinality(v_opened) = 0 then
+            return false;
+        end if;
+    end loop;
 
-    perform resolver.lock_graph();
     delete from resolver.goal g
      where g.build = any (v_closed) and not exists (select from public.Builds b where b.id = g.build);
     update resolver.goal g
        set ended = resolver.clock(), recorded = resolver.clock(), cached = false, status = coalesce(b.buildStatus, 4)
       from public.Builds b
      where g.build = any (v_closed) and g.ended is null and b.id = g.build and b.finished = 1;
-    perform resolver.open_goals(v_opened, p_retry, p_accept);
+    perform resolver.open_goals(
+        v_opened,
+        p_retry || array(select b.id from public.Builds b
+                          where b.id = any (v_opened) and b.buildStatus is not null
+                            and not exists (select from resolver.goal g where g.build = b.id)),
+        p_accept);
     perform resolver.continue_walks();
     perform resolver.record_ends(100);
     return cardinality(v_closed) = v_limit or cardinality(v_opened) = v_limit;

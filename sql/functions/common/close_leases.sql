@@ -1,4 +1,6 @@
 -- close_leases(reports): their claims have ended, with the outcome of each. The caller moves the derivations on.
+--
+-- Locks     the caller holds the graph lock, and has found under it that the claims are open: see open_reports().
 create or replace function resolver.close_leases(p_reports resolver.report[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -6,7 +8,7 @@ as $$
 begin
     update resolver.lease l set closed = resolver.clock(), outcome = r.outcome, digest = r.digest
       from unnest(p_reports) r
-     where l.lease = r.lease and l.closed is null;
+     where l.lease = r.lease;
 end
 $$;
 

@@ -10,7 +10,7 @@ declare
     v_goal record;
 begin
     for v_goal in
-        select g.build, g.opened, g.retry, s.stage, f.derivation as cause, f.class, f.time
+        select g.build, g.root, g.opened, g.retry, s.stage, f.derivation as cause, f.class, f.time
           from resolver.goal g
           join resolver.derivation_state s on s.derivation = g.root
           join resolver.failure f on f.derivation = resolver.cause_of(g.root) and f.cleared is null
@@ -19,6 +19,8 @@ begin
     loop
         if v_goal.time < v_goal.opened and coalesce(v_goal.retry, v_goal.class <> 'builder') then
             perform resolver.clear_failure(v_goal.cause);
+            -- There may be others: it is looked at again when that one is cleared.
+            insert into resolver.walk (kind, derivation) values ('fail', v_goal.root) on conflict do nothing;
         else
             update resolver.goal g
                set ended = resolver.clock(),

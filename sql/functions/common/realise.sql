@@ -27,6 +27,7 @@ begin
       from unnest(v_ended) e join resolver.output o on o.derivation = e.origin
      where f.derivation = e.derivation and e.derivation <> e.origin and o.name = f.name
        and o.valid_since is not null and f.valid_since is null;
+    perform resolver.failpoint('realise: served');
     perform resolver.record_terminals(v_ended);
     perform resolver.record_cut_offs(v_ended);
 
@@ -35,6 +36,7 @@ begin
      where s.derivation = any (v_ids)
        and not exists (select from resolver.output o
                         where o.derivation = s.derivation and o.wanted and o.valid_since is null);
+    perform resolver.end_claims(v_ids);
     delete from resolver.watch w using resolver.derivation_state s
      where w.derivation = any (v_ids) and s.derivation = w.derivation and s.stage = 'realised';
 

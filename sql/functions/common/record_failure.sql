@@ -19,6 +19,7 @@ begin
     update resolver.derivation_state s
        set stage = 'failed', lease = null, resolved_to = null, failed_dependency = null, not_before = null
      where s.derivation = p_derivation;
+    perform resolver.end_claims(array[p_derivation]);
 
     v_followers := array(select s.derivation from resolver.derivation_state s
                           where s.resolved_to = p_derivation and s.stage = 'resolved');

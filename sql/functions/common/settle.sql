@@ -4,6 +4,7 @@
 -- Locks     the caller holds the graph lock.
 -- Notifies  dependency_ready, step_ready
 --
+-- Whose failed dependency is not one any more tells its own dependents, by a walk.
 -- Which input is watched decides how often this has to be done: failed ones first, since they end the search; then
 -- those that wait themselves, since they will take longest; else spread, so that one input's end wakes few.
 create or replace function resolver.settle(p_derivations bigint[]) returns void
@@ -19,6 +20,7 @@ begin
     end if;
     with chosen as materialized (
         select s.derivation,
+               s.failed_dependency,
                i.input,
                i.failing,
                case when i.input is not null then 'waiting'
@@ -39,6 +41,7 @@ begin
                limit 1) i on true
          where s.derivation = any (p_derivations)
            and s.stage in ('unloaded', 'waiting', 'resolvable', 'buildable')
+           and not (s.stage = 'unloaded' and s.lease is not null)
            and d.kind is not null
     ), watched as (
         insert into resolver.watch as w (derivation, input)
@@ -51,11 +54,19 @@ begin
            set stage = c.stage, failed_dependency = case when c.failing then c.input end
           from chosen c
          where s.derivation = c.derivation
+           -- What load has claimed is settled by its report. Here, since it may have claimed it just now, without the lock.
+           and (s.stage <> 'unloaded' or s.lease is null)
            and (s.stage, s.failed_dependency) is distinct from (c.stage, case when c.failing then c.input end)
         returning s.derivation, s.stage, s.failed_dependency, s.owner
     ), reach as (
         insert into resolver.walk (kind, derivation)
         select 'fail', m.derivation from moved m where m.failed_dependency is not null
+        on conflict do nothing
+    ), forgotten as (
+        insert into resolver.walk (kind, derivation)
+        select 'clear', m.derivation
+          from moved m join chosen c on c.derivation = m.derivation
+         where m.failed_dependency is null and c.failed_dependency is not null
         on conflict do nothing
     )
     select bool_or(m.stage = 'resolvable'), bool_or(m.stage = 'buildable') into v_resolvable, v_buildable

@@ -19,6 +19,7 @@ begin
         if v_stale is null then
             return;
         end if;
+        perform resolver.failpoint('verify_owners: found');
         perform resolver.lock_graph();
         update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
          where s.derivation = any (v_stale)

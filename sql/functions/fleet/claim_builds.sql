@@ -17,9 +17,13 @@ begin
     if not exists (select from resolver.derivation_state s where s.stage = 'buildable' and s.owner is not null) then
         return;
     end if;
+    perform resolver.failpoint('claim_builds: there is something');
     perform resolver.lock_graph();
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
+    if not found then
+        return;
+    end if;
     loop
         v_ids := array(
             select s.derivation

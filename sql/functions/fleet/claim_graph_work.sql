@@ -23,6 +23,7 @@ begin
              limit p_limit for update skip locked);
     end if;
 
+    perform resolver.failpoint('claim_graph_work: chosen');
     return query
     with opened as (
         insert into resolver.lease as l (derivation, verb, worker, opened, deadline)

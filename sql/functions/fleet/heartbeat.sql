@@ -1,5 +1,6 @@
 -- heartbeat(worker): it lives. Returns the build leases that it should abort, since nobody needs them any more.
 --
+-- Notifies  worker_beat, for those who listen to know that they hear
 -- Raises    NX016 when it is unknown or was declared dead: its claims are gone.
 create or replace function resolver.heartbeat(p_worker integer) returns setof bigint
     language plpgsql volatile security definer
@@ -12,6 +13,7 @@ begin
             using errcode = 'NX016', detail = format('Worker %s is unknown, has left, or was silent for too long.', p_worker),
                   hint = 'Stop its builds, drop its claims, and register again.';
     end if;
+    perform pg_notify('worker_beat', '');
     return query
         select l.lease
           from resolver.lease l

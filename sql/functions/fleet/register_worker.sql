@@ -1,6 +1,6 @@
 -- register_worker(...): a worker introduces itself. The first one says which store this database speaks about.
 --
--- Raises    NX015 when it has another store than the other workers.
+-- Raises    NX015 (check_store) when it has another store than the other workers.
 create or replace function resolver.register_worker(
     p_name text, p_verbs text[], p_systems text[], p_features text[], p_store_directory text, p_store_identity text
 ) returns integer
@@ -8,19 +8,11 @@ create or replace function resolver.register_worker(
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_store  resolver.store;
     v_worker integer;
 begin
     perform resolver.lock_graph();
     insert into resolver.store (directory, identity) values (p_store_directory, p_store_identity) on conflict do nothing;
-    select * into v_store from resolver.store;
-    if (v_store.directory, v_store.identity) is distinct from (p_store_directory, p_store_identity) then
-        raise exception 'this database speaks about another store'
-            using errcode = 'NX015',
-                  detail = format('It has %s (%s), the worker has %s (%s).',
-                                  v_store.directory, v_store.identity, p_store_directory, p_store_identity),
-                  hint = 'All workers of a database share one store: start the worker with that store.';
-    end if;
+    perform resolver.check_store(p_store_directory, p_store_identity);
     insert into resolver.worker (name, verbs, systems, features, started, heartbeat)
     values (p_name, p_verbs, p_systems, p_features, resolver.clock(), resolver.clock())
     returning worker into v_worker;

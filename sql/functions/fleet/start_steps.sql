@@ -23,7 +23,8 @@ begin
     v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
                          from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
     update public.BuildSteps s
-       set busy = 30, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null
+       set busy = 30, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null,
+           isNonDeterministic = null, machine = 'localhost', propagatedFrom = null
       from unnest(p_builds, v_stepnrs) x (build, stepnr)
      where s.build = x.build and s.stepnr = x.stepnr;
 

@@ -11,12 +11,14 @@ declare
     v_leases bigint[];
 begin
     if not exists (select from resolver.worker w where w.gone is null and w.heartbeat < v_now - resolver.lease_time())
-       and not exists (select from resolver.lease l where l.closed is null and l.deadline < v_now)
+       and not exists (select from resolver.lease l join resolver.worker w on w.worker = l.worker
+                        where l.closed is null and (l.deadline < v_now or w.gone is not null))
        and not exists (select from public.BuildSteps b
                         where b.busy <> 0 and not exists (select from resolver.lease l
                                                            where l.closed is null and l.build = b.build and l.stepnr = b.stepnr)) then
         return 0;
     end if;
+    perform resolver.failpoint('sweep: there is something');
     perform resolver.lock_graph();
     update resolver.worker w set gone = v_now
      where w.gone is null and w.heartbeat < v_now - resolver.lease_time();

@@ -12,6 +12,8 @@ declare
     v_lost       bigint[];
     v_dependents bigint[];
 begin
+    -- Also what was never served: a second path of an output.
+    update resolver.realisation r set ceased = v_now where r.path = any (p_paths) and r.ceased is null;
     with gone as (
         update resolver.output o set valid_since = null, lost = v_now
          where o.path = any (p_paths) and o.valid_since is not null
@@ -21,7 +23,6 @@ begin
     if v_lost is null then
         return;
     end if;
-    update resolver.realisation r set ceased = v_now where r.path = any (p_paths) and r.ceased is null;
 
     update resolver.derivation_state s set stage = 'unloaded', resolved_to = null
      where s.derivation = any (v_lost) and s.stage = 'realised'
@@ -38,12 +39,12 @@ begin
      where r.derivation = any (v_dependents || v_lost) and r.released is null
        and not exists (select from resolver.derivation_state s
                         where s.derivation = r.derivation and s.resolved_to is not null and s.derivation <> all (v_dependents));
-    update resolver.lease l set closed = v_now, outcome = 'stale'
-      from resolver.derivation_state s
-     where s.derivation = any (v_dependents) and l.lease = s.lease and l.closed is null;
+    perform resolver.failpoint('lose_outputs: dependents found');
+    -- First this, since it waits for claims that are being made without the graph lock; only then are all of them seen.
     update resolver.derivation_state s
        set stage = 'waiting', resolved_to = null, lease = null
      where s.derivation = any (v_dependents);
+    perform resolver.end_claims(v_dependents);
     perform resolver.settle(v_dependents);
 
     -- What was lost may have been nobody's concern, and what was to be made of it is not wanted any more.

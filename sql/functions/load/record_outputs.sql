@@ -1,7 +1,9 @@
--- record_outputs(outputs, source): [{"drv", "name", "path", "valid"}], as a caller found them in the store.
+-- record_outputs(outputs, source): [{"drv", "name", "path", "valid"}], as a caller found them in the store; with "build" if it
+-- was found for another one than the owner.
 --
 -- Returns   the derivations that have outputs which were not known to be valid before.
 -- Locks     the caller holds the graph lock.
+-- Those that watch them look for their next input.
 -- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
 create or replace function resolver.record_outputs(p_outputs jsonb, p_source text) returns bigint[]
     language plpgsql volatile
@@ -18,13 +20,12 @@ begin
       join resolver.derivation d on d.drv = r.drv
      order by 1, 2
     on conflict (derivation, name) do update
-       set path = case when o.valid_since is null then coalesce(excluded.path, o.path) else o.path end,
-           wanted = o.wanted or excluded.wanted
-     where (o.path is distinct from excluded.path and o.valid_since is null) or (excluded.wanted and not o.wanted);
+       set path = excluded.path
+     where excluded.path is distinct from o.path and excluded.path is not null and o.valid_since is null;
 
     with valid as (
-        select d.derivation, r.name, r.path
-          from jsonb_to_recordset(p_outputs) r (drv text, name text, path text, valid boolean)
+        select d.derivation, r.name, r.path, r.build
+          from jsonb_to_recordset(p_outputs) r (drv text, name text, path text, valid boolean, build integer)
           join resolver.derivation d on d.drv = r.drv
          where r.valid
     ), served as (
@@ -34,11 +35,13 @@ begin
         returning o.derivation
     ), traced as (
         insert into resolver.realisation (derivation, output, path, source, build, time)
-        select v.derivation, v.name, v.path, p_source, s.owner, v_now
+        select v.derivation, v.name, v.path, p_source, coalesce(v.build, s.owner), v_now
           from valid v join resolver.derivation_state s on s.derivation = v.derivation
         on conflict (derivation, output, path) where ceased is null do nothing
     )
     select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
+    -- One output may be all that a dependent waits for, though its derivation is not realised by it.
+    perform resolver.settle(array(select w.derivation from resolver.watch w where w.input = any (v_new) order by w.derivation));
     return v_new;
 end
 $$;

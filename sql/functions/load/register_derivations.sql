@@ -28,6 +28,7 @@ begin
                    (select jsonb_agg(e.report) from jsonb_array_elements(p_reports) e (report)
                      where e.report ->> 'lease' is not null), 'load')) r
           left join resolver.derivation d on d.derivation = r.derivation);
+    perform resolver.failpoint('register_derivations: judged');
     v_next := array(select r from unnest(v_reports) r where r.body is not null);
     perform resolver.close_leases(v_next);
     update resolver.derivation_state s set lease = null from unnest(v_next) r where s.derivation = r.derivation;

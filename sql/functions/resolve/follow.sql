@@ -40,7 +40,10 @@ begin
           from resolver.derivation_state s join resolver.derivation_state r on r.derivation = s.resolved_to
          where s.derivation = any (v_ids) and s.stage = 'resolved'
            and (r.owner, r.global_priority, r.priority) is distinct from (s.owner, s.global_priority, s.priority)));
-    perform resolver.settle(v_resolved);
+    -- Not those that are there, and may have to be looked at.
+    perform resolver.settle(array(
+        select x from unnest(v_resolved) x
+         where exists (select from resolver.output o where o.derivation = x and o.valid_since is null)));
 end
 $$;
 

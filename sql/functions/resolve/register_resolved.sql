@@ -2,7 +2,8 @@
 --
 -- Returns   their numbers, in the order of reports.
 -- Locks     the caller holds the graph lock.
--- While one is being built, only the report of that build says what is valid.
+-- While one is being built, or after an attempt that was cut short, only the report of a build says what is valid: Nix may have
+-- ended it all the same, and the step of that attempt is to succeed, on its account.
 create or replace function resolver.register_resolved(p_reports resolver.report[]) returns bigint[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -36,11 +37,14 @@ begin
     on conflict (derivation) do nothing;
 
     perform resolver.record_outputs(
-        (select jsonb_agg(o.output || jsonb_build_object('drv', x.drv)
-                          || case when s.stage = 'building' then '{"valid": false}' else '{}'::jsonb end)
+        (select jsonb_agg(o.output || jsonb_build_object('drv', x.drv, 'build', x.owner)
+                          || case when s.stage = 'building' or s.stage = 'buildable' and exists (
+                                       select from public.BuildSteps b
+                                        where b.drvPath = resolver.hydra_path(x.drv) and b.type = 0 and b.status = 3)
+                                  then '{"valid": false}' else '{}'::jsonb end)
            from (select distinct on (r.body -> 'resolved' ->> 'drv') r.body -> 'resolved' ->> 'drv' as drv,
-                        r.body -> 'resolved' -> 'outputs' as outputs
-                   from unnest(p_reports) r) x
+                        r.body -> 'resolved' -> 'outputs' as outputs, s.owner
+                   from unnest(p_reports) r join resolver.derivation_state s on s.derivation = r.derivation) x
            join resolver.derivation d on d.drv = x.drv
            join resolver.derivation_state s on s.derivation = d.derivation
           cross join jsonb_array_elements(x.outputs) o (output)), 'local');

@@ -22,6 +22,7 @@ declare
 begin
     perform resolver.lock_graph();
     v_reports := resolver.judge_resolutions(resolver.open_reports(p_reports, 'resolve'));
+    perform resolver.failpoint('set_resolved_to: judged');
     v_accepted := array(select r from unnest(v_reports) r where r.outcome in ('done', 'stale'));
     perform resolver.close_leases(v_accepted);
     update resolver.derivation_state s set lease = null

@@ -9,7 +9,6 @@ as $$
 declare
     v_answer record;
 begin
-    perform resolver.lock_graph();
     select * into v_answer
       from resolver.set_resolved_to(jsonb_build_array(jsonb_build_object(
                'lease', p_lease, 'samples', p_samples, 'resolved', p_resolved, 'info', p_info)));

@@ -45,8 +45,9 @@ create or replace view resolver.check_busy as
     select coalesce(l.build, b.build) as build, coalesce(l.stepnr, b.stepnr) as stepnr, l.lease, b.busy
       from (select * from resolver.lease where closed is null and verb = 'build') l
       full join (select * from public.BuildSteps where busy <> 0) b on b.build = l.build and b.stepnr = l.stepnr
-     where l.lease is null or b.build is null;
-comment on view resolver.check_busy is 'A step is busy exactly while there is an open lease to build it.';
+     where l.lease is null or b.build is null and exists (select from public.Builds x where x.id = l.build);
+comment on view resolver.check_busy is
+    'A step is busy exactly while there is an open lease to build it (unless its build was deleted meanwhile).';
 
 create or replace view resolver.check_resolution as
     select s.derivation, s.resolved_to, r.resolved
@@ -63,6 +64,14 @@ create or replace view resolver.check_sampled_path as
       left join resolver.output o on o.derivation = i.input and o.name = i.output and o.valid_since is not null
      where r.released is null and o.path is distinct from i.path;
 comment on view resolver.check_sampled_path is 'Resolutions that are waited for were made from paths in force.';
+
+create or replace view resolver.check_one_path as
+    select r.resolution, i.input, i.output
+      from resolver.resolution r cross join unnest(r.inputs, r.outputs, r.paths) i (input, output, path)
+     where r.released is null
+     group by r.resolution, i.input, i.output
+    having count(distinct i.path) > 1;
+comment on view resolver.check_one_path is 'Within one resolution no output has two paths.';
 
 create or replace view resolver.check_failed_dependency as
     select s.derivation, s.failed_dependency

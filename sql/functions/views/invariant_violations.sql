@@ -11,6 +11,7 @@ as $$
     union all select 'check_busy', count(*) from resolver.check_busy having count(*) > 0
     union all select 'check_resolution', count(*) from resolver.check_resolution having count(*) > 0
     union all select 'check_sampled_path', count(*) from resolver.check_sampled_path having count(*) > 0
+    union all select 'check_one_path', count(*) from resolver.check_one_path having count(*) > 0
     union all select 'check_failed_dependency', count(*) from resolver.check_failed_dependency having count(*) > 0
     union all select 'check_references', count(*) from resolver.check_references having count(*) > 0
     union all select 'check_goal', count(*) from resolver.check_goal having count(*) > 0

@@ -21,6 +21,7 @@ class Op(IntEnum):
     ADD_TEMP_ROOT = 11
     ADD_INDIRECT_ROOT = 12
     SET_OPTIONS = 19
+    COLLECT_GARBAGE = 20
     QUERY_PATH_INFO = 26
     QUERY_VALID_PATHS = 31
     NAR_FROM_PATH = 38
@@ -29,6 +30,8 @@ class Op(IntEnum):
 
 
 _HEADERS = {op: encode_u64(op) for op in Op}
+_DELETE_SPECIFIC = 3
+_NO_LIMIT = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,13 @@ def path_request(op: Op, path: str) -> bytes:
 def query_valid_paths(paths: Iterable[str]) -> bytes:
     """QueryValidPaths, without substitution."""
     return _HEADERS[Op.QUERY_VALID_PATHS] + encode_strings([path.encode() for path in paths]) + encode_u64(0)
+
+
+def delete_paths(paths: Iterable[str]) -> bytes:
+    """CollectGarbage with the action to delete these paths, if nothing keeps them alive."""
+    names = [path.encode() for path in paths]
+    numbers = encode_u64s(_DELETE_SPECIFIC), encode_strings(names), encode_u64s(0, _NO_LIMIT, 0, 0, 0)
+    return b"".join((_HEADERS[Op.COLLECT_GARBAGE], *numbers))
 
 
 def build_paths_with_results(derived_paths: Iterable[str]) -> bytes:
@@ -119,6 +129,13 @@ def read_texts(reader: WireReader) -> tuple[str, ...]:
 
 def read_nothing(reader: WireReader) -> None:
     """The answer of an operation that only says that it is done."""
+    reader.u64()
+
+
+def read_collected(reader: WireReader) -> None:
+    """The answer of CollectGarbage: what was deleted, how many bytes it had, and a number of no meaning."""
+    reader.strings()
+    reader.u64()
     reader.u64()
 
 

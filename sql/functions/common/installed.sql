@@ -1,0 +1,16 @@
+-- installed(): what is installed here, and into which Hydra. Workers and monitors can read no table: they ask this.
+--
+-- Returns   {"hydra": version of its schema, "migrations": {number: checksum}, "functions": digest of their files,
+--           "counts_finished": whether NrBuilds has its row}
+create or replace function resolver.installed() returns jsonb
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    select jsonb_build_object(
+        'hydra', (select max(v.version) from public.SchemaVersion v),
+        'migrations', (select jsonb_object_agg(m.number, m.checksum) from resolver.migration m),
+        'functions', (select i.functions from resolver.installation i),
+        'counts_finished', exists (select from public.NrBuilds n where n.what = 'finished'))
+$$;
+
+comment on function resolver.installed() is 'Version of Hydra''s schema, and the migrations and functions that are installed.';

@@ -1,0 +1,88 @@
+-- CHECK constraints and unique indexes: each one refuses a row that should not be, by its name.
+\ir include/farm.sql
+
+-- Some of everything.
+select t.derivation('a');
+select t.derivation('b', '{a}');
+select t.derivation('bad');
+select t.derivation('later');
+select t.derivation('user', '{later}');
+select t.want('b', 'b');
+select t.want('bad', 'bad');
+select t.want('user', 'user');
+select t.load();
+select t.finish('a');
+select t.fail('bad');
+select t.resolve('b', 'r-b');
+select t.claim('build');
+
+create temporary table breaks (name text primary key, statement text not null);
+insert into breaks values
+    ('derivation_drv_is_base_name', $$insert into resolver.derivation (drv) values ('/nix/store/' || t.drv('new'))$$),
+    ('derivation_kind_known', $$update resolver.derivation set kind = 'odd'$$),
+    ('derivation_loaded_whole', $$update resolver.derivation set name = null$$),
+    ('derivation_pkey', $$insert into resolver.derivation overriding system value select * from resolver.derivation$$),
+    ('derivation_drv_unique', $$insert into resolver.derivation (drv) select drv from resolver.derivation$$),
+    ('derivation_state_pkey', $$insert into resolver.derivation_state select * from resolver.derivation_state$$),
+    ('state_stage_known', $$update resolver.derivation_state set stage = 'odd' where stage = 'waiting'$$),
+    ('state_resolved_to_while_resolved', $$update resolver.derivation_state set resolved_to = 1 where stage = 'waiting'$$),
+    ('state_resolved_has_resolution', $$update resolver.derivation_state set resolved_to = null where stage = 'resolved'$$),
+    ('state_lease_while_claimed', $$update resolver.derivation_state set lease = 1 where stage = 'waiting'$$),
+    ('state_building_has_lease', $$update resolver.derivation_state set lease = null where stage = 'building'$$),
+    ('state_realised_has_no_failed_dependency', $$update resolver.derivation_state set failed_dependency = 1 where stage = 'realised'$$),
+    ('transition_key', 'insert into resolver.transition select * from resolver.transition'),
+    ('watch_pkey', 'insert into resolver.watch select * from resolver.watch'),
+    ('output_key', 'insert into resolver.output select * from resolver.output'),
+    ('output_valid_has_path', 'update resolver.output set path = null where valid_since is not null'),
+    ('output_valid_is_not_lost', 'update resolver.output set lost = valid_since where valid_since is not null'),
+    ('dependency_key', 'insert into resolver.dependency select * from resolver.dependency'),
+    ('dependency_is_not_circular', 'update resolver.dependency set input = derivation'),
+    ('realisation_pkey', 'insert into resolver.realisation overriding system value select * from resolver.realisation'),
+    ('realisation_valid', $$insert into resolver.realisation (derivation, output, path, source, time)
+                            select derivation, output, path, 'local', time from resolver.realisation$$),
+    ('realisation_source_known', $$update resolver.realisation set source = 'odd'$$),
+    ('resolution_pkey', 'insert into resolver.resolution overriding system value select * from resolver.resolution'),
+    ('resolution_in_force', $$insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, time)
+                              select derivation, derivation, inputs, outputs, paths, time from resolver.resolution$$),
+    ('resolution_samples_are_whole', $$update resolver.resolution set paths = '{}'$$),
+    ('failure_pkey', 'insert into resolver.failure overriding system value select * from resolver.failure'),
+    ('failure_in_force', 'insert into resolver.failure (derivation, class, status, time) select derivation, class, status, time from resolver.failure'),
+    ('failure_class_known', $$update resolver.failure set class = 'odd'$$),
+    ('goal_pkey', 'insert into resolver.goal select * from resolver.goal'),
+    ('goal_ended_has_status', 'update resolver.goal set status = null where ended is not null'),
+    ('goal_recorded_after_end', 'update resolver.goal set recorded = opened where ended is null'),
+    ('walk_key', $$insert into resolver.walk values ('want', 1), ('want', 1)$$),
+    ('walk_kind_known', $$insert into resolver.walk values ('odd', 1)$$),
+    ('worker_pkey', 'insert into resolver.worker overriding system value select * from resolver.worker'),
+    ('worker_verbs_known', $$update resolver.worker set verbs = '{odd}'$$),
+    ('lease_pkey', 'insert into resolver.lease overriding system value select * from resolver.lease'),
+    ('lease_open', $$insert into resolver.lease (derivation, verb, worker, opened)
+                     select derivation, 'load', worker, opened from resolver.lease where closed is null$$),
+    ('lease_verb_known', $$update resolver.lease set verb = 'odd' where verb = 'load'$$),
+    ('lease_closed_has_outcome', 'update resolver.lease set closed = opened where closed is null'),
+    ('lease_build_has_step', $$update resolver.lease set stepnr = null where verb = 'build'$$),
+    ('history_pkey', 'insert into resolver.history overriding system value select * from resolver.history'),
+    ('history_is_of_stage_or_output', $$update resolver.history set from_stage = null$$),
+    ('store_pkey', 'insert into resolver.store select * from resolver.store'),
+    ('store_is_one', 'update resolver.store set only_row = false'),
+    ('writer_pkey', 'insert into resolver.writer default values'),
+    ('writer_is_one', 'insert into resolver.writer values (false)'),
+    ('setting_pkey', 'insert into resolver.setting default values'),
+    ('setting_is_one', 'insert into resolver.setting values (false)'),
+    ('setting_lease_time_positive', $$update resolver.setting set lease_time = '0'$$),
+    ('migration_key', 'insert into resolver.migration select * from resolver.migration'),
+    ('installation_key', 'insert into resolver.installation select * from resolver.installation'),
+    ('installation_is_one', 'update resolver.installation set only_row = false');
+
+insert into resolver.history (transaction, time, derivation, from_stage, to_stage) values (1, resolver.clock(), 1, 'unloaded', 'waiting');
+select throws_like(b.statement, '%"' || b.name || '"%', b.name || ' refuses what it is there for')
+  from breaks b order by b.name;
+
+select set_eq(
+    $$select k.conname from pg_constraint k where k.connamespace = 'resolver'::regnamespace and k.contype = 'c'
+      union select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid
+             where c.relnamespace = 'resolver'::regnamespace and i.indisunique$$,
+    'select name::name from breaks', 'these are all that there are');
+
+select * from t.done();
+rollback;

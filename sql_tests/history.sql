@@ -1,0 +1,99 @@
+-- resolver.history: what is kept of every move, who made it, and that it is kept only while keep_history() is on.
+\ir include/farm.sql
+
+create function t.history(p_name text) returns setof text language sql as $$
+    select concat_ws(' ', h.from_stage || ' -> ' || h.to_stage, 'by', h.function, 'in', h.procedure)
+      from resolver.history h
+     where h.derivation = t.number(p_name) and h.from_stage <> h.to_stage
+     order by h.event
+$$;
+create function t.output_history(p_name text) returns setof text language sql as $$
+    select concat_ws(' ', h.output, case when h.valid then 'valid' else 'not valid' end,
+                     case when h.wanted then 'wanted' else 'not wanted' end, 'by', h.function, 'in', h.procedure)
+      from resolver.history h where h.derivation = t.number(p_name) and h.output is not null
+     order by h.event
+$$;
+
+select t.derivation('library');
+select t.derivation('tool', '{library}');
+select t.derivation('loose');
+
+-- Nothing is kept unless that was asked for.
+select t.want('early', 'loose');
+select t.work();
+select is_empty('select * from resolver.history', 'no history is kept at first');
+select lives_ok('select resolver.keep_history(false)', 'what is not kept can be switched off');
+
+select resolver.keep_history(true);
+select t.want('job', 'tool');
+select t.load();
+select t.finish('library');
+select t.resolve('tool', 'r-tool');
+select t.finish('r-tool');
+
+select results_eq(
+    $$select * from t.history('library')$$,
+    array['unloaded -> buildable by settle in register_derivations', 'buildable -> building by claim_builds in claim_derivations',
+          'building -> realised by realise in finish_steps'],
+    'every move is there, with the function that made it and the procedure that was called');
+select results_eq(
+    $$select * from t.history('tool')$$,
+    array['unloaded -> waiting by settle in register_derivations', 'waiting -> resolvable by settle in finish_steps',
+          'resolvable -> resolved by follow in set_resolved_to', 'resolved -> realised by realise in finish_steps'],
+    'a move that a report about another derivation made is on the account of that report');
+select results_eq(
+    $$select * from t.output_history('library')$$,
+    array['out not valid wanted by want_inputs in register_derivations', 'out valid wanted by record_built in finish_steps'],
+    'so is everything about outputs');
+select results_eq(
+    $$select from_lease is null, to_lease from resolver.history
+       where derivation = t.number('tool') and to_lease is not null order by event$$,
+    $$values (true, t.lease('tool', 'load')), (true, t.lease('tool', 'resolve'))$$, 'and the leases');
+select is((select resolved_to from resolver.history where derivation = t.number('tool') and to_stage = 'resolved'), t.number('r-tool'),
+          'a derivation that follows another one says which');
+select results_eq(
+    $$select distinct owner from resolver.history where to_stage is not null and derivation in (t.number('tool'), t.number('library'))$$,
+    $$values (t.id('job'))$$, 'and for which build');
+select is((select count(distinct transaction) from resolver.history), 1::bigint, 'all of one transaction have its number');
+select is((select bool_and(transaction = pg_current_xact_id()::text::bigint) from resolver.history), true, 'which is that of the server');
+select is((select bool_and(time = resolver.clock()) from resolver.history), true, 'times are those of the clock that decides');
+
+-- A move that a person makes by hand has no procedure.
+update resolver.derivation_state set stage = 'unloaded', resolved_to = null where derivation = t.number('tool');
+select is((select row(h.from_stage, h.to_stage, h.procedure, h.function)::text from resolver.history h order by event desc limit 1),
+          row('realised'::text, 'unloaded'::text, null::text, null::text)::text, 'a move by hand is recorded as such');
+update resolver.derivation_state set stage = 'realised', resolved_to = t.number('r-tool') where derivation = t.number('tool');
+
+-- Updates of other columns are none of its business.
+create temporary table before as select count(*) as rows from resolver.history;
+update resolver.derivation_state set priority = priority + 1, tries = 1, not_before = now();
+update resolver.output set lost = null;
+select is((select count(*) from resolver.history), (select rows from before), 'updates of other columns leave no trace');
+
+-- A function that fails takes its history with it.
+savepoint before_failure;
+select t.store_loses(t.path('library'));
+select resolver.withdraw_outputs(array[t.path('library')]);
+select cmp_ok((select count(*) from resolver.history), '>', (select rows from before), 'a loss is recorded');
+rollback to before_failure;
+select is((select count(*) from resolver.history), (select rows from before), 'in the transaction that makes it: both are undone together');
+
+-- Off, and on again.
+select resolver.keep_history(false);
+select resolver.withdraw_outputs(array[t.path('r-tool')]);
+select is((select count(*) from resolver.history), (select rows from before), 'nothing is kept once it is switched off');
+select resolver.keep_history(true);
+select resolver.keep_history(true);
+select resolver.withdraw_outputs(array[t.path('library')]);
+select results_eq(
+    $$select * from t.history('library') offset 3$$,
+    array['realised -> unloaded by lose_outputs in withdraw_outputs'], 'and once for each move when it was switched on twice');
+
+-- callers() reads what PL/pgSQL says of a call stack.
+select is(resolver.callers(E'PL/pgSQL function resolver.note_move() line 6 at GET DIAGNOSTICS\nSQL statement "update x\n  set y = 1"\n'
+                           'PL/pgSQL function resolver.settle(bigint[]) line 9 at SQL statement\n'
+                           'SQL statement "select resolver.settle(x)"\nPL/pgSQL function t.fail(text) line 3 at PERFORM'),
+          array['note_move', 'settle'], 'functions of this schema only, the innermost first');
+
+select * from t.done();
+rollback;

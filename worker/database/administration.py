@@ -1,0 +1,79 @@
+"""Transactions that change the schema `resolver` itself: one at a time, as its owner, without waiting for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from .connections import patience
+from .errors import BusyError, DatabaseError, DependedOnError, NotOwnerError
+from .release import OLDEST_POSTGRESQL
+
+_INSTALL_LOCK = 0x6E69785265736F6C  # any number that nobody else uses for an advisory lock
+LOCK_SECONDS = 30
+"""How long a lock that somebody else holds is waited for. Whoever waits for it keeps others waiting."""
+
+
+@contextmanager
+def administration(conninfo: str, *, lock_seconds: int = LOCK_SECONDS) -> Iterator[psycopg.Connection]:
+    """A transaction for changes of the schema; it is committed at the end. All settings end with it.
+
+    Raises DatabaseError for what a person can do something about, psycopg.Error for all else.
+    """
+    try:
+        with psycopg.connect(conninfo, **patience(conninfo)) as connection:
+            check_server(connection)
+            # Names of ours and of Hydra's are written with their schemas: objects of other people are never meant.
+            for setting in (
+                "search_path = pg_catalog, pg_temp",
+                f"lock_timeout = '{lock_seconds}s'",
+                "statement_timeout = 0",
+                "idle_in_transaction_session_timeout = 0",
+                "standard_conforming_strings = on",
+                "check_function_bodies = on",
+            ):
+                connection.execute(f"set local {setting}".encode())
+            connection.execute("select pg_advisory_xact_lock(%s)", [_INSTALL_LOCK])
+            yield connection
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError(lock_seconds) from error
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise DependedOnError(" ".join((error.diag.message_detail or str(error)).split())) from error
+
+
+def check_server(connection: psycopg.Connection) -> None:
+    """Raise DatabaseError when the server is too old."""
+    version = connection.info.server_version // 10000
+    if version < OLDEST_POSTGRESQL:
+        raise DatabaseError(
+            f"the server is PostgreSQL {version}; {OLDEST_POSTGRESQL} is the oldest that works. Upgrade the server."
+        )
+
+
+def become_owner(connection: psycopg.Connection) -> None:
+    """Go on as the owner of the schema, or if there is none yet, of Hydra's tables: what is created is the owner's.
+
+    Raises NotOwnerError if the role of this connection may not: all that is called runs with the owner's rights.
+    """
+    row = connection.execute(
+        """
+        select pg_get_userbyid(coalesce(n.nspowner, h.relowner)), n.oid is not null, current_user,
+               pg_has_role(coalesce(n.nspowner, h.relowner), 'member')
+          from (select) x
+          left join pg_namespace n on n.nspname = 'resolver'
+          left join pg_class h on h.oid = to_regclass('public.builds')
+        """
+    ).fetchone()
+    assert row
+    owner, installed, role, member = row
+    if owner in (None, role):
+        return
+    if member:
+        connection.execute(sql.SQL("set local role {}").format(sql.Identifier(owner)))
+    elif installed:
+        raise NotOwnerError(
+            f"the schema 'resolver' belongs to the role '{owner}', not to '{role}'. Connect as '{owner}'."
+        )

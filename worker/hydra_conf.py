@@ -1,0 +1,69 @@
+"""Hydra's own configuration file, as far as it asks for what can't be done here.
+
+It is read as Perl's Config::General reads it: `key = value` or `key value`, comments, blocks in angle brackets, files
+that are included.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+_LOCAL_STORES = ("", "auto", "daemon", "local")
+_OFF = ("", "0", "false", "no", "off")
+_LINE = re.compile(r"\s*([\w-]+)\s*(?:=|\s)\s*(.*?)\s*$")
+_INCLUDE = re.compile(r"\s*(?:<<\s*include\s+(.+?)\s*>>|include\s+(.+?))\s*$", re.IGNORECASE)
+_DEEPEST = 10
+
+
+class UploadError(Exception):
+    """hydra.conf asks for uploads, which there are none of."""
+
+
+def refuse_uploads(file: Path | None) -> None:
+    """Raise UploadError if Hydra's queue runner would upload what it builds; OSError if the file can't be read.
+
+    The values are not told, since there may be secrets among them. A file that does not exist says nothing.
+    """
+    if file is None or not file.exists():
+        return
+    found = [name for name, value in top_level(file) if _uploads(name.lower(), value.strip("\"'").lower())]
+    if found:
+        names = ", ".join(dict.fromkeys(found))
+        raise UploadError(
+            f"{file} sets {names}: Hydra would have what is built uploaded, and that can't be done here yet. "
+            "Remove it, or go on with Hydra's own queue runner."
+        )
+
+
+def _uploads(name: str, value: str) -> bool:
+    if name == "store_uri":
+        return value not in _LOCAL_STORES
+    if name == "upload_logs_to_binary_cache":
+        return value not in _OFF
+    return name.startswith("binary_cache_") and value != ""
+
+
+def top_level(file: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Names and values outside of blocks, those of included files too."""
+    inside = 0
+    for line in _lines(file):
+        include = _INCLUDE.match(line)
+        if include is not None:
+            included = file.parent / (include[1] or include[2]).strip("\"'")
+            if inside == 0 and depth < _DEEPEST and included.is_file():
+                yield from top_level(included, depth + 1)
+        elif line.lstrip().startswith("</"):
+            inside -= 1
+        elif line.lstrip().startswith("<"):
+            inside += not line.rstrip().endswith("/>")
+        elif inside == 0 and (found := _LINE.match(line)):
+            yield found[1], found[2]
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Lines without comments; a backslash at the end goes on with the next one."""
+    text = file.read_text(errors="replace").replace("\\\n", " ")
+    for line in text.splitlines():
+        yield re.sub(r"(?<!\\)#.*", "", line)
