@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from hydra_resolver.embedded.postgres import EmbeddedPostgres
@@ -11,6 +12,12 @@ from hydra_resolver.embedded.store import EmbeddedStore
 from hydra_resolver.embedded.tools import find_nix
 
 from .temporary import create_database, create_installed_database, drop_database, temporary_cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The settings file of whoever runs the tests is not read."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +47,30 @@ def empty_database(cluster: EmbeddedPostgres) -> Iterator[str]:
     name = create_database(cluster)
     yield cluster.conninfo(name)
     drop_database(cluster, name)
+
+
+@pytest.fixture
+def hydra(empty_database: str) -> str:
+    """The URL, as its plain owner, of a database with Hydra's tables, two builds, and nothing of ours."""
+    from hydra_resolver.database.release import sql_directory
+
+    directory = sql_directory() / "hydra"
+    with psycopg.connect(empty_database) as connection:
+        for name in ("tables.sql", "triggers.sql"):
+            connection.execute((directory / name).read_bytes())
+        connection.execute(
+            """
+            insert into Users (userName, emailAddress, password) values ('me', '', '!');
+            insert into Projects (name, displayName, owner) values ('p', 'p', 'me');
+            insert into Jobsets (project, name, nixExprInput, nixExprPath, emailOverride)
+            values ('p', 'j', 'i', 'f', '');
+            insert into Builds (finished, timestamp, jobset_id, job, drvPath, system, startTime, stopTime)
+            select n, 1, 1, 'job', '/nix/store/' || repeat('1', 32) || '-job.drv', 'any', 1, 1
+              from generate_series(0, 1) n;
+            insert into BuildSteps (build, stepnr, type, drvPath, busy, status) values (2, 1, 0, 'x', 0, 0);
+            """
+        )
+    return empty_database
 
 
 @pytest.fixture

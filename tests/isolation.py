@@ -19,11 +19,25 @@ def run_specs(tester: Path, specs: Sequence[Path], new_database: Callable[[], st
     return all(passed)
 
 
+def as_expected(tester: Path, spec: Path, database: str) -> bool:
+    """Run a spec in a database; whether it prints what is expected."""
+    actual, wanted = _compared(tester, spec, database)
+    return actual == wanted
+
+
+def _expected(spec: Path) -> Path:
+    return spec.parent.parent / "expected" / f"{spec.stem}.out"
+
+
+def _compared(tester: Path, spec: Path, database: str) -> tuple[str, str]:
+    """What a spec prints, and what it should print."""
+    expected = _expected(spec)
+    return _normal(_output(tester, spec, database)), _normal(expected.read_text()) if expected.exists() else ""
+
+
 def _run_spec(tester: Path, spec: Path, database: str) -> bool:
-    expected = spec.parent.parent / "expected" / f"{spec.stem}.out"
-    rejected = expected.with_suffix(".out.new")
-    actual = _normal(_output(tester, spec, database))
-    wanted = _normal(expected.read_text()) if expected.exists() else ""
+    rejected = _expected(spec).with_suffix(".out.new")
+    actual, wanted = _compared(tester, spec, database)
     if actual == wanted:
         rejected.unlink(missing_ok=True)
         print(f"ok      {spec.stem}")

@@ -5,8 +5,10 @@ python -m tests.run_all [--storm [SECONDS]] [--only PART]... [PYTEST-ARGS...]
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +112,26 @@ def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bo
     return started
 
 
+def all_pytest(pytest_arguments: Sequence[str]) -> bool:
+    """All of tests/: two processes do half of the files each, since most tests wait for something most of the time.
+
+    The output of the first one comes when both have ended. Whoever names tests, or options, has one process.
+    """
+    if not all(word.startswith("--nix=") for word in pytest_arguments):
+        return module("pytest", *pytest_arguments)
+    files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if "storm" not in path.parts)
+    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *pytest_arguments]
+    with tempfile.TemporaryFile() as output:
+        with subprocess.Popen([*pytest, *files[::2]], cwd=ROOT, stdout=output, stderr=output) as first:
+            passed = command(*pytest, *files[1::2])
+            first.wait()
+        print("\n-- the other half", flush=True)
+        output.seek(0)
+        shutil.copyfileobj(output, sys.stdout.buffer)
+        sys.stdout.flush()
+    return passed and first.returncode == 0
+
+
 def storm(seconds: int, pytest_arguments: Sequence[str]) -> bool:
     """The tests that are marked `storm`, which the ordinary run leaves out.
 
@@ -126,7 +148,7 @@ def parts(pytest_arguments: Sequence[str], storm_seconds: int = DEFAULT_STORM) -
         Part("types", "mypy --strict on the package", lambda: module("mypy")),
         Part("pgtap", "pgTAP: sql_tests/*.sql", in_database(pgtap)),
         Part("isolation", "isolation specs: sql_tests/isolation", in_database(isolation)),
-        Part("pytest", "pytest: tests/", lambda: module("pytest", *pytest_arguments)),
+        Part("pytest", "pytest: tests/", lambda: all_pytest(pytest_arguments)),
         Part(
             STORM,
             f"pytest: storm, {storm_seconds} s for each test without end",

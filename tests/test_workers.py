@@ -12,6 +12,8 @@ from typing import Any
 
 import psycopg
 
+from hydra_resolver import failpoints
+
 from .farm import Farm, open_farm
 from .test_run import DEMO, STATUSES
 
@@ -22,13 +24,18 @@ in { root = floating "root" "read x < ${leaf}; sleep 1; echo $x > $out" { }; }
 """
 
 
-def start_worker(farm: Farm, *words: str) -> subprocess.Popen[str]:
-    """A worker process, which tells its events on stdout."""
+def start_worker(farm: Farm, *words: str, point: str = "") -> subprocess.Popen[str]:
+    """A worker process, which tells its events on stdout; it may be killed at a point."""
+    return start_command(farm, "worker", "--json", *words, point=point)
+
+
+def start_command(farm: Farm, verb: str, *words: str, point: str = "") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "hydra_resolver", "worker", "--json", "--state", farm.state, *words],
+        [sys.executable, "-m", "hydra_resolver", verb, "--state", farm.state, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={**os.environ, failpoints.VARIABLE: point},
     )
 
 

@@ -1,0 +1,148 @@
+"""A model of the build graph: what the database has to say after each call of a procedure.
+
+It keeps facts (valid outputs, failures, claims) and derives where a derivation stands; the database keeps where it
+stands, and moves it. Choices are none of its concern: which input is watched, who the owner is, what a claim gives,
+which of several failures ends a build or is tried again.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from .model_types import Derivation, Ended, Failure, Goal, Node
+
+STAGES = {"load": "unloaded", "resolve": "resolvable", "build": "building"}  # of what is claimed
+
+
+class Model:
+    def __init__(self) -> None:
+        self.at: dict[str, Derivation] = {}
+        self.goals: dict[int, Goal] = {}
+        self.builds: dict[int, tuple[Node, Ended | None]] = {}  # Hydra's rows
+        self.now = 0
+
+    def missing(self, name: str) -> list[str]:
+        return [i for i, outputs in self.at[name].inputs.items() if not self.at[i].valid.keys() >= {*outputs}]
+
+    def stage(self, name: str) -> str:
+        it = self.at[name]
+        if it.failure or it.verb == "build":
+            return "failed" if it.failure else "building"
+        if it.unloaded or it.valid.keys() >= it.wanted:
+            return "unloaded" if it.unloaded else "realised"
+        if it.resolved_to or self.missing(name):
+            return "resolved" if it.resolved_to else "waiting"
+        return "resolvable" if it.must_resolve else "buildable"
+
+    def failures(self, name: str) -> set[Failure]:  # that keep it from being realised
+        if it := self.at[name].failure:
+            return {it}
+        return {f for i in self.missing(name) for f in self.failures(i)} if self.stage(name) == "waiting" else set()
+
+    def wanting(self, root: str) -> list[int]:
+        return [build for build, goal in self.goals.items() if goal.ended is None and goal.root == root]
+
+    def followers(self, name: str) -> list[str]:
+        return [n for n, it in self.at.items() if it.resolved_to == name and self.stage(n) == "resolved"]
+
+    def look_again(self, name: str) -> None:
+        self.at[name].unloaded, self.at[name].resolved_to = True, None
+
+    def want(self, name: str, outputs: Iterable[str]) -> None:
+        it = self.at.setdefault(name, Derivation())
+        realised, it.wanted = self.stage(name) == "realised", it.wanted | {*outputs}
+        if realised and self.stage(name) != "realised":
+            self.look_again(name)
+
+    def lose(self, paths: Collection[str]) -> None:
+        realised = [name for name in self.at if self.stage(name) == "realised"]
+        for it in self.at.values():
+            it.valid = {output: path for output, path in it.valid.items() if path not in paths}
+        for name in realised:
+            if self.stage(name) != "realised":
+                self.look_again(name)
+        for name, it in self.at.items():
+            it.resolved_to = None if self.stage(name) == "resolved" and self.missing(name) else it.resolved_to
+            it.verb = it.verb if it.verb and self.stage(name) == STAGES[it.verb] else None
+
+    def open(self, build: int, retry: bool | None) -> None:
+        root, old = self.builds[build][0], self.goals.get(build)
+        self.goals[build] = Goal(root.name, self.now, old.recorded or old.retry if old else retry)
+        it = self.at.setdefault(root.name, Derivation())
+        if self.stage(root.name) == "realised":
+            self.look_again(root.name)
+        if it.must_resolve is not None:
+            it.wanted |= {*root.outputs}
+
+    def record(self) -> None:  # in Hydra's rows, unless the evaluator gave the build another root
+        for build, goal in self.goals.items():
+            root, ended = self.builds.get(build, (None, None))
+            if goal.ended and not goal.recorded and root and (ended or root.name == goal.root):
+                self.builds[build], goal.recorded = (root, ended or goal.ended), True
+
+    def realise(self, node: Node, info: bool, account: int | None = None) -> None:
+        for name in [node.name, *self.followers(node.name)]:
+            it = self.at[name]
+            it.valid = {**self.at[node.name].valid, **it.valid}
+            if it.valid.keys() >= it.wanted:
+                it.unloaded, it.verb, it.tries, it.not_before = False, None, 0, 0
+                for build in self.wanting(name):
+                    if info:
+                        self.goals[build].ended = (0, build != account)
+                    else:
+                        self.look_again(name)
+
+    def load(self, found: Sequence[tuple[Node, Mapping[str, str], bool]]) -> None:
+        for node, valid, _ in found:
+            it = self.at[node.name]
+            self.lose({path for output, path in it.valid.items() if output not in valid})
+            it.valid, it.verb, it.unloaded = {**valid, **it.valid}, None, False
+            if it.must_resolve is None:
+                it.must_resolve = bool(node.inputs) and node.kind != "input-addressed"
+            it.wanted |= {*node.outputs} if self.wanting(node.name) else set()
+        whole = {node.name for node, _, _ in found if self.stage(node.name) == "realised"}
+        for node, _, info in found:
+            if node.name in whole:
+                self.realise(node, info)
+        for node in [node for node, _, _ in found if node.name not in whole]:
+            self.at[node.name].inputs = node.inputs
+            for name, outputs in node.inputs.items():
+                self.want(name, outputs)
+
+    def follow(self, name: str, to: Node, found: Mapping[str, str], info: bool) -> None:
+        it, resolved = self.at[name], self.at.setdefault(to.name, Derivation())
+        it.verb, it.resolved_to = None, to.name
+        resolved.must_resolve = resolved.must_resolve or False
+        self.want(to.name, to.outputs)
+        if resolved.verb != "build":
+            resolved.valid = {**found, **resolved.valid}
+            whole = resolved.valid.keys() >= {*to.outputs}
+            if (failure := resolved.failure) and (failure.kind != "builder" or whole):
+                self.forgive(failure)
+            resolved.unloaded = resolved.verb is not None
+            if whole:
+                self.realise(to, info)
+        if resolved.failure:
+            it.failure, it.resolved_to = resolved.failure, None
+
+    def find(self, node: Node, output: str, path: str) -> None:
+        it, realised = self.at[node.name], self.stage(node.name) == "realised"
+        it.valid, it.verb = {**it.valid, output: path}, None
+        if not realised:
+            self.realise(node, info=False)
+
+    def finish(self, node: Node, outputs: Mapping[str, str], info: bool, account: int) -> None:
+        self.at[node.name].valid, self.at[node.name].verb = {**outputs, **self.at[node.name].valid}, None
+        self.realise(node, info, account)
+
+    def fail(self, name: str, kind: str, status: int) -> None:
+        it, self.at[name].verb = self.at[name], None
+        if kind == "transient" and it.tries < 4:
+            it.not_before, it.tries = self.now + 60 * 3**it.tries, it.tries + 1
+            return
+        for n in [name, *self.followers(name)]:
+            self.at[n].failure, self.at[n].resolved_to = Failure(name, kind, status, self.now), None
+
+    def forgive(self, failure: Failure) -> None:
+        for name, it in self.at.items():
+            if it.failure == failure:
+                it.failure, it.unloaded = None, True
+                it.tries = 0 if name == failure.derivation else it.tries

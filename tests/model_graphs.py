@@ -1,0 +1,104 @@
+"""Small random graphs of derivations for the model, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import md5
+from typing import Any
+
+from hypothesis import strategies as st
+
+from .model_farm import drv, hashed
+from .model_types import Node
+
+INFO: dict[str, Any] = {
+    "size": 1,
+    "closure_size": 2,
+    "failed": False,
+    "release_name": None,
+    "products": [],
+    "metrics": [],
+}
+KINDS = ["floating", "floating", "floating", "deferred", "fixed", "input-addressed"]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Node]:
+    """Each derivation may use outputs of those before it. The last letter of a name tells what the builder is like."""
+    nodes: list[Node] = []
+    for number in range(draw(st.integers(3, 7))):
+        kind, builder = draw(st.sampled_from(KINDS)), draw(st.sampled_from("xxy"))
+        outputs = draw(st.sampled_from([("out",), ("out",), ("dev", "out")]))
+        uses = (
+            draw(st.lists(st.sampled_from(nodes), max_size=3, unique_by=lambda n: n.name))
+            if nodes and number % 3
+            else []
+        )
+        uses = uses or nodes[-1:] if number % 3 else uses
+        inputs = {n.name: tuple(sorted(draw(st.sets(st.sampled_from(n.outputs), min_size=1)))) for n in uses}
+        nodes.append(Node(f"{kind[0]}{number}{builder}", kind, outputs, inputs))
+    return nodes
+
+
+def path(node: Node, output: str, variant: int = 0) -> str:
+    """Of an output. Different derivations may have the same; a builder of a floating one may give this or that."""
+    if node.kind in ("fixed", "floating"):
+        return f"{node.kind}-{node.name[-1]}-{output}-{variant if node.kind == 'floating' else 0}"
+    return f"{node.name}-{output}"
+
+
+def resolution(node: Node, paths: list[str], known: list[Node]) -> Node:
+    """What a derivation resolves to, given its inputs: itself, something known that has no inputs, or a new one.
+
+    Those that are alike resolve to the same.
+    """
+    if node.kind == "fixed":
+        return node
+    kind = "input-addressed" if node.kind == "deferred" else node.kind
+    alike = [n for n in known if not n.inputs and (n.kind, n.outputs, n.name[-1]) == (kind, node.outputs, "y")]
+    if alike and node.name[-1] == "y":
+        return alike[0]
+    digest = md5("".join(sorted({*paths})).encode()).hexdigest()[:4]
+    return Node(f"r{kind[0]}{len(node.outputs)}-{digest}-{node.name[-1]}", kind, node.outputs, {})
+
+
+def described(node: Node) -> dict[str, Any]:
+    """What reports say of a derivation."""
+    return {
+        "drv": drv(node.name),
+        "name": node.name,
+        "system": "x86_64-linux",
+        "kind": node.kind,
+        "features": [],
+        "prefer_local": False,
+        "must_resolve": bool(node.inputs) and node.kind != "input-addressed",
+        "inputs": [{"drv": drv(name), "outputs": list(outputs)} for name, outputs in node.inputs.items()],
+    }
+
+
+def loaded(lease: int, node: Node, known: Mapping[str, str], valid: Mapping[str, str], info: bool) -> dict[str, Any]:
+    return {"lease": lease, **described(node), "outputs": found(node, known, valid), "info": INFO if info else None}
+
+
+def resolved(
+    lease: int,
+    samples: list[list[str]],
+    to: Node | None,
+    valid: Mapping[str, str] | None = None,
+    confirmed: Iterable[str] = (),
+    info: bool = False,
+) -> dict[str, Any]:
+    paths = [hashed(path) for path in confirmed]
+    body = {**described(to), "outputs": found(to, valid or {}, valid or {}), "confirmed": paths} if to else None
+    return {"lease": lease, "samples": samples, "resolved": body, "info": INFO if info else None}
+
+
+def found(node: Node, known: Mapping[str, str], valid: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"name": output, "path": hashed(known[output]) if output in known else None, "valid": output in valid}
+        for output in node.outputs
+    ]
+
+
+def finished(lease: int, outputs: Mapping[str, str], info: bool) -> dict[str, Any]:
+    return {"lease": lease, "outputs": {o: hashed(path) for o, path in outputs.items()}, "info": INFO if info else None}

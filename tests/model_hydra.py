@@ -1,0 +1,73 @@
+"""What Hydra's programs, and the people at its pages, do to its rows: rules of the state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from .model_machine import Compared
+from .model_types import Node
+
+CHANGES = ["cancel", "restart", "delete", "bump", "evaluate"]
+
+
+class HydraRules(Compared):
+    """Builds are added, changed and deleted; the graph is told at once, or later."""
+
+    def build(self, root: Node, retry: bool | None) -> None:
+        build = self.farm.add_build(root)
+        self.model.builds[build] = root, None
+        self.sync({build: retry})
+
+    @rule(data=st.data(), retry=st.sampled_from([None, None, True, False]))
+    def add_build(self, data: st.DataObject, retry: bool | None) -> None:
+        self.build(data.draw(st.sampled_from([*self.nodes.values()])), retry)
+
+    @precondition(lambda self: self.model.builds)
+    @rule(data=st.data(), change=st.sampled_from(CHANGES), told=st.booleans())
+    def change_build(self, data: st.DataObject, change: str, told: bool) -> None:
+        """As a person does on Hydra's page, or its evaluator; the graph is told at once, or later."""
+        builds = self.model.builds
+        fitting = [
+            b for b, (_, ended) in builds.items() if change == "delete" or (ended is None) == (change != "restart")
+        ]
+        if not fitting:
+            return
+        build = data.draw(st.sampled_from(fitting))
+        root = builds[build][0]
+        if change == "evaluate":
+            root = data.draw(st.sampled_from([*self.nodes.values()]))
+        builds[build] = root, (4, False) if change == "cancel" else None
+        if change == "delete":
+            del builds[build]
+        if told and change in ("cancel", "restart"):
+            self.farm.value(f"select resolver.{change}_build(%s)", build)
+            self.synced({})
+        else:
+            self.farm.change_build(build, change, root)
+            self.told = False
+            if told:
+                self.sync({})
+
+    @precondition(lambda self: not self.told)
+    @rule()
+    def sync_builds(self) -> None:
+        self.sync({})
+
+    def sync(self, retry: Mapping[int, bool | None]) -> None:
+        self.farm.sync_builds([b for b, r in retry.items() if r], [b for b, r in retry.items() if r is False])
+        self.synced(retry)
+
+    def synced(self, retry: Mapping[int, bool | None]) -> None:
+        model, self.told = self.model, True
+        for build, goal in [*model.goals.items()]:
+            if build not in model.builds and not goal.recorded:
+                del model.goals[build]
+            elif goal.ended is None and (ended := model.builds[build][1]):
+                goal.ended, goal.recorded = ended, True
+        for build, (root, end) in model.builds.items():
+            old = model.goals.get(build)
+            if end is None and (old is None or old.recorded or old.root != root.name):
+                model.open(build, retry.get(build))

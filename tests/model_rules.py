@@ -1,0 +1,229 @@
+"""All that may be called, and all that may go wrong, as rules of a state machine of hypothesis."""
+
+from __future__ import annotations
+
+import sys
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, precondition, rule
+
+from .model import STAGES
+from .model_farm import Claim, drv, hashed
+from .model_graphs import graphs, path, resolved
+from .model_hydra import HydraRules
+from .model_machine import MANY
+from .model_types import Node
+
+VERBS = {"register_derivations": "load", "set_resolved_to": "resolve", "finish_steps": "build", "fail_steps": "build"}
+STATUS = {"builder": 1, "transient": 3, "timeout": 7, "unsupported": 9}
+verbs = st.sampled_from([*STAGES])
+often = st.sampled_from([True, True, True, False])
+
+
+class Machine(HydraRules):
+    """Workers, Hydra's programs, and what may go wrong with them."""
+
+    @initialize(nodes=graphs(), done=st.lists(verbs, max_size=6))
+    def begin(self, nodes: list[Node], done: list[str]) -> None:
+        self.farm.reset()
+        self.nodes = {node.name: node for node in nodes}
+        self.pass_time(1_000_000)
+        self.register_worker()
+        self.register_worker()
+        self.build(nodes[-1], None)
+        for verb in done:
+            self.work(1, verb)
+
+    @invariant()
+    def equal(self) -> None:
+        self.compare()
+
+    def a_worker(self, data: st.DataObject) -> int:
+        return data.draw(st.sampled_from([*self.workers])) if self.workers else self.register_worker()
+
+    def some_goal(self, data: st.DataObject) -> None:
+        """Something that has to be built: the store may have been emptied."""
+        if self.open_goals():
+            return
+        at = self.model.at
+        fresh = [
+            node for node in self.nodes.values() if node.name not in at or self.model.stage(node.name) != "realised"
+        ]
+        if not fresh:
+            self.lose({path for it in at.values() for path in it.valid.values()})
+            self.compare()
+        self.build(
+            data.draw(st.sampled_from(fresh or [*self.nodes.values()])), data.draw(st.sampled_from([None, True]))
+        )
+        self.compare()
+
+    def some(self, data: st.DataObject, verb: str, most: int = 1) -> list[Claim]:
+        """Open claims, made if there are none, after what has to be done before."""
+        self.some_goal(data)
+        worker = self.a_worker(data)
+        for other in [*STAGES] * 3:
+            if self.can(verb):
+                break
+            if other != verb:
+                self.work(worker, other)
+        if not self.opened(verb):
+            self.claim(worker, verb, MANY)
+        leases = [claim.lease for claim in self.opened(verb)]
+        some = data.draw(st.lists(st.sampled_from(leases), min_size=1, max_size=most, unique=True)) if leases else []
+        return [self.claims[lease] for lease in some]
+
+    @rule(data=st.data(), verb=verbs)
+    def work_on(self, data: st.DataObject, verb: str) -> None:
+        """What is claimed is done, and all goes well."""
+        self.some_goal(data)
+        self.work(self.a_worker(data), verb)
+
+    # Workers.
+
+    @rule(data=st.data(), verb=verbs, limit=st.sampled_from([1, 2, MANY]))
+    def claim_some(self, data: st.DataObject, verb: str, limit: int) -> None:
+        self.claim(self.a_worker(data), verb, limit)
+
+    @rule(data=st.data())
+    def register(self, data: st.DataObject) -> None:
+        self.load(self.some(data, "load", 3))
+
+    @rule(data=st.data())
+    def register_changed(self, data: st.DataObject) -> None:
+        """The store has what is not on record, or has lost what is."""
+        stored: dict[str, bool] = {}
+        self.load(
+            self.some(data, "load", 3),
+            lambda path: stored.setdefault(path, data.draw(st.booleans(), f"the store has {path}")),
+        )
+
+    @rule(data=st.data(), in_store=st.sampled_from([True, False, False]), confirms=often)
+    def set_resolved(self, data: st.DataObject, in_store: bool, confirms: bool) -> None:
+        for claim in self.some(data, "resolve"):
+            self.resolve(claim, in_store, confirms)
+
+    @rule(data=st.data(), missing=st.booleans())
+    def set_resolved_otherwise(self, data: st.DataObject, missing: bool) -> None:
+        """From paths that are not, or not all, those in force."""
+        for claim in self.some(data, "resolve"):
+            samples = claim.samples()[1:] + ([] if missing else [[*claim.samples()[0][:2], hashed("other")]])
+            assert self.report("set_resolved_to", resolved(claim.lease, samples, None)) == ["stale"]
+            self.model.at[claim.name].verb = None
+
+    @rule(data=st.data())
+    def finish_steps(self, data: st.DataObject) -> None:
+        self.finish(self.some(data, "build", 2), lambda: data.draw(st.integers(0, 1), "variant"))
+
+    @rule(data=st.data(), kind=st.sampled_from([*STATUS]))
+    def fail_step(self, data: st.DataObject, kind: str) -> None:
+        for claim in self.some(data, "build"):
+            self.unneeded = self.unneeded - {claim.name} | ({claim.name} - self.needed())
+            again = kind == "transient" and self.model.at[claim.name].tries < 4
+            report = {"lease": claim.lease, "class": kind, "status": STATUS[kind]}
+            assert self.report("fail_steps", report) == ["retried" if again else "done"]
+            self.model.fail(claim.name, kind, STATUS[kind])
+
+    @rule(data=st.data(), procedure=st.sampled_from(["register_derivations", "set_resolved_to"]))
+    def refuse(self, data: st.DataObject, procedure: str) -> None:
+        for claim in self.some(data, VERBS[procedure]):
+            failed = {"class": "unsupported", "status": 3, "message": "no"}
+            report = {"lease": claim.lease, "drv": drv(claim.name), "failed": failed}
+            assert self.report(procedure, report) == ["done"]
+            self.model.fail(claim.name, "unsupported", 3)
+
+    @precondition(lambda self: self.open_goals() and self.claims)
+    @rule(data=st.data(), procedure=st.sampled_from([*VERBS]), same=st.booleans())
+    def report_in_vain(self, data: st.DataObject, procedure: str, same: bool) -> None:
+        """Of a claim that is over, or for another verb: nothing changes."""
+        claims = [c for c in self.claims.values() if not self.is_open(c) or c.verb != VERBS[procedure]]
+        if claims:
+            claim = data.draw(st.sampled_from(claims))
+            other = {"lease": claim.lease, "drv": drv(claim.name), "failed": None, "class": "timeout", "status": 7}
+            expected = "lease_lost" if not claim.report else "already" if same else "refused"
+            report = claim.report if claim.report and same else other
+            assert self.farm.report(procedure, [report]) == [expected if claim.verb == VERBS[procedure] else "refused"]
+
+    # Workers that go, and what else goes.
+
+    @precondition(lambda self: self.open_goals() and self.claims)
+    @rule(data=st.data())
+    def release_claims(self, data: st.DataObject) -> None:
+        """Of one worker, and some that it does not have."""
+        if self.claims:
+            worker, leases = self.a_worker(data), data.draw(st.sets(st.sampled_from([*self.claims])))
+            self.farm.value("select resolver.release_claims(%s, %s, 'test')", worker, [*leases])
+            self.free(lambda claim: claim.worker == worker and claim.lease in leases)
+
+    @precondition(lambda self: self.open_goals())
+    @rule(data=st.data(), verb=verbs)
+    def release_other_claims(self, data: st.DataObject, verb: str) -> None:
+        worker = self.a_worker(data)
+        held = data.draw(st.sets(st.sampled_from([*self.claims]))) if self.claims else set()
+        self.farm.value("select resolver.release_other_claims(%s, %s, %s)", worker, verb, [*held])
+        self.free(lambda claim: claim.worker == worker and claim.verb == verb and claim.lease not in held)
+
+    @precondition(lambda self: self.open_goals())
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        worker = self.a_worker(data)
+        self.farm.value("select resolver.worker_left(%s)", worker)
+        del self.workers[worker]
+        self.free(lambda claim: claim.worker == worker)
+
+    @precondition(lambda self: self.open_goals())
+    @rule(data=st.data(), seconds=st.sampled_from([61, 170, 601, 1700]))
+    def expire(self, data: st.DataObject, seconds: int) -> None:
+        self.pass_time(seconds)
+        for worker in self.workers:
+            if data.draw(st.booleans(), f"worker {worker} lives"):
+                self.beat(worker)
+        self.sweep()
+
+    def sweep(self) -> None:
+        now = self.model.now
+        dead = {worker for worker, beat in self.workers.items() if beat < now - 60}
+        self.workers = {worker: beat for worker, beat in self.workers.items() if worker not in dead}
+        swept = self.farm.value("select resolver.sweep()")
+        assert swept == self.free(lambda claim: claim.worker in dead or (claim.deadline or now) < now)
+
+    def beat(self, worker: int) -> None:
+        self.workers[worker] = self.model.now
+        for claim in [self.claims[lease] for lease in self.farm.heartbeat(worker)]:
+            assert self.is_open(claim)
+            assert (claim.worker, claim.verb) == (worker, "build")
+            assert claim.name not in self.needed(), f"{claim} was to be aborted"
+
+    @precondition(lambda self: any(it.valid for it in self.model.at.values()))
+    @rule(data=st.data())
+    def lose_outputs(self, data: st.DataObject) -> None:
+        if paths := sorted({path for it in self.model.at.values() for path in it.valid.values()}):
+            lost = data.draw(st.sets(st.sampled_from(paths), min_size=1, max_size=2))
+            self.lose(lost)
+
+    @precondition(lambda self: self.open_goals())
+    @rule(data=st.data(), variant=st.integers(0, 1))
+    def find_output(self, data: st.DataObject, variant: int) -> None:
+        """By another component."""
+        if known := [self.nodes[name] for name, it in self.model.at.items() if it.must_resolve is not None]:
+            node = data.draw(st.sampled_from(known))
+            output = data.draw(st.sampled_from(node.outputs))
+            it, stage = self.model.at[node.name], self.model.stage(node.name)
+            news = output not in it.valid and stage not in ("building", "failed")
+            assert self.farm.find_output(node.name, output, path(node, output, variant)) == news
+            if news:
+                self.model.find(node, output, path(node, output, variant))
+
+    def teardown(self) -> None:
+        """When all goes well from here on, every goal ends."""
+        if sys.exception() or not self.nodes:
+            return
+        self.sync({})
+        self.pass_time(3600)
+        self.sweep()
+        worker = self.register_worker()
+        for _ in range(100):
+            self.compare()
+            if not self.open_goals():
+                return
+            self.work(worker)
+        raise AssertionError("work went on and on")

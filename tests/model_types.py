@@ -1,0 +1,52 @@
+"""What the model of the build graph speaks of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+Ended = tuple[int, bool]  # status of a build, and whether it is a cached one
+
+
+class Node(NamedTuple):
+    """What a .drv file says."""
+
+    name: str
+    kind: str
+    outputs: tuple[str, ...]
+    inputs: Mapping[str, tuple[str, ...]]
+
+
+class Failure(NamedTuple):
+    """Of a derivation itself, for good."""
+
+    derivation: str
+    kind: str
+    status: int
+    time: int
+
+
+@dataclass
+class Goal:
+    """What the graph knows of a build."""
+
+    root: str
+    opened: int
+    retry: bool | None
+    ended: Ended | None = None
+    recorded: bool = False
+
+
+@dataclass
+class Derivation:
+    """Facts: they imply where it stands."""
+
+    unloaded: bool = True  # has to be looked at
+    must_resolve: bool | None = None  # None: was never loaded
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # unknown until they were needed
+    wanted: frozenset[str] = frozenset()
+    valid: Mapping[str, str] = field(default_factory=dict)
+    verb: str | None = None  # that it is claimed for
+    resolved_to: str | None = None
+    failure: Failure | None = None  # its own, or that of what it was resolved to
+    tries: int = 0
+    not_before: int = 0

@@ -1,0 +1,162 @@
+"""One worker that lives through everything: builds for it to do, and what must have become of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from hydra_resolver.embedded.postgres import EmbeddedPostgres, shared_postgres
+from hydra_resolver.embedded.state import StateDirectory
+
+from .failing import Running, assert_sound, wait_until
+from .farm import Farm
+from .proxy import Proxy
+
+LEASE_SECONDS = 4
+PATIENCE = 60.0
+FAILING = {"fails": 1, "on-fails": 2}
+
+JOBS = """let
+  step = name: inputs: floating "@salt@-${name}" "sleep 0.4; cat /dev/null $inputs > $out; echo ${name} >> $out" {
+    inherit inputs;
+  };
+  length = name: input: floating "@salt@-length" "read x < $input; set -- $x; echo $# > $out" {
+    input = floating "@salt@-words" "sleep 0.2; ${name}; echo a b > $out" { inherit input; };
+  };
+in rec {
+  a = step "a" [ ];
+  b = step "b" [ a ];
+  c = step "c" [ a b ];
+  d = step "d" [ c ];
+  e = step "e" [ d ];
+  other = step "other" [ ];
+  on-other = step "on-other" [ other ];
+  length-1 = length "true" "";
+  length-2 = length ":" a;
+  fails = floating "@salt@-fails" "sleep 0.4; exit 1" { };
+  on-fails = step "on-fails" [ fails b ];
+}"""
+
+
+class World:
+    """A farm with a server that can crash, and a worker that reaches it through a proxy."""
+
+    def __init__(self, farm: Farm, server: EmbeddedPostgres) -> None:
+        self.farm = farm
+        self.server = server
+        self.proxy = Proxy(farm.conninfo)
+        self._numbers = itertools.count(1)
+        self._commands: list[Running] = []
+        self.execute(f"update resolver.setting set lease_time = '{LEASE_SECONDS} seconds'")
+        self.worker = self.start_worker(self.proxy.conninfo)
+
+    def start_worker(self, database: str) -> Running:
+        """Another worker, which goes on until it is told to stop."""
+        log = self.farm.state / f"worker-{next(self._numbers)}"
+        words = ["worker", "--json", "--jobs", "4", "--database", database]
+        worker = Running(self.farm, *words, log=log)
+        self._commands.append(worker)
+        return worker
+
+    def enqueue(self, jobs: str = JOBS) -> list[int]:
+        """New derivations, and builds for them."""
+        name = f"set{next(self._numbers)}"
+        file = self.farm.write(f"{name}.nix", jobs.replace("@salt@", name))
+        done = self.farm.command("enqueue", file, "--database", self.farm.conninfo)
+        assert done.returncode == 0, done.stderr
+        return [int(number) for number in done.stdout.split()]
+
+    def execute(self, statement: str, *, database: str | None = None) -> list[dict[str, Any]]:
+        """A statement of the superuser's, who always gets in."""
+        name = database or psycopg.conninfo.conninfo_to_dict(self.farm.conninfo)["dbname"]
+        conninfo = self.server.superuser_conninfo(str(name))
+        with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def finished(self, builds: Sequence[int]) -> bool:
+        """Whether all of these builds have ended."""
+        rows = self.execute(f"select count(*) from Builds where finished = 1 and id = any ('{{{_list(builds)}}}')")
+        return bool(rows[0]["count"] == len(builds))
+
+    def begun(self, builds: Sequence[int]) -> None:
+        """Wait until something is built for them."""
+        wait_until(lambda: bool(self.execute(f"select 1 from BuildSteps where build = any ('{{{_list(builds)}}}')")))
+
+    def all_is_well(self, builds: Sequence[int], expected: dict[str, int] | None = None) -> None:
+        """Wait until these builds have ended; then everything has happened, once, and the worker is as good as new."""
+        wait_until(lambda: self.finished(builds) or self.worker.process.poll() is not None, within=PATIENCE)
+        assert self.worker.process.poll() is None, self.worker.output()
+        rows = self.farm.rows("select job, buildStatus from Builds where id = any (%s)", list(builds))
+        expected = FAILING if expected is None else expected
+        assert {row["job"]: row["buildstatus"] for row in rows} == {
+            row["job"]: expected.get(row["job"], 0) for row in rows
+        }
+        wait_until(lambda: not self.farm.rows("select 1 from resolver.lease where closed is null"))
+        assert_sound(self.farm)
+        for columns, table in (
+            ("build, drvPath, status", "BuildSteps"),
+            ("derivation, output, path, build, stepnr", "resolver.realisation"),
+        ):
+            assert self.farm.rows(f"select {columns} from {table} group by {columns} having count(*) > 1") == []
+        assert self._successes() == dict.fromkeys(self._successes(), 1)
+        assert self.farm.rows("select count from NrBuilds where what = 'finished'") == self.farm.rows(
+            "select count(*)::integer as count from Builds where finished = 1"
+        )
+        assert self.farm.built_by_nix() == self.farm.built_by_rows()
+        self.listens()
+
+    def _successes(self) -> dict[str, int]:
+        """How often each derivation was built with success."""
+        rows = self.farm.rows("select drvPath from BuildSteps where type = 0 and status = 0")
+        return Counter(row["drvpath"] for row in rows)
+
+    def listens(self) -> None:
+        """Wait until the worker listens."""
+        query = "select 1 from pg_stat_activity where query like 'listen %' and datname = current_database()"
+        wait_until(lambda: bool(self.execute(query)))
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """What the worker has told of that kind."""
+        lines = [line for line in self.worker.output().splitlines() if line.startswith("{")]
+        return [event for event in map(json.loads, lines) if event["event"] == kind]
+
+    def end(self) -> None:
+        """The worker ends in order; nothing is left of it."""
+        self.worker.process.send_signal(signal.SIGTERM)
+        assert self.worker.ends() == 0, self.worker.output()
+
+    def close(self) -> None:
+        """End what still runs."""
+        for command in self._commands:
+            command.process.kill()
+            command.process.wait()
+        self.proxy.close()
+
+
+@contextmanager
+def open_world(state: Path) -> Iterator[World]:
+    """A world in that directory."""
+    with shared_postgres(StateDirectory(state), fsync=False) as server:
+        farm = Farm(state, server.conninfo())
+        farm.store.prepare()
+        farm.command("status")
+        world = World(farm, server)
+        try:
+            yield world
+        finally:
+            world.close()
+            server.start()
+
+
+def _list(builds: Sequence[int]) -> str:
+    return ",".join(map(str, builds))

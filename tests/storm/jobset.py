@@ -1,0 +1,161 @@
+"""Jobsets that are made up: derivations of every kind, and what each has to become, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+SUCCEEDED, FAILED, DEPENDENCY_FAILED, FAILED_WITH_OUTPUT = 0, 1, 2, 6
+
+Kind = Literal["floating", "fixed", "addressed"]
+Fate = Literal["succeeds", "fails", "flagged"]
+
+EXPRESSION = """
+let
+  make = fields: derivation ({
+    system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin"; args = [ "-euc" ''
+      sleep $seconds
+      for output in $outputs; do
+        eval "path=\\$$output"
+        case $fate in
+          fails) echo "this fails on purpose"; exit 1;;
+          flagged) mkdir -p $path/nix-support; touch $path/nix-support/failed; path=$path/content;;
+        esac
+        if [ $constant = 1 ]; then echo $name $output; else echo $name $output $version; cat /dev/null $inputs; fi \\
+          | md5sum | cut -c 1-32 > $path
+      done
+    '' ];
+  } // fields);
+  floating = fields: make ({
+    __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
+  } // fields);
+  fixed = fields: make ({ outputHashMode = "flat"; outputHashAlgo = "sha256"; } // fields);
+  addressed = make;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One derivation. `constant`: its outputs are the same whatever its inputs and its version are."""
+
+    name: str
+    kind: Kind
+    inputs: tuple[tuple[str, str], ...]
+    outputs: tuple[str, ...]
+    constant: bool
+    fate: Fate
+    seconds: float
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Jobset:
+    """Nodes by name, each after its inputs; those that are jobs."""
+
+    nodes: Mapping[str, Node]
+    jobs: frozenset[str]
+
+    def expression(self) -> str:
+        """As a Nix file: an attribute for each job."""
+        bindings = "".join(f"  {self._binding(node)}\n" for node in self.nodes.values())
+        jobs = " ".join(sorted(self.jobs))
+        return f"{EXPRESSION}{bindings}in {{ inherit {jobs}; }}\n"
+
+    def content(self, name: str, output: str) -> str:
+        """What an output has to contain: a line."""
+        return self._contents[name, output]
+
+    def status(self, name: str) -> int:
+        """How a build of a node has to end, as Hydra's number."""
+        return self._statuses[name]
+
+    @cached_property
+    def _contents(self) -> dict[tuple[str, str], str]:
+        found: dict[tuple[str, str], str] = {}
+        for node in self.nodes.values():
+            for output in node.outputs:
+                text = f"{node.name} {output}\n"
+                if not node.constant:
+                    text = f"{node.name} {output} {node.version}\n" + "".join(found[needed] for needed in node.inputs)
+                found[node.name, output] = hashlib.md5(text.encode()).hexdigest() + "\n"
+        return found
+
+    @cached_property
+    def _statuses(self) -> dict[str, int]:
+        own: dict[Fate, int] = {"succeeds": SUCCEEDED, "fails": FAILED, "flagged": FAILED_WITH_OUTPUT}
+        found: dict[str, int] = {}
+        for node in self.nodes.values():
+            bad = any(found[needed] != SUCCEEDED for needed, _ in node.inputs)
+            found[node.name] = DEPENDENCY_FAILED if bad else own[node.fate]
+        return found
+
+    def _binding(self, node: Node) -> str:
+        fields = {
+            "name": f'"{node.name}"',
+            "inputs": "[ " + " ".join(f"{name}.{output}" for name, output in node.inputs) + " ]",
+            "outputs": "[ " + " ".join(f'"{output}"' for output in node.outputs) + " ]",
+            "constant": "1" if node.constant else "0",
+            "fate": f'"{node.fate}"',
+            "seconds": f'"{node.seconds:.2f}"',
+            "version": str(node.version),
+        }
+        if node.kind == "fixed":
+            fields["outputHash"] = f'"{hashlib.sha256(self.content(node.name, "out").encode()).hexdigest()}"'
+        words = " ".join(f"{field} = {value};" for field, value in fields.items())
+        return f"{node.name} = {node.kind} {{ {words} }};"
+
+
+def first_jobset(dice: random.Random, size: int) -> Jobset:
+    """A jobset of that many derivations: chains, diamonds, what is shared, what fails."""
+    nodes: dict[str, Node] = {}
+    for number in range(size):
+        node = _new_node(dice, f"n{number}", nodes)
+        nodes[node.name] = node
+    return Jobset(nodes, _some_jobs(dice, nodes))
+
+
+def next_jobset(dice: random.Random, jobset: Jobset) -> Jobset:
+    """The same after a commit: some derivations are other ones, with equal outputs or not; all above them follow."""
+    nodes = dict(jobset.nodes)
+    for name in dice.sample(sorted(nodes), k=max(1, len(nodes) // 8)):
+        nodes[name] = replace(nodes[name], version=nodes[name].version + 1)
+    return Jobset(nodes, _some_jobs(dice, nodes))
+
+
+def everything(jobset: Jobset) -> Jobset:
+    """The same, and every derivation is a job."""
+    return Jobset(jobset.nodes, frozenset(jobset.nodes))
+
+
+def _some_jobs(dice: random.Random, nodes: Mapping[str, Node]) -> frozenset[str]:
+    used = {name for node in nodes.values() for name, _ in node.inputs}
+    return frozenset(name for name in nodes if name not in used or dice.random() < 0.4)
+
+
+def _new_node(dice: random.Random, name: str, nodes: Mapping[str, Node]) -> Node:
+    """Inputs are most often recent nodes: chains get long, and diamonds close. Few need what fails."""
+    usable = [
+        node for node in nodes.values() if _is_sound(node, nodes) or (node.fate == "fails" and dice.random() < 0.1)
+    ]
+    recent = usable[-6:] if dice.random() < 0.8 else usable
+    chosen = dice.sample(recent, k=min(len(recent), dice.choice([0, 1, 1, 2, 2, 3])))
+    sound = all(_is_sound(node, nodes) for node in chosen)
+    kind: Kind = dice.choices(("floating", "fixed", "addressed"), (7, 1 if sound else 0, 2))[0]
+    fate: Fate = dice.choices(("succeeds", "fails", "flagged"), (20, 1, 1))[0] if kind == "floating" else "succeeds"
+    return Node(
+        name=name,
+        kind=kind,
+        inputs=tuple((node.name, dice.choice(node.outputs)) for node in chosen),
+        outputs=("out", "dev") if kind != "fixed" and dice.random() < 0.2 else ("out",),
+        constant=kind == "fixed" or dice.random() < 0.3,
+        fate=fate,
+        seconds=dice.choice([0, 0, 0, 0.1, 0.3, 1, 3]),
+    )
+
+
+def _is_sound(node: Node, nodes: Mapping[str, Node]) -> bool:
+    return node.fate == "succeeds" and all(_is_sound(nodes[name], nodes) for name, _ in node.inputs)

@@ -1,0 +1,63 @@
+"""What must have become of every build that was asked for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from .jobset import SUCCEEDED
+from .world import World
+
+CANCELLED = 4
+
+
+def wrong_outcomes(world: World) -> list[str]:
+    """Builds that were lost, or ended otherwise than they have to, or whose outputs are not what they have to be."""
+    return [*_lost_builds(world), *_wrong_builds(world), *_wrong_outputs(world)]
+
+
+def _lost_builds(world: World) -> Iterator[str]:
+    """Whatever `enqueue` acknowledged is there, once; what it did not is there as a whole, or not at all."""
+    rows = world.farm.rows(
+        "select j.name, b.job, count(*) from Builds b join Jobsets j on j.id = b.jobset_id group by 1, 2"
+    )
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        found[row["name"]][row["job"]] = row["count"]
+    for evaluation in world.evaluations:
+        there = found[evaluation.name]
+        missing = evaluation.jobset.jobs - there.keys()
+        if len(missing) > world.erased[evaluation.name] and (evaluation.acknowledged or there):
+            yield f"{evaluation.name} has no builds of {sorted(missing)}"
+        if any(number > 1 for number in there.values()):
+            yield f"{evaluation.name} has several builds of a job: {there}"
+
+
+def _wrong_builds(world: World) -> Iterator[str]:
+    jobsets = {evaluation.name: evaluation.jobset for evaluation in world.evaluations}
+    for row in world.farm.rows(
+        "select b.id, b.job, b.buildStatus, j.name from Builds b join Jobsets j on j.id = b.jobset_id order by 1"
+    ):
+        expected = jobsets[row["name"]].status(row["job"])
+        if row["buildstatus"] != expected and not (row["buildstatus"] == CANCELLED and row["id"] in world.cancelled):
+            yield f"build {row['id']}, {row['job']} of {row['name']}, has status {row['buildstatus']}, not {expected}"
+
+
+def _wrong_outputs(world: World) -> Iterator[str]:
+    """Outputs are what they have to be; those of the last evaluation are all in the store."""
+    jobsets = {evaluation.name: evaluation.jobset for evaluation in world.evaluations}
+    last = world.evaluations[-1].name
+    for row in world.farm.rows(
+        "select b.id, b.job, j.name as evaluation, o.name, o.path from Builds b join Jobsets j on j.id = b.jobset_id"
+        " join BuildOutputs o on o.build = b.id where b.buildStatus = %s order by 1",
+        SUCCEEDED,
+    ):
+        path = Path(row["path"] or "/nowhere")
+        expected = jobsets[row["evaluation"]].content(row["job"], row["name"])
+        where = f"output {row['name']} of build {row['id']}, {row['job']} of {row['evaluation']}"
+        if not path.exists():
+            if row["path"] is None or row["evaluation"] == last:
+                yield f"{where} is not in the store: {row['path']}"
+        elif path.read_text() != expected:
+            yield f"{where} is {path.read_text()!r}, not {expected!r}"

@@ -1,0 +1,141 @@
+"""Notifications are hints: work goes on without them, and a worker notices that it gets none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from hydra_resolver.cli.target import Options, open_store
+from hydra_resolver.cli.work import Wishes, running_worker
+from hydra_resolver.loop import build_loop, graph_loop, heartbeat, listener, ticker
+from hydra_resolver.loop.shared import Observer
+
+from .failing import assert_sound, wait_until
+from .farm import Farm, open_farm
+from .proxy import Proxy
+
+CHAIN = """rec {
+  low = floating "@salt@-low" "echo low > $out" { };
+  high = floating "@salt@-high" "cat $low > $out" { inherit low; };
+}"""
+
+
+class Ear(Observer):
+    """Hears what a worker has to say about listening."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def event(self, kind: str, **details: Any) -> None:
+        if kind == "database_error" and details["verb"] == "listen":
+            self.said.append(details["message"])
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    with open_farm(tmp_path_factory.mktemp("notifications")) as farm:
+        with psycopg.connect(farm.conninfo, autocommit=True) as connection:
+            connection.execute("update resolver.setting set lease_time = '2 seconds'")
+        yield farm
+
+
+@pytest.fixture
+def proxy(farm: Farm) -> Iterator[Proxy]:
+    proxy = Proxy(farm.conninfo)
+    yield proxy
+    proxy.close()
+
+
+@contextmanager
+def worker(farm: Farm, proxy: Proxy, *, through: Proxy | None = None) -> Iterator[Ear]:
+    """A worker that listens through a proxy, and perhaps does all else through another one."""
+    options = Options(farm.conninfo, None, farm.state)
+    ear = Ear()
+    conninfo = through.conninfo if through else farm.conninfo
+    wishes = Wishes(listen_database=proxy.conninfo)
+    with running_worker(options, conninfo, open_store(options), jobs=2, wishes=wishes, observer=ear):
+        yield ear
+
+
+def builds_all(farm: Farm, salt: str, *, within: float) -> None:
+    """New builds are done within so many seconds after they were added."""
+    farm.command("enqueue", farm.write(f"{salt}.nix", CHAIN.replace("@salt@", salt)))
+    wait_until(lambda: not farm.rows("select 1 from Builds where finished = 0"), within=within)
+    assert farm.rows("select 1 from Builds where buildStatus <> 0") == []
+    assert_sound(farm)
+
+
+def listening(farm: Farm) -> list[dict[str, Any]]:
+    return farm.rows("select pid from pg_stat_activity where query = 'listen worker_beat' and state = 'idle'")
+
+
+def test_work_goes_on_by_polling_when_notifications_are_lost(
+    farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (graph_loop, build_loop):
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.5)
+    proxy.deaf = True
+    with worker(farm, proxy):
+        builds_all(farm, "polled", within=20)
+
+
+def test_a_worker_notices_that_it_hears_nothing_and_listens_anew(
+    farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (graph_loop, build_loop):
+        monkeypatch.setattr(module, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(listener, "UNHEARD_SECONDS", 0.5)
+    with worker(farm, proxy) as ear:
+        wait_until(lambda: bool(listening(farm)))
+        time.sleep(3)
+        assert ear.said == []
+
+        proxy.strand()
+        wait_until(lambda: len(ear.said) == 1)
+        assert "heartbeats were answered, and none of them was notified here" in ear.said[0]
+        builds_all(farm, "stranded", within=20)
+
+        # It says so once, however long it lasts.
+        proxy.deaf = True
+        wait_until(lambda: len(ear.said) == 2)
+        first = listening(farm)
+        wait_until(lambda: listening(farm) not in ([], first))
+        time.sleep(2)
+        assert len(ear.said) == 2
+        proxy.deaf = False
+        builds_all(farm, "heard-again", within=20)
+
+
+def test_everything_is_looked_at_after_a_lost_connection(
+    farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (graph_loop, build_loop):
+        monkeypatch.setattr(module, "POLL_SECONDS", 600.0)
+    monkeypatch.setattr(ticker, "TICK_SECONDS", 600.0)
+    with worker(farm, proxy):
+        wait_until(lambda: bool(listening(farm)))
+        proxy.refusing = True
+        proxy.cut_all()
+        wait_until(lambda: proxy.refused > 0)
+        farm.command("enqueue", farm.write("unheard.nix", CHAIN.replace("@salt@", "unheard")), "-A", "low")
+        time.sleep(1)
+        assert farm.rows("select 1 from Builds where finished = 0")
+        proxy.refusing = False
+        wait_until(lambda: not farm.rows("select 1 from Builds where finished = 0"), within=10)
+
+
+def test_calls_over_connections_that_look_well_but_are_dead_are_made_again(
+    farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "LONGEST_CALL_SECONDS", 2.0)
+    calls = Proxy(farm.conninfo)
+    with worker(farm, proxy, through=calls):
+        builds_all(farm, "before", within=20)
+        calls.strand()
+        builds_all(farm, "after", within=30)
+    calls.close()
