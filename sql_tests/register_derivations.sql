@@ -278,6 +278,40 @@ select t.keep();
 select is_empty($$select * from resolver.register_derivations(jsonb_build_array(t.loaded('ahead-e') || '{"lease": null}'))$$,
                 'a root is not answered');
 select is(t.changed(), '{}', 'nor read ahead: only a claim tells what a root needs');
+-- Known by name only, but failed; claimed; not wanted by anybody; loaded before.
+select t.derivation('ahead-f');
+select t.derivation('ahead-g', '{ahead-f}');
+select t.derivation('ahead-h');
+select t.derivation('ahead-i', '{ahead-h}');
+select t.want('ahead-g', 'ahead-g');
+select t.want('ahead-i', 'ahead-i');
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('ahead-g'), t.loaded('ahead-i')));
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(
+    jsonb_build_object('lease', t.lease('ahead-f', 'load'), 'drv', t.drv('ahead-f'),
+                       'failed', '{"class": "unsupported", "status": 3, "message": "it can''t be read"}'::jsonb)));
+select t.keep();
+select resolver.register_derivations(jsonb_build_array(t.loaded('ahead-h') || '{"lease": null}'));
+select is(t.changed(), '{}', 'nor what is claimed: its claim tells');
+select resolver.release_claims(t.worker_id(), array[t.lease('ahead-h', 'load')], 'test');
+update resolver.derivation_state set owner = null where derivation = t.number('ahead-h');
+select t.keep();
+select resolver.register_derivations(jsonb_build_array(t.loaded('ahead-f') || '{"lease": null}', t.loaded('ahead-h') || '{"lease": null}'));
+select is(t.changed(), '{}', 'nor what could not be loaded, nor what nobody wants');
+update resolver.derivation_state set owner = t.id('ahead-i') where derivation = t.number('ahead-h');
+select t.load();
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('ahead-h'), 'name', 'out', 'path', t.path('ahead-h'))));
+select resolver.withdraw_outputs(array[t.path('ahead-h')]);
+select is(t.stage('ahead-h'), 'unloaded', 'it is to be loaded again');
+select t.keep();
+select resolver.register_derivations(jsonb_build_array(t.loaded('ahead-h') || '{"lease": null}'));
+select is(t.changed(), '{}', 'but not by who does not know what is on record');
+select t.load();
+select is((select path from resolver.output where derivation = t.number('ahead-h')), t.path('ahead-h'), 'the path that it had is remembered');
+select t.finish('ahead-h');
+select t.resolve('ahead-i', 'r-ahead-i');
+select t.finish('r-ahead-i');
 select t.claim('load', 1);
 select t.keep();
 select is_empty($$select * from resolver.register_derivations(jsonb_build_array(t.loaded('ahead-b') || '{"lease": null}'))$$,

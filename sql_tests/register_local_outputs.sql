@@ -115,5 +115,16 @@ select t.keep();
 select is(pg_temp.local('k'), 0, 'what failed is left alone until it is restarted');
 select is(t.changed(), '{}', 'nothing changes');
 
+-- Known by name only.
+select t.derivation('by-name');
+select t.derivation('uses-it', '{by-name}');
+select t.want('uses-it', 'uses-it');
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('uses-it')));
+select t.keep();
+select is(pg_temp.local('by-name'), 0, 'a derivation that is yet to be loaded');
+select is(t.changed(), '{}', 'is left to load');
+select t.work();
+
 select * from t.done();
 rollback;

@@ -22,6 +22,7 @@ select resolver.sync_builds();
 select is(t.changed(), '{}', 'called twice, it changes nothing');
 
 -- Bumped.
+select t.pass('1 minute');
 update Builds set globalPriority = 5 where id = t.id('a');
 select resolver.sync_builds();
 select results_eq($$select global_priority, priority from resolver.derivation_state where derivation = t.number('a')$$, $$values (5, 7)$$,
@@ -34,7 +35,7 @@ update Builds set globalPriority = 50 where id = t.id('b');
 select resolver.sync_builds();
 select results_eq($$select global_priority, owner from resolver.derivation_state where derivation = t.number('a')$$, $$values (50, t.id('b'))$$,
                   'bumps what it depends on');
-select is((select opened from resolver.goal where build = t.id('a')), resolver.clock(), 'and does not open the goal anew');
+select is((select resolver.clock() - opened from resolver.goal where build = t.id('a')), '1 minute'::interval, 'and does not open the goal anew');
 
 -- Cancelled, deleted.
 update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('b');

@@ -148,6 +148,22 @@ select is(t.stage('half'), 'building', 'what is being built has no need of it');
 select t.finish('half');
 select is(t.ended('half'), 'status 0', 'and is finished');
 
+-- An output of what failed for the sake of another one.
+select t.derivation('bad', p_outputs => '{out,dev}');
+select t.derivation('slow');
+select t.derivation('uses-both', '{slow,bad}');
+select t.derivation('on-top', '{uses-both}');
+select t.want('bad', 'bad');
+select t.load();
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('bad'), 'name', 'out', 'path', t.path('bad'))));
+select t.fail('bad');
+select t.want('on-top', 'on-top');
+select t.load();
+select is(t.watches('uses-both'), 'slow', 'the output that it needs of the failed one is there');
+select pg_temp.lose(t.path('bad'));
+select resolver.advance();
+select is(t.ended('on-top'), 'status 2', 'once it is lost, who needs it fails at once, and does not wait for its other input');
+
 -- One path that two derivations have.
 select t.derivation('m');
 select t.derivation('n');

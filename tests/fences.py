@@ -1,4 +1,4 @@
-"""Fences and locks in sql/functions: what the mutations take away, one at a time, and the test that is expected to notice."""
+"""Fences and locks in sql/functions: what the mutations take away, one at a time, and which test is to notice."""
 
 from __future__ import annotations
 
@@ -14,123 +14,231 @@ class Fence(NamedTuple):
     killer: str  # a file of sql_tests, or a spec of sql_tests/isolation
 
 
-LOCKS = {
-    "build/fail_steps": "everyone_waits.spec",
-    "build/finish_steps": "everyone_waits.spec",
-    "builds/end_builds": "everyone_waits.spec",
-    "builds/enqueue": "everyone_waits.spec",
-    "builds/sync_builds": "everyone_waits.spec",
-    "common/verify_owners": "everyone_waits.spec",
-    "fleet/advance": "everyone_waits.spec",
-    "fleet/claim_builds": "everyone_waits.spec",
-    "fleet/register_worker": "everyone_waits.spec",
-    "fleet/release_claims": "everyone_waits.spec",
-    "fleet/release_other_claims": "everyone_waits.spec",
-    "fleet/sweep": "everyone_waits.spec",
-    "fleet/worker_left": "everyone_waits.spec",
-    "history/keep_history": "everyone_waits.spec",
-    "load/register_derivations": "everyone_waits.spec",
-    "load/register_local_outputs": "everyone_waits.spec",
-    "load/withdraw_outputs": "everyone_waits.spec",
-    "resolve/set_resolved_to": "everyone_waits.spec",
-    "trace/prune": "everyone_waits.spec",
-}
-"""Every file that takes the graph lock."""
+LOCKS = (
+    "build/fail_steps",
+    "build/finish_steps",
+    "builds/end_builds",
+    "builds/enqueue",
+    "builds/sync_builds",
+    "common/verify_owners",
+    "fleet/advance",
+    "fleet/claim_builds",
+    "fleet/register_worker",
+    "fleet/release_claims",
+    "fleet/release_other_claims",
+    "fleet/sweep",
+    "fleet/worker_left",
+    "history/keep_history",
+    "load/register_derivations",
+    "load/register_local_outputs",
+    "load/withdraw_outputs",
+    "resolve/set_resolved_to",
+    "trace/prune",
+)
+"""Every file that takes the graph lock. That it is missing is noticed by `LOCK_KILLER`."""
+LOCK_KILLER = "everyone_waits.spec"
 
-FENCES = [
+_FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     # The graph lock.
-    Fence("common/lock_graph", "current_setting('transaction_isolation') <> 'read committed'", "false", "lock_graph.spec"),
-    Fence("common/lock_graph", "    perform from resolver.writer for update;\n", "", "everyone_waits.spec"),
-    Fence("common/lock_graph", "    set lock_timeout = '30s'\n", "", "lock_graph.sql"),
-    Fence("common/lock_graph", "set_config('idle_in_transaction_session_timeout', '5s', true)", "0", "lock_graph.sql"),
+    ("common/lock_graph", [
+        ("current_setting('transaction_isolation') <> 'read committed'", "false", "lock_graph.spec"),
+        ("    perform from resolver.writer for update;\n", "", "everyone_waits.spec"),
+        ("    set lock_timeout = '30s'\n", "", "lock_graph.sql"),
+        ("set_config('idle_in_transaction_session_timeout', '5s', true)", "0", "lock_graph.sql"),
+    ]),
     # Reports: the lease.
-    Fence("common/open_reports", "l.lease is null or l.verb <> p_verb", "l.verb <> p_verb", "set_resolved_to.sql"),
-    Fence("common/open_reports", "l.lease is null or l.verb <> p_verb", "l.lease is null", "leases.sql"),
-    Fence("common/open_reports", "l.closed is null and e.copy = 1", "e.copy = 1", "fail_steps.sql"),
-    Fence("common/open_reports", "l.closed is null and e.copy = 1", "l.closed is null", "register_derivations.sql"),
-    Fence("common/open_reports", "when l.closed is null and e.digest = e.first_digest then 'already'", "", "register_derivations.sql"),
-    Fence("common/open_reports", "when l.closed is null then 'refused'", "", "finish_steps.sql"),
-    Fence("common/open_reports", "when l.digest = e.digest then 'already'", "", "fail_steps.sql"),
-    Fence("common/open_reports", "when l.digest is null then 'lease_lost'", "", "register_derivations.sql"),
+    ("common/open_reports", [
+        ("l.lease is null or l.verb <> p_verb", "l.verb <> p_verb", "set_resolved_to.sql"),
+        ("l.lease is null or l.verb <> p_verb", "l.lease is null", "leases.sql"),
+        ("l.closed is null and e.copy = 1", "e.copy = 1", "fail_steps.sql"),
+        ("l.closed is null and e.copy = 1", "l.closed is null", "register_derivations.sql"),
+        ("when l.closed is null and e.digest = e.first_digest then 'already'", "", "register_derivations.sql"),
+        ("when l.closed is null then 'refused'", "", "fail_steps.sql"),
+        ("when l.digest = e.digest then 'already'", "", "fail_steps.sql"),
+        ("when l.digest is null then 'lease_lost'", "", "register_derivations.sql"),
+    ]),
     # Reports: what they say.
-    Fence("load/register_derivations", "when r.outcome = 'open' and d.drv = r.body ->> 'drv' then r.body", "when r.outcome = 'open' then r.body", "register_derivations.sql"),
-    Fence("load/register_derivations", "when r.outcome = 'open' and d.drv is distinct from r.body ->> 'drv' then 'refused'", "", "register_derivations.sql"),
-    Fence("load/register_derivations", "where e.report ->> 'lease' is not null", "where true", "register_derivations.sql"),
-    Fence("resolve/judge_resolutions", "where n.path is distinct from s.path or n.path is null", "where false", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "where n.path is distinct from s.path or n.path is null", "where n.path is distinct from s.path", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "              full join sampled s on", "              left join sampled s on", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "              full join sampled s on", "              right join sampled s on", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "and o.valid_since is not null\n             where r.outcome = 'open' and not r.body ? 'failed'", "\n             where r.outcome = 'open' and not r.body ? 'failed'", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "when r.outcome <> 'open' then r.outcome", "", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "when not r.body ?| array['failed', 'resolved'] then 'refused'", "", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "when u.outputs is not null then 'confirm'", "", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "and v.path = o.path and v.valid", "and v.valid", "set_resolved_to.sql"),
-    Fence("resolve/judge_resolutions", "and v.path = o.path and v.valid", "and v.path = o.path", "set_resolved_to.sql"),
-    Fence("build/finish_steps", "when r.outcome <> 'open' then r.outcome ", "", "finish_steps.sql"),
-    Fence("build/finish_steps", "else 'refused' end", "else 'done' end", "finish_steps.sql"),
-    Fence("build/fail_steps", "when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
-    Fence("build/fail_steps", "when b.detail is not null then 'refused'", "", "fail_steps.sql"),
-    Fence("build/fail_steps", "when r.body ->> 'class' = 'transient' and s.tries < 4 then 'retried'", "when r.body ->> 'class' = 'transient' then 'retried'", "fail_steps.sql"),
+    ("load/register_derivations", [
+        ("when r.outcome = 'open' and d.drv = r.body ->> 'drv' then r.body",
+         "when r.outcome = 'open' then r.body", "register_derivations.sql"),
+        ("when r.outcome = 'open' and d.drv is distinct from r.body ->> 'drv' then 'refused'",
+         "", "register_derivations.sql"),
+        ("where e.report ->> 'lease' is not null", "where true", "register_derivations.sql"),
+    ]),
+    ("resolve/judge_resolutions", [
+        ("where n.path is distinct from s.path or n.path is null", "where false", "set_resolved_to.sql"),
+        ("where n.path is distinct from s.path or n.path is null",
+         "where n.path is distinct from s.path", "set_resolved_to.sql"),
+        ("              full join sampled s on", "              left join sampled s on", "set_resolved_to.sql"),
+        ("              full join sampled s on", "              right join sampled s on", "set_resolved_to.sql"),
+        ("and o.valid_since is not null\n             where r.outcome = 'open' and not r.body ? 'failed'",
+         "\n             where r.outcome = 'open' and not r.body ? 'failed'", "set_resolved_to.sql"),
+        ("when r.outcome <> 'open' then r.outcome", "", "set_resolved_to.sql"),
+        ("when not r.body ?| array['failed', 'resolved'] then 'refused'", "", "set_resolved_to.sql"),
+        ("when u.outputs is not null then 'confirm'", "", "set_resolved_to.sql"),
+        ("and v.path = o.path and v.valid", "and v.valid", "set_resolved_to.sql"),
+        ("and v.path = o.path and v.valid", "and v.path = o.path", "set_resolved_to.sql"),
+    ]),
+    ("build/finish_steps", [
+        ("when r.outcome <> 'open' then r.outcome ", "", "finish_steps.sql"),
+        ("else 'refused' end", "else 'done' end", "finish_steps.sql"),
+    ]),
+    ("build/fail_steps", [
+        ("when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
+        ("when b.detail is not null then 'refused'", "", "fail_steps.sql"),
+        ("when r.body ->> 'class' = 'transient' and s.tries < 4 then 'retried'",
+         "when r.body ->> 'class' = 'transient' then 'retried'", "fail_steps.sql"),
+    ]),
     # What was read ahead, and claimed by nobody.
-    Fence("load/reports_read_ahead", "s.stage = 'unloaded' and s.lease is null", "s.stage = 'unloaded'", "register_derivations.sql"),
-    Fence("load/reports_read_ahead", "s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
-    Fence("load/reports_read_ahead", " and s.owner is not null", "", "register_derivations.sql"),
-    Fence("load/reports_read_ahead", "           and d.kind is null\n", "", "register_derivations.sql"),
-    Fence("load/reports_read_ahead", "           and not exists (select from resolver.goal g where g.root = s.derivation and g.ended is null)\n", "", "register_derivations.sql"),
-    Fence("load/reports_read_ahead", "for update of s skip locked", "for update of s", "ahead_and_claim.spec"),
+    ("load/reports_read_ahead", [
+        ("s.stage = 'unloaded' and s.lease is null", "s.stage = 'unloaded'", "register_derivations.sql"),
+        ("s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
+        (" and s.owner is not null", "", "register_derivations.sql"),
+        ("           and d.kind is null\n", "", "register_derivations.sql"),
+        ("           and not exists (select from resolver.goal g where g.root = s.derivation and g.ended is null)\n",
+         "", "register_derivations.sql"),
+        ("for update of s skip locked", "for update of s", "ahead_and_claim.spec"),
+    ]),
     # Claims.
-    Fence("fleet/claim_derivations", "w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
-    Fence("fleet/claim_builds", "    if not found then\n        return;\n    end if;\n", "", "claim_and_sweep.spec"),
-    Fence("fleet/claim_builds", "where s.stage = 'buildable' and s.owner is not null\n               and (s.not_before", "where s.stage = 'buildable'\n               and (s.not_before", "claim_derivations.sql"),
-    Fence("fleet/claim_builds", "               and (s.not_before is null or s.not_before <= v_now)\n", "", "fail_steps.sql"),
-    Fence("fleet/claim_builds", "d.features <@ v_worker.features", "true", "claim_derivations.sql"),
-    Fence("fleet/claim_builds", "where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
-    Fence("fleet/claim_graph_work", "s.stage = 'unloaded' and s.lease is null and", "s.stage = 'unloaded' and", "claim_load.spec"),
-    Fence("fleet/claim_graph_work", "s.stage = 'resolvable' and s.lease is null and", "s.stage = 'resolvable' and", "claim_resolve.spec"),
-    Fence("fleet/claim_graph_work", "s.stage = 'unloaded' and s.lease is null and s.owner is not null", "s.stage = 'unloaded' and s.lease is null", "withdraw_outputs.sql"),
-    Fence("fleet/claim_graph_work", "s.stage = 'resolvable' and s.lease is null and s.owner is not null", "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
-    Fence("fleet/start_steps", "s.type = 0 and s.busy = 0 and s.status = 3", "s.type = 0 and s.busy = 0", "restart_build.sql"),
-    Fence("fleet/start_steps", "s.type = 0 and s.busy = 0 and s.status = 3", "false", "sweep.sql"),
-    Fence("common/verify_owners", "           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);\n    end loop", ";\n    end loop", "owner_and_want.spec"),
+    ("fleet/claim_derivations", [
+        ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
+    ]),
+    ("fleet/claim_builds", [
+        ("where s.stage = 'buildable' and s.owner is not null\n               and (s.not_before",
+         "where s.stage = 'buildable'\n               and (s.not_before", "claim_derivations.sql"),
+        ("               and (s.not_before is null or s.not_before <= v_now)\n", "", "fail_steps.sql"),
+        ("d.features <@ v_worker.features", "true", "claim_derivations.sql"),
+        ("where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
+    ]),
+    ("fleet/claim_graph_work", [
+        ("s.stage = 'unloaded' and s.lease is null and", "s.stage = 'unloaded' and", "claim_load.spec"),
+        ("s.stage = 'resolvable' and s.lease is null and", "s.stage = 'resolvable' and", "claim_resolve.spec"),
+        ("s.stage = 'unloaded' and s.lease is null and s.owner is not null",
+         "s.stage = 'unloaded' and s.lease is null", "withdraw_outputs.sql"),
+        ("s.stage = 'resolvable' and s.lease is null and s.owner is not null",
+         "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
+    ]),
+    ("fleet/start_steps", [
+        ("s.type = 0 and s.busy = 0 and s.status = 3", "s.type = 0 and s.busy = 0", "restart_build.sql"),
+        ("s.type = 0 and s.busy = 0 and s.status = 3", "false", "sweep.sql"),
+    ]),
     # Claims that end without a report.
-    Fence("fleet/heartbeat", "w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
-    Fence("fleet/heartbeat", "           and resolver.find_owner(l.derivation) is null;", ";", "heartbeat.sql"),
-    Fence("fleet/release_claims", "l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
-    Fence("fleet/release_claims", "l.worker = p_worker and l.closed is null", "l.worker = p_worker", "worker_left.sql"),
-    Fence("fleet/release_other_claims", "l.worker = p_worker and l.verb = p_verb", "l.verb = p_verb", "worker_left.sql"),
-    Fence("fleet/release_other_claims", "l.worker = p_worker and l.verb = p_verb", "l.worker = p_worker", "worker_left.sql"),
-    Fence("fleet/release_other_claims", " and l.lease <> all (p_held)", "", "worker_left.sql"),
-    Fence("fleet/worker_left", "l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
-    Fence("fleet/sweep", "     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n", "     where w.heartbeat < v_now - resolver.lease_time();\n", "sweep.sql"),
-    Fence("fleet/sweep", "     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n", "     where w.gone is null;\n", "beat_and_sweep.spec"),
-    Fence("fleet/sweep", "l.deadline < v_now or l.worker in", "l.worker in", "sweep.sql"),
-    Fence("common/end_claims", "l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),
-    Fence("common/settle", "           and (s.stage <> 'unloaded' or s.lease is null)\n", "", "claim_load_and_resolve.spec"),
+    ("fleet/heartbeat", [
+        ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
+        ("           and resolver.find_owner(l.derivation) is null;", ";", "heartbeat.sql"),
+    ]),
+    ("fleet/release_claims", [
+        ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
+        ("l.worker = p_worker and l.closed is null", "l.worker = p_worker", "worker_left.sql"),
+    ]),
+    ("fleet/release_other_claims", [
+        ("l.worker = p_worker and l.verb = p_verb", "l.verb = p_verb", "worker_left.sql"),
+        ("l.worker = p_worker and l.verb = p_verb", "l.worker = p_worker", "worker_left.sql"),
+        (" and l.lease <> all (p_held)", "", "worker_left.sql"),
+    ]),
+    ("fleet/worker_left", [
+        ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
+    ]),
+    ("fleet/sweep", [
+        ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
+         "     where w.heartbeat < v_now - resolver.lease_time();\n", "sweep.sql"),
+        ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
+         "     where w.gone is null;\n", "beat_and_sweep.spec"),
+        ("l.deadline < v_now or l.worker in", "l.worker in", "sweep.sql"),
+    ]),
+    ("common/end_claims", [
+        ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),
+    ]),
+    ("common/settle", [
+        ("           and (s.stage <> 'unloaded' or s.lease is null)\n", "", "claim_load_and_resolve.spec"),
+    ]),
+    ("fleet/end_orphaned_steps", [
+        ("       and not exists (select from resolver.lease l"
+         " where l.closed is null and l.build = b.build and l.stepnr = b.stepnr);", ";", "sweep.sql"),
+    ]),
+    ("trace/prune", [
+        ("for update skip locked", "for update", "prune_and_claim.spec"),
+    ]),
+    # The one store.
+    ("fleet/check_store", [
+        ("(v_store.directory, v_store.identity) is distinct from (p_store_directory, p_store_identity)",
+         "v_store.directory is distinct from p_store_directory", "register_worker.sql"),
+        ("(v_store.directory, v_store.identity) is distinct from (p_store_directory, p_store_identity)",
+         "v_store.identity is distinct from p_store_identity", "register_worker.sql"),
+    ]),
     # Outputs: the first valid path is served.
-    Fence("build/record_built", "and o.name = x.name and o.valid_since is null", "and o.name = x.name", "finish_steps.sql"),
-    Fence("load/record_outputs", "and o.name = v.name and o.valid_since is null", "and o.name = v.name", "coherence.sql"),
-    Fence("load/record_outputs", "excluded.path is not null and o.valid_since is null", "excluded.path is not null", "coherence.sql"),
-    Fence("load/record_outputs", " and excluded.path is not null", "", "register_derivations.sql"),
-    Fence("common/realise", "and f.valid_since is null", "", "finish_steps.sql"),
-    Fence("resolve/register_resolved", "when s.stage = 'building' or s.stage = 'buildable'", "when s.stage = 'buildable'", "leases.sql"),
-    Fence("load/register_local_outputs", "and s.stage not in ('building', 'failed')", "", "register_local_outputs.sql"),
-    Fence("load/register_local_outputs", " and d.kind is not null", "", "register_local_outputs.sql"),
-    Fence("load/lose_outputs", "and s.stage = 'realised'\n       and exists", "and exists", "withdraw_outputs.sql"),
-    Fence("load/lose_outputs", "s.stage in ('resolvable', 'buildable', 'resolved')", "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "withdraw_outputs.sql"),
-    Fence("load/lose_outputs", "s.stage in ('resolvable', 'buildable', 'resolved')", "s.stage in ('resolvable', 'buildable')", "withdraw_outputs.sql"),
+    ("build/record_built", [
+        ("and o.name = x.name and o.valid_since is null", "and o.name = x.name", "finish_steps.sql"),
+    ]),
+    ("load/record_outputs", [
+        ("and o.name = v.name and o.valid_since is null", "and o.name = v.name", "coherence.sql"),
+        ("excluded.path is not null and o.valid_since is null", "excluded.path is not null", "coherence.sql"),
+        (" and excluded.path is not null", "", "register_derivations.sql"),
+    ]),
+    ("common/realise", [
+        ("and f.valid_since is null", "", "finish_steps.sql"),
+    ]),
+    ("resolve/register_resolved", [
+        ("when s.stage = 'building' or s.stage = 'buildable'", "when s.stage = 'buildable'", "leases.sql"),
+    ]),
+    ("resolve/follow", [
+        ("         where exists (select from resolver.output o where o.derivation = x and o.valid_since is null)",
+         "", "set_resolved_to.sql"),
+    ]),
+    ("load/register_local_outputs", [
+        ("and s.stage not in ('building', 'failed')", "", "register_local_outputs.sql"),
+        (" and d.kind is not null", "", "register_local_outputs.sql"),
+    ]),
+    ("load/lose_outputs", [
+        ("and s.stage = 'realised'\n       and exists", "and exists", "withdraw_outputs.sql"),
+        ("s.stage in ('resolvable', 'buildable', 'resolved')",
+         "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "withdraw_outputs.sql"),
+        ("s.stage in ('resolvable', 'buildable', 'resolved')",
+         "s.stage in ('resolvable', 'buildable')", "withdraw_outputs.sql"),
+    ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
-    Fence("builds/record_end", "where b.id = p_build and b.finished = 0", "where b.id = p_build", "sync_builds.sql"),
-    Fence("builds/record_ends", "for update of b skip locked", "for update of b", "held_build.spec"),
-    Fence("builds/record_ends", "n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
-    Fence("builds/record_ends", "           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)\n", "", "sync_builds.sql"),
-    Fence("builds/cancel_build", "where b.id = p_build and b.finished = 0", "where b.id = p_build", "cancel_build.sql"),
-    Fence("builds/restart_build", "where b.id = p_build and b.finished = 1", "where b.id = p_build", "restart_build.sql"),
-    Fence("builds/open_goals", "where b.id = any (p_builds) and b.finished = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
-    Fence("builds/open_goals", "case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end", "excluded.opened", "sync_builds.sql"),
-    Fence("builds/sync_builds", "unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
-    Fence("common/realise", "where g.root = e.derivation and g.ended is null and e.info is not null", "where g.root = e.derivation and e.info is not null", "restart_build.sql"),
-    Fence("common/reach_dependents", "where g.root = any (p_derivations) and g.ended is null", "where g.root = any (p_derivations)", "restart_build.sql"),
-    Fence("common/free_steps", "for no key update of s skip locked", "for no key update of s", "deleted_build_finish.spec"),
-    Fence("common/record_steps", "for key share skip locked", "for key share", "deleted_build_claims.spec"),
-    Fence("common/record_steps", "         where s.build = any (v_builds)\n", "", "deleted_build_claims.spec"),
+    ("builds/record_end", [
+        ("where b.id = p_build and b.finished = 0", "where b.id = p_build", "sync_builds.sql"),
+    ]),
+    ("builds/record_ends", [
+        ("for update of b skip locked", "for update of b", "held_build.spec"),
+        ("n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
+        ("           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)\n", "", "sync_builds.sql"),
+    ]),
+    ("builds/cancel_build", [
+        ("where b.id = p_build and b.finished = 0", "where b.id = p_build", "cancel_build.sql"),
+    ]),
+    ("builds/restart_build", [
+        ("where b.id = p_build and b.finished = 1", "where b.id = p_build", "restart_build.sql"),
+    ]),
+    ("builds/open_goals", [
+        ("where b.id = any (p_builds) and b.finished = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
+        ("case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end",
+         "excluded.opened", "sync_builds.sql"),
+    ]),
+    ("builds/sync_builds", [
+        ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
+    ]),
+    ("common/realise", [
+        ("where g.root = e.derivation and g.ended is null and e.info is not null",
+         "where g.root = e.derivation and e.info is not null", "restart_build.sql"),
+        ("where g.root = e.derivation and g.ended is null and e.info is not null",
+         "where g.root = e.derivation and g.ended is null", "finish_steps.sql"),
+    ]),
+    ("common/continue_walks", [
+        ("from resolver.walk w order by w.kind limit 1", "from resolver.walk w order by w.kind desc limit 1", "restart_build.sql"),
+    ]),
+    ("common/reach_dependents", [
+        ("where g.root = any (p_derivations) and g.ended is null",
+         "where g.root = any (p_derivations)", "restart_build.sql"),
+    ]),
+    ("common/free_steps", [
+        ("for no key update of s skip locked", "for no key update of s", "deleted_build_finish.spec"),
+    ]),
+    ("common/record_steps", [
+        ("for key share skip locked", "for key share", "deleted_build_claims.spec"),
+        ("         where s.build = any (v_builds)\n", "", "deleted_build_claims.spec"),
+    ]),
 ]  # fmt: skip
+
+FENCES = [Fence(file, *fence) for file, fences in _FENCES for fence in fences]

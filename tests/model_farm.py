@@ -185,6 +185,14 @@ class Farm:
         found = [{"drv": drv(name), "name": output, "path": hashed(path)}]
         return int(self.value("select resolver.register_local_outputs(%s)", Jsonb(found)))
 
+    def prune(self) -> tuple[set[str], set[int]]:
+        """Forgets all that may be forgotten; the derivations and goals that are left."""
+        after: int | None = 0
+        while after is not None:
+            after = self.value("select resolver.prune('0', %s) -> 'after'", after)
+        names = self.value("select array(select named(drv) from resolver.derivation)")
+        return {*names}, {*self.value("select array(select build from resolver.goal)")}
+
     # Hydra's programs.
 
     def add_build(self, root: Node) -> int:

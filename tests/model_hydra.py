@@ -40,6 +40,7 @@ class HydraRules(Compared):
         if change == "evaluate":
             root = data.draw(st.sampled_from([*self.nodes.values()]))
         builds[build] = root, (4, False) if change == "cancel" else None
+        self.restarted = self.restarted - {build} | ({build} if change == "restart" else set())
         if change == "delete":
             del builds[build]
         if told and change in ("cancel", "restart"):
@@ -70,4 +71,5 @@ class HydraRules(Compared):
         for build, (root, end) in model.builds.items():
             old = model.goals.get(build)
             if end is None and (old is None or old.recorded or old.root != root.name):
-                model.open(build, retry.get(build))
+                # That it was restarted is known by its goal, or by its status if the goal was forgotten.
+                model.open(build, True if build in self.restarted else retry.get(build))

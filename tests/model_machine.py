@@ -34,6 +34,7 @@ class Compared(RuleBasedStateMachine):
         self.workers: dict[int, int] = {}  # last sign of life of those that live
         self.aborted: set[str] = set()  # derivations with an attempt that may yet have succeeded
         self.unneeded: set[str] = set()  # derivations that nobody waited for when they failed: there is no back-off
+        self.restarted: set[int] = set()  # builds with a status, though they are not finished
         self.told = True  # the graph, of what happened to Hydra's rows
 
     def pass_time(self, seconds: int) -> None:

@@ -213,6 +213,24 @@ class Machine(HydraRules):
             if news:
                 self.model.find(node, output, path(node, output, variant))
 
+    @rule()
+    def prune(self) -> None:
+        """Whatever has nothing to do with what goes on may be forgotten, now that it is all in the past."""
+        model, self.claims = self.model, {claim.lease: claim for claim in self.opened()}
+        kept, goals = self.farm.prune()
+        gone = model.at.keys() - kept
+        assert not gone & self.needed()
+        for name in gone:
+            assert not model.at[name].verb
+            assert not model.at[name].valid
+            assert not model.wanting(name)
+        model.at = {name: it for name, it in model.at.items() if name not in gone}
+        for name, it in model.at.items():
+            assert it.resolved_to not in gone
+            assert model.stage(name) in ("unloaded", "realised", "failed") or not gone & it.inputs.keys()
+        assert all(goal.recorded for build, goal in model.goals.items() if build not in goals)
+        model.goals = {build: goal for build, goal in model.goals.items() if build in goals}
+
     def teardown(self) -> None:
         """When all goes well from here on, every goal ends."""
         if sys.exception() or not self.nodes:

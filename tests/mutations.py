@@ -25,7 +25,7 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from hydra_resolver.embedded.session import database_environment
 from hydra_resolver.embedded.tools import postgres_bin
 
-from .fences import FENCES, LOCKS, Fence
+from .fences import FENCES, LOCK_KILLER, LOCKS, Fence
 from .isolation import as_expected
 from .temporary import create_database, create_installed_database, drop_database, temporary_cluster
 
@@ -75,9 +75,9 @@ def mutated(fence: Fence) -> str:
 
 def function_mutations() -> Iterator[Mutation]:
     """Every place where the graph lock is taken, and every fence."""
-    for file, killer in LOCKS.items():
-        lock = Fence(file, "perform resolver.lock_graph();", "null;", killer)
-        yield Mutation(f"{file}: the lock", mutated(lock), [killer], READS_SOURCE)
+    for file in LOCKS:
+        lock = Fence(file, "perform resolver.lock_graph();", "null;", LOCK_KILLER)
+        yield Mutation(f"{file}: the lock", mutated(lock), [LOCK_KILLER], READS_SOURCE)
     for fence in FENCES:
         name = f"{fence.file}: {' '.join(fence.old.split())} -> {' '.join(fence.new.split())}"
         yield Mutation(name, mutated(fence), [fence.killer], [test for test in READS_SOURCE if test != fence.killer])

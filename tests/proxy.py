@@ -43,6 +43,8 @@ class Proxy:
         """Seconds by which every request, and every answer, comes later."""
         self.deaf = False
         """Whether notifications are lost."""
+        self.notified = 0
+        """How many notifications came through."""
         self.refusing = False
         """Whether new connections are closed at once."""
         self.refused = 0
@@ -200,6 +202,8 @@ class _Link:
                 if kind == b"Z":
                     time.sleep(self._proxy.delay)
                 self._proxy.pass_on(self, message, self._client)
+                if kind == b"A":
+                    self._proxy.notified += 1
 
 
 def _message(stream: BinaryIO) -> bytes:

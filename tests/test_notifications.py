@@ -99,6 +99,8 @@ def test_a_worker_notices_that_it_hears_nothing_and_listens_anew(
         wait_until(lambda: len(ear.said) == 1)
         assert "heartbeats were answered, and none of them was notified here" in ear.said[0]
         builds_all(farm, "stranded", within=20)
+        heard = proxy.notified
+        wait_until(lambda: proxy.notified > heard + 1)
 
         # It says so once, however long it lasts.
         proxy.deaf = True

@@ -44,8 +44,7 @@ begin
        set ended = v_now, status = case when (e.info -> 'failed')::boolean then 6 else 0 end,
            cached = g.build is distinct from e.built_for, info = e.info
       from unnest(v_ended) e
-     where g.root = e.derivation and g.ended is null and e.info is not null
-       and not exists (select from resolver.output o where o.derivation = g.root and o.valid_since is null);
+     where g.root = e.derivation and g.ended is null and e.info is not null;
     update resolver.derivation_state s
        set stage = 'unloaded', resolved_to = null
       from unnest(v_ended) e

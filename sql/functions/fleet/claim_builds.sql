@@ -21,9 +21,6 @@ begin
     perform resolver.lock_graph();
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
-    if not found then
-        return;
-    end if;
     loop
         v_ids := array(
             select s.derivation

@@ -54,7 +54,12 @@ begin
        and (s.stage = 'buildable' or s.stage = 'unloaded' and s.owner is null);
 
     insert into resolver.walk (kind, derivation)
-    select 'want', x from unnest(v_dependents) x on conflict do nothing;
+    select 'want', x from unnest(v_dependents) x
+    union all
+    -- What failed was no concern of those who had the output that they need of it.
+    select 'fail', s.derivation from resolver.derivation_state s
+     where s.derivation = any (v_lost) and (s.stage = 'failed' or s.failed_dependency is not null)
+    on conflict do nothing;
     perform pg_notify('derivation_wanted', '');
 end
 $$;

@@ -40,6 +40,7 @@ begin
           from resolver.derivation_state s join resolver.derivation_state r on r.derivation = s.resolved_to
          where s.derivation = any (v_ids) and s.stage = 'resolved'
            and (r.owner, r.global_priority, r.priority) is distinct from (s.owner, s.global_priority, s.priority)));
+    perform resolver.failpoint('follow: wanted');
     -- Not those that are there, and may have to be looked at.
     perform resolver.settle(array(
         select x from unnest(v_resolved) x
