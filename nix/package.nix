@@ -28,7 +28,6 @@ python3Packages.buildPythonApplication {
   dependencies = with python3Packages; [
     click
     psycopg
-    psycopg-pool
     rich
   ];
 

@@ -35,7 +35,7 @@ let
   };
   python = {
     buildPythonApplication = attributes: attributes // { outPath = "/packages/${attributes.pname}"; };
-  } // builtins.listToAttrs (map (name: { inherit name; value = package name; }) [ "click" "hatchling" "psycopg" "psycopg-pool" "rich" ]);
+  } // builtins.listToAttrs (map (name: { inherit name; value = package name; }) [ "click" "hatchling" "psycopg" "rich" ]);
 
   defaults = set: builtins.mapAttrs
     (name: option:

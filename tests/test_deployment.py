@@ -94,7 +94,7 @@ def test_the_package_is_the_project(nix_store: EmbeddedStore) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (package["pname"], package["version"]) == (project["name"], project["version"])
     needed = {re.split(r"[\[><=]", requirement)[0] for requirement in project["dependencies"]}
-    assert set(package["dependencies"]) == needed | {"psycopg-pool"}
+    assert set(package["dependencies"]) == needed
 
 
 def test_the_unit_starts_commands_that_exist_with_settings_that_exist() -> None:

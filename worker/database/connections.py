@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 CONNECT_SECONDS = 5
 """How long the server may take to answer a new connection."""
@@ -36,3 +39,63 @@ def disconnect(connection: psycopg.Connection[Any]) -> None:
     """End a connection from another thread: who waits for an answer on it gets an OperationalError."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
         end.shutdown(socket.SHUT_RDWR)
+
+
+class AllInUseError(psycopg.OperationalError):
+    """No connection became free in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"all connections to the database have been in use for {seconds:.0f} s")
+
+
+class Connections:
+    """Up to `most` connections in autocommit, opened when they are needed, for any number of threads.
+
+    Who used one last is followed by the next on the same one: the session has planned the procedures already, which
+    takes it ten times as long as a call.
+    """
+
+    def __init__(self, conninfo: str, most: int) -> None:
+        self._conninfo = conninfo
+        self._parameters = {**patience(conninfo), "autocommit": True, "application_name": "hydra-resolver"}
+        self._most = threading.Semaphore(most)
+        self._idle: list[psycopg.Connection[Any]] = []
+        self._closed = False
+
+    @contextmanager
+    def one(self, seconds: float) -> Iterator[psycopg.Connection[Any]]:
+        """One of them, waited for so long at most. Raises AllInUseError, psycopg.OperationalError."""
+        if not self._most.acquire(timeout=seconds):
+            raise AllInUseError(seconds)
+        try:
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._put_back(connection)
+        finally:
+            self._most.release()
+
+    def close(self) -> None:
+        """Close them, those in use after their use."""
+        self._closed = True
+        self._close_idle()
+
+    def _take(self) -> psycopg.Connection[Any]:
+        with suppress(IndexError):
+            return self._idle.pop()
+        return psycopg.connect(self._conninfo, **self._parameters)
+
+    def _put_back(self, connection: psycopg.Connection[Any]) -> None:
+        if connection.info.transaction_status is TransactionStatus.IDLE:
+            self._idle.append(connection)
+        else:
+            connection.close()
+            self._close_idle()  # what ended this one has most likely ended the others
+        if self._closed:
+            self._close_idle()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            with suppress(IndexError):
+                self._idle.pop().close()

@@ -13,14 +13,14 @@ from typing import Any, Literal, NamedTuple
 import psycopg
 from psycopg.rows import args_row, scalar_row
 from psycopg.types.json import Jsonb
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from .. import failpoints
-from .connections import disconnect, patience
+from .connections import Connections, disconnect
 from .errors import is_transient, translated
 
 Verb = Literal["load", "resolve", "build"]
 VERBS: tuple[Verb, ...] = ("load", "resolve", "build")
+ReportOf = Literal["register_derivations", "set_resolved_to", "finish_steps", "fail_steps"]
 
 CONNECTION_SECONDS = 5.0
 """How long one try of a call waits for a connection."""
@@ -51,6 +51,10 @@ class Answer(NamedTuple):
     detail: str | None
 
 
+def _call(procedure: str, parameters: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
+    return f"select * from resolver.{procedure}({', '.join(['%s'] * len(parameters))})".encode(), parameters
+
+
 class Procedures:
     """Calls the procedures, each in a transaction of its own, over a small pool of connections.
 
@@ -64,20 +68,12 @@ class Procedures:
         self._patience_ends = float("inf")
         self._calls: dict[object, tuple[psycopg.Connection[Any], float]] = {}
         """The calls that wait for an answer: over which connection, and since when (monotonic)."""
-        self._pool = ConnectionPool(
-            conninfo,
-            min_size=1,
-            max_size=connections,
-            kwargs={**patience(conninfo), "autocommit": True, "application_name": "hydra-resolver"},
-            open=False,
-            timeout=CONNECTION_SECONDS,
-        )
-        self._pool.open()
+        self._connections = Connections(conninfo, connections)
 
     def close(self) -> None:
         """Close all connections; calls that are being repeated give up."""
         self._stopping.set()
-        self._pool.close()
+        self._connections.close()
 
     def hurry(self, seconds: float) -> None:
         """From now on, calls are repeated for no longer than this."""
@@ -125,6 +121,27 @@ class Procedures:
         except psycopg.Error as error:
             raise translated(error) from error
 
+    def report_and_claim(
+        self, procedure: ReportOf, reports: Sequence[Mapping[str, Any]], worker: int, verb: Verb, limit: int
+    ) -> tuple[list[Answer], list[Claim]]:
+        """Report, and claim in the same transaction, most likely what that has made ready. Raises WorkerGoneError.
+
+        Not repeated: after an error, report once more, and release what may have been claimed.
+        """
+        report, claim = _call(procedure, [Jsonb(reports)]), _call("claim_derivations", [worker, verb, limit])
+        try:
+            with self._calling(procedure) as connection:
+                answers, claims = (
+                    connection.cursor(row_factory=args_row(Answer)),
+                    connection.cursor(row_factory=args_row(Claim)),
+                )
+                with connection.pipeline():  # one transaction, one round trip
+                    answers.execute(*report)
+                    claims.execute(*claim)
+                return answers.fetchall(), claims.fetchall()
+        except psycopg.Error as error:
+            raise translated(error) from error
+
     def release_claims(self, worker: int, leases: Sequence[int], reason: str) -> None:
         """Give claims back without a result."""
         self._value("release_claims", worker, list(leases), reason)
@@ -133,21 +150,25 @@ class Procedures:
         """Give back claims of a verb that the worker does not know of, since the answer to the claim was lost."""
         self._value("release_other_claims", worker, verb, list(held))
 
+    def report(self, procedure: ReportOf, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Report what became of claims, by the procedure for it."""
+        return self._repeated(procedure, [Jsonb(reports)], args_row(Answer)) if reports else []
+
     def register_derivations(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Report what load found."""
-        return self._answers("register_derivations", reports)
+        return self.report("register_derivations", reports)
 
     def set_resolved_to(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Report what derivations resolve to."""
-        return self._answers("set_resolved_to", reports)
+        return self.report("set_resolved_to", reports)
 
     def finish_steps(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Report builds that succeeded."""
-        return self._answers("finish_steps", reports)
+        return self.report("finish_steps", reports)
 
     def fail_steps(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Report builds that failed."""
-        return self._answers("fail_steps", reports)
+        return self.report("fail_steps", reports)
 
     def withdraw_outputs(self, paths: Sequence[str]) -> int:
         """Say that store paths are gone; returns how many of them had been served."""
@@ -215,9 +236,6 @@ class Procedures:
         answer = self._value("build_report", build)
         return None if answer is None else dict(answer)
 
-    def _answers(self, procedure: str, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        return self._repeated(procedure, [Jsonb(reports)], args_row(Answer)) if reports else []
-
     def _value(self, procedure: str, *parameters: Any) -> Any:
         return self._repeated(procedure, parameters, scalar_row)[0]
 
@@ -226,28 +244,26 @@ class Procedures:
         while True:
             try:
                 return self._once(procedure, parameters, rows)
-            except (psycopg.Error, PoolTimeout) as error:
-                late = time.monotonic() > min(deadline, self._patience_ends)
-                if not (isinstance(error, PoolTimeout) or is_transient(error)) or late:
-                    raise (translated(error) if isinstance(error, psycopg.Error) else error) from error
+            except psycopg.Error as error:
+                if not is_transient(error) or time.monotonic() > min(deadline, self._patience_ends):
+                    raise translated(error) from error
                 if self._stopping.wait(random.uniform(0.1, 0.5)):
                     raise
 
     def _once(self, procedure: str, parameters: Sequence[Any], rows: Any) -> list[Any]:
-        statement = f"select * from resolver.{procedure}({', '.join(['%s'] * len(parameters))})"
+        with self._calling(procedure) as connection, connection.cursor(row_factory=rows) as cursor:
+            return cursor.execute(*_call(procedure, parameters)).fetchall()
+
+    @contextmanager
+    def _calling(self, procedure: str) -> Iterator[psycopg.Connection[Any]]:
         failpoints.reach(f"before {procedure}")
-        with (
-            self._pool.connection(self._wait()) as connection,
-            connection.cursor(row_factory=rows) as cursor,
-            self._under_way(connection),
-        ):
+        with self._connections.one(self._wait()) as connection, self._under_way(connection):
             try:
-                answer = cursor.execute(statement.encode(), parameters).fetchall()
+                yield connection
             except psycopg.errors.ReadOnlySqlTransaction:
                 connection.close()  # a session stays read-only, though the database may not
                 raise
         failpoints.reach(f"after {procedure}")
-        return answer
 
     @contextmanager
     def _under_way(self, connection: psycopg.Connection[Any]) -> Iterator[None]:

@@ -8,14 +8,13 @@ import time
 from collections.abc import Collection, Sequence
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ..database.errors import WorkerGoneError
 from ..database.procedures import Claim
 from ..nix.errors import StoreError
 from ..verbs.build import Outcome, build, interrupted
+from .claims import Claims
 from .connection import RenewedClient
-from .lost_claims import LostClaims
 from .shared import POLL_SECONDS, Shared
 
 AHEAD_SECONDS = 0.1
@@ -50,7 +49,7 @@ class BuildLoop:
         self._lock = threading.Lock()
         self._seconds = 1.0
         self._more = False
-        self._lost_claims = LostClaims(shared, "build")
+        self._claims = shared.claims["build"] = Claims(shared.procedures, "build", self)
 
     def run(self) -> None:
         """Claim for free slots; sleep while there is nothing to claim."""
@@ -82,34 +81,42 @@ class BuildLoop:
                 self._shared.observer.event("aborting", drv=claim.drv)
                 slot.connection.abort()
 
-    def _claim(self) -> bool:
-        shared = self._shared
+    def room(self) -> int:
+        """How many more claims are welcome now: only when that is worth a claim."""
         ahead = min(MOST_AHEAD, int(len(self._slots) * AHEAD_SECONDS / self._seconds))
         with self._lock:
             free = len(self._slots) + ahead - len(self._held)
-        if free <= ahead / 2 or shared.overdue:
+        if free <= ahead / 2 or self._shared.overdue or self._shared.stopping.is_set():
             self._more = True
-            return False
-        try:
-            with self._lock:
-                known = list(self._unreported)
-            self._lost_claims.give_back(known)
-            claims = shared.procedures.claim(shared.worker, "build", free)
-        except WorkerGoneError:
-            return False  # the heartbeat registers anew
-        except (psycopg.Error, PoolTimeout) as error:
-            self._lost_claims.there_may_be_some()
-            shared.observer.event("database_error", verb="build", message=str(error))
-            shared.stopping.wait(0.5)
-            return False
-        shared.take_in_hand(len(claims))
+            return 0
+        return free
+
+    def take(self, claims: Sequence[Claim], room: int) -> None:
+        """Hold what was claimed, perhaps by another thread."""
+        self._shared.take_in_hand(len(claims))
         with self._lock:
             self._held.update({claim.lease: claim for claim in claims})
             self._unreported.update(claim.lease for claim in claims)
+        self._more = len(claims) == room
         for claim in claims:
             self._waiting.put(claim)
-        self._more = len(claims) == free
-        return self._more
+
+    def held(self) -> list[int]:
+        """Leases of what was claimed and not yet reported."""
+        with self._lock:
+            return list(self._unreported)
+
+    def _claim(self) -> bool:
+        """Whether there may be more to claim at once."""
+        shared = self._shared
+        try:
+            return bool(self._claims.make(shared.worker)) and self._more
+        except WorkerGoneError:
+            return False  # the heartbeat registers anew
+        except psycopg.Error as error:
+            shared.observer.event("database_error", verb="build", message=str(error))
+            shared.stopping.wait(0.5)
+            return False
 
     def _run_slot(self, slot: _Slot) -> None:
         while (claim := self._waiting.get()) is not None:
@@ -144,7 +151,7 @@ class BuildLoop:
         began = time.monotonic()
         try:
             outcome = self._attempt(slot, claim)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             return Outcome(None, reason=f"the build was interrupted: {error}")
         except (StoreError, OSError) as error:
             if slot.connection.aborted:
@@ -183,18 +190,16 @@ class BuildLoop:
             lost: Exception | None = None
             try:
                 self._report(ended)
-            except (psycopg.Error, PoolTimeout) as error:
+            except psycopg.Error as error:
                 lost = error  # what was built is found to be valid when it is claimed again
             except Exception as error:
                 self._shared.fail(error)
             with self._lock:
                 self._unreported.difference_update(claim.lease for claim, _ in ended)
             if lost is not None:
-                self._lost_claims.there_may_be_some()
+                self._claims.some_may_be_lost()
                 self._shared.observer.event("database_error", verb="build", message=str(lost))
             self._shared.take_in_hand(-len(ended))
-            if "resolve" in self._shared.abilities.verbs:
-                self._shared.wake["resolve"].set()  # most likely, and sooner than a notification
 
     def _wait_for_more(self) -> list[tuple[Claim, Outcome]]:
         """What else has ended, or ends within a moment while builds are short: one report for all is cheaper."""
@@ -216,7 +221,8 @@ class BuildLoop:
         procedures, observer = self._shared.procedures, self._shared.observer
         good = [outcome.report for _, outcome in ended if outcome.report is not None and outcome.succeeded]
         bad = [outcome.report for _, outcome in ended if outcome.report is not None and not outcome.succeeded]
-        answers = {answer.lease: answer for answer in procedures.finish_steps(good) + procedures.fail_steps(bad)}
+        finished = self._shared.report("finish_steps", good, then="resolve")
+        answers = {answer.lease: answer for answer in finished + procedures.fail_steps(bad)}
         for claim, outcome in ended:
             if outcome.report is None:
                 procedures.release_claims(self._shared.worker, [claim.lease], outcome.reason)

@@ -10,7 +10,6 @@ from contextlib import closing
 from typing import Any
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from ..database.errors import WorkerGoneError
 from ..database.procedures import Answer, Claim, Verb
@@ -18,8 +17,8 @@ from ..nix.errors import StoreError
 from ..verbs.load import Report, load
 from ..verbs.resolve import confirm, resolve
 from .batches import in_batches
+from .claims import Claims
 from .connection import RenewedClient
-from .lost_claims import LostClaims
 from .shared import POLL_SECONDS, Shared
 
 BATCH = 50
@@ -39,7 +38,10 @@ class GraphLoop:
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
         self._drvs: dict[int, str] = {}
         """What is claimed, by lease, until it is reported or given back."""
-        self._lost_claims = LostClaims(shared, verb)
+        self._more = False
+        """Whether there was more than could be claimed last time."""
+        self._claimed: queue.SimpleQueue[Claim] = queue.SimpleQueue()
+        self._claims = shared.claims[verb] = Claims(shared.procedures, verb, self)
 
     def run(self) -> None:
         """Claim and do; sleep while there is nothing to claim."""
@@ -57,26 +59,44 @@ class GraphLoop:
             reporter.join()
             self._connection.close()
 
+    def room(self) -> int:
+        """How many more claims are welcome now."""
+        return 0 if self._shared.stopping.is_set() else max(0, BATCH - len(self._drvs))
+
+    def take(self, claims: Sequence[Claim], room: int) -> None:
+        """Hold what was claimed, perhaps by another thread."""
+        self._more = len(claims) == room
+        self._shared.take_in_hand(len(claims))
+        self._drvs.update({claim.lease: claim.drv for claim in claims})
+        for claim in claims:
+            self._claimed.put(claim)
+        if claims:
+            self._shared.wake[self._verb].set()
+
+    def held(self) -> list[int]:
+        """Leases of what was claimed and not yet reported."""
+        return list(self._drvs)
+
     def _one_round(self) -> bool:
+        """Whether there may be more to do at once."""
         shared = self._shared
         try:
-            self._lost_claims.give_back(list(self._drvs))
-            claims = shared.procedures.claim(shared.worker, self._verb, BATCH)
+            if self._claimed.empty():
+                self._claims.make(shared.worker)
         except WorkerGoneError:
             return False  # the heartbeat registers anew
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             self._database_failed(error)
             shared.stopping.wait(0.5)
             return False
+        claims = [self._claimed.get() for _ in range(self._claimed.qsize())]
         if not claims:
             return False
-        shared.take_in_hand(len(claims))
-        self._drvs.update({claim.lease: claim.drv for claim in claims})
         self._do(claims)
         if self._verb == "load":
             self._done.join()  # what was read ahead is not to be claimed as well
         # What was loaded makes more to load; what was resolved makes nothing to resolve.
-        return self._verb == "load" or len(claims) == BATCH
+        return self._verb == "load" or self._more
 
     def _do(self, claims: Sequence[Claim]) -> None:
         """Hand over reports as they come. What was not got to, because of an error, is given back."""
@@ -90,7 +110,7 @@ class GraphLoop:
         except (StoreError, OSError) as error:
             self._give_back(left, str(error))
             shared.store_failed(self._verb, error)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             self._database_failed(error, left)
         finally:
             self._forget(left)
@@ -107,7 +127,7 @@ class GraphLoop:
     def _give_back(self, leases: Collection[int], reason: str) -> None:
         try:
             self._shared.procedures.release_claims(self._shared.worker, list(leases), reason)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             self._database_failed(error, leases)
 
     def _forget(self, leases: Iterable[int]) -> None:
@@ -115,7 +135,7 @@ class GraphLoop:
 
     def _database_failed(self, error: Exception, leases: Iterable[int] = ()) -> None:
         self._forget(leases)  # before they are looked for
-        self._lost_claims.there_may_be_some()
+        self._claims.some_may_be_lost()
         self._shared.observer.event("database_error", verb=self._verb, message=str(error))
 
     def _run_reporter(self) -> None:
@@ -129,7 +149,7 @@ class GraphLoop:
                 leases = [report["lease"] for report in reports]
                 try:
                     self._report(reports, connection)
-                except (psycopg.Error, PoolTimeout) as error:
+                except psycopg.Error as error:
                     self._database_failed(error, leases)
                 except (StoreError, OSError) as error:
                     self._give_back(leases, str(error))
@@ -146,7 +166,7 @@ class GraphLoop:
             if self._verb == "load":
                 self._tell(batch, procedures.register_derivations(batch))
                 continue
-            answers = procedures.set_resolved_to(batch)
+            answers = self._shared.report("set_resolved_to", batch, then="build")
             self._tell(batch, answers)
             for answer in answers:
                 if answer.outcome == "confirm":

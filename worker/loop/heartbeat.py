@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from .. import failpoints
 from ..database.connections import disconnect, patience
@@ -97,7 +96,7 @@ class Heartbeat:
     def _register_again(self) -> None:
         try:
             self._shared.register()
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             self._failed(error)  # the next beat comes to this point again
         else:
             self._shared.wake_all()

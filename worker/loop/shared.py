@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..database.procedures import VERBS, Procedures, Verb
+from ..database.procedures import VERBS, Answer, Procedures, ReportOf, Verb
 from ..verbs.context import Context
+from .claims import Claims
 
 POLL_SECONDS = 5.0
 """Notifications are hints: without any, the worker looks for work this often."""
@@ -52,6 +54,8 @@ class Shared:
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
+    claims: dict[Verb, Claims] = field(default_factory=dict)
+    """For each verb that this worker does."""
     builds_changed: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
     """Why the worker ended, when that was not asked for."""
@@ -105,6 +109,12 @@ class Shared:
         self.store_trouble = since, str(error)
         self.observer.event("store_error", verb=verb, message=str(error))
         self.stopping.wait(1.0)
+
+    def report(self, procedure: ReportOf, reports: Sequence[Mapping[str, Any]], then: Verb) -> list[Answer]:
+        """Report, and claim for another verb what that makes ready, if this worker does it."""
+        claims = self.claims.get(then)
+        answers = claims.make_with_report(self.worker, procedure, reports) if claims else None
+        return self.procedures.report(procedure, reports) if answers is None else answers
 
     def take_in_hand(self, claims: int) -> None:
         """Count claims that are being worked on; a negative number when they were reported."""

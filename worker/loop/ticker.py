@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from .. import failpoints
 from .shared import Shared
@@ -39,7 +38,7 @@ class Ticker:
             try:
                 self.tick()
                 self._sweep_some_roots()
-            except (psycopg.Error, PoolTimeout) as error:
+            except psycopg.Error as error:
                 shared.observer.event("database_error", verb="tick", message=str(error))
 
     def tick(self) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import psycopg
-from psycopg_pool import PoolTimeout
 
 from .. import failpoints
 from ..database.procedures import Procedures
@@ -126,7 +125,7 @@ class Worker:
         failpoints.reach("stopped all concerns")
         try:
             shared.procedures.worker_left(shared.worker)
-        except (psycopg.Error, PoolTimeout) as error:
+        except psycopg.Error as error:
             # The claims are taken back when its heartbeat is missed.
             shared.observer.event("database_error", verb="stop", message=str(error))
         finally:

@@ -48,7 +48,10 @@ def load(context: Context, client: Client, claims: Sequence[Claim]) -> Iterator[
                 reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
         yield reports
-    for ahead in _parts(islice(unread.read(client), READ_AHEAD)):
+    for _ in range(READ_AHEAD // PART):
+        ahead = list(islice(unread.read(client), PART))
+        if not ahead:
+            break
         reports = [describe(drv, derivation) | {"lease": None} for drv, derivation in ahead]
         readable = [(_unclaimed(drv), derivation) for drv, derivation in ahead]
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))

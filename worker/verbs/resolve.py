@@ -17,8 +17,8 @@ from ..outputs import inspect_outputs
 from .context import Context, Withdraw
 from .load import STATUS_FAILED, Report, describe, static_outputs
 
-PART = 5
-"""So many resolutions are reported together, while the next are written."""
+FIRST_PART, LARGEST_PART = 2, 16
+"""So many resolutions are reported together, while the next are written: few at first, for builds to begin early."""
 
 
 def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> Iterator[list[Report]]:
@@ -26,16 +26,23 @@ def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw:
 
     Paths that turn out to have gone are withdrawn: the database then finds the report stale.
     """
-    for start in range(0, len(claims), PART):
+    for part in _growing_parts(claims):
         reports: list[Report] = []
         written: list[tuple[Claim, Report, Resolved]] = []
-        for claim in claims[start : start + PART]:
+        for claim in part:
             report: Report = {"lease": claim.lease, "samples": _samples(claim)}
             reports.append(report)
             if (resolved := _resolve_one(context, client, claim, report)) is not None:
                 written.append((claim, report, resolved))
         _write(context, client, written, withdraw)
         yield reports
+
+
+def _growing_parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
+    start, size = 0, FIRST_PART
+    while start < len(claims):
+        yield claims[start : start + size]
+        start, size = start + size, min(2 * size, LARGEST_PART)
 
 
 def _resolve_one(context: Context, client: Client, claim: Claim, report: Report) -> Resolved | None:
