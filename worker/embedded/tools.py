@@ -1,6 +1,7 @@
 """Finding the programs that are not ours: PostgreSQL's and Nix's."""
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -86,6 +87,7 @@ def postgres_bin(major: int | None = None) -> Path:
     return found
 
 
+@functools.cache
 def nix_version(program: Path) -> tuple[int, int, int] | None:
     """Return the version of that nix, None when it does not run."""
     with contextlib.suppress(EmbeddedError):

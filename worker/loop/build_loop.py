@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 import psycopg
 
@@ -119,6 +120,8 @@ class BuildLoop:
             return False
 
     def _run_slot(self, slot: _Slot) -> None:
+        with suppress(StoreError, OSError):  # the first build tells of it
+            slot.connection.get()
         while (claim := self._waiting.get()) is not None:
             slot.claim = claim
             try:

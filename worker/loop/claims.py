@@ -12,6 +12,8 @@ import psycopg
 from ..database.errors import DatabaseError
 from ..database.procedures import Answer, Claim, Procedures, ReportOf, Verb
 
+CLAIM_SECONDS = 0.05
+"""So long a report waits for a claim that is being made. Most take a millisecond, and the others may take long."""
 AGAIN_SECONDS = 5.0
 LONGEST_CLAIM_SECONDS = 60.0
 """The server may go on with a claim though nobody waits for it any more: 30 s for the graph lock, and then some."""
@@ -64,7 +66,7 @@ class Claims:
         self, worker: int, procedure: ReportOf, reports: Sequence[Mapping[str, Any]]
     ) -> list[Answer] | None:
         """Report, and claim in the same transaction. `None`: the report has to be made alone, perhaps once more."""
-        if not reports or not self._making.acquire(blocking=False):
+        if not reports or not self._making.acquire(timeout=CLAIM_SECONDS):
             return None
         try:
             if not (room := self._claimant.room()):

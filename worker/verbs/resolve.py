@@ -17,7 +17,7 @@ from ..outputs import inspect_outputs
 from .context import Context, Withdraw
 from .load import STATUS_FAILED, Report, describe, static_outputs
 
-FIRST_PART, LARGEST_PART = 2, 16
+FIRST_PART, LARGEST_PART = 4, 16
 """So many resolutions are reported together, while the next are written: few at first, for builds to begin early."""
 
 
