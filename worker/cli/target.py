@@ -19,7 +19,6 @@ from ..database.install import check, install
 from ..embedded.postgres import shared_postgres
 from ..embedded.state import StateDirectory
 from ..embedded.store import EmbeddedStore
-from ..embedded.tools import nix_bin
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
 from ..settings_file import Settings, SettingsError, load_settings
@@ -137,7 +136,7 @@ def open_store(options: Options) -> Store:
     embedded = EmbeddedStore(options.state_directory.store)
     embedded.prepare()
     environment = embedded.child_environment()
-    environment["PATH"] = f"{nix_bin()}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    environment["PATH"] = f"{embedded.programs}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return Store("", environment)
 
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from .errors import EmbeddedError
@@ -42,6 +43,11 @@ class EmbeddedStore:
     def log_dir(self) -> Path:
         """Where Nix writes its own build logs."""
         return self.directory / "log"
+
+    @cached_property
+    def programs(self) -> Path:
+        """Where the programs of the Nix that is used are. Raises EmbeddedError."""
+        return nix_bin()
 
     def environment(self) -> dict[str, str]:
         """Return the variables that make Nix's programs use this store, to be added to others."""
@@ -89,10 +95,10 @@ class EmbeddedStore:
         with (self.directory / "etc" / "database.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not made.exists():
-                output_of([nix_bin() / "nix-store", "--init"], env=self.environment())
+                output_of([self.programs / "nix-store", "--init"], env=self.environment())
 
     def _settings(self) -> dict[str, str]:
-        known = json.loads(output_of([nix_bin() / "nix", "__dump-xp-features"], env=self.environment()))
+        known = json.loads(output_of([self.programs / "nix", "__dump-xp-features"], env=self.environment()))
         return {
             "experimental-features": " ".join(feature for feature in FEATURES if feature in known),
             "build-users-group": "",  # one user owns everything, also when that is root

@@ -1,7 +1,6 @@
 """Finding the programs that are not ours: PostgreSQL's and Nix's."""
 
 import contextlib
-import functools
 import os
 import re
 import shutil
@@ -87,7 +86,6 @@ def postgres_bin(major: int | None = None) -> Path:
     return found
 
 
-@functools.cache
 def nix_version(program: Path) -> tuple[int, int, int] | None:
     """Return the version of that nix, None when it does not run."""
     with contextlib.suppress(EmbeddedError):
