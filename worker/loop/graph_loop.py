@@ -99,7 +99,7 @@ class GraphLoop:
         context, client = self._shared.context, self._connection.get()
         if self._verb == "load":
             return load(context, client, claims)
-        return resolve(context, client, claims, self._withdraw)
+        return resolve(context, client, claims, self._shared.procedures.known_outputs, self._withdraw)
 
     def _withdraw(self, paths: Iterable[str]) -> int:
         return self._shared.procedures.withdraw_outputs(list(paths))
@@ -150,9 +150,11 @@ class GraphLoop:
             self._tell(batch, answers)
             for answer in answers:
                 if answer.outcome == "confirm":
-                    self._confirm(
-                        next(report for report in batch if report["lease"] == answer.lease), answer, connection
-                    )
+                    report = next(report for report in batch if report["lease"] == answer.lease)
+                    if report["resolved"].get("written", True):
+                        self._confirm(report, answer, connection)
+                    else:
+                        self._give_back([answer.lease], "what it resolves to is not realised any more")
 
     def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
         paths = sorted(json.loads(answer.detail or "{}").values())
