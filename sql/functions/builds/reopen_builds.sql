@@ -40,7 +40,6 @@ begin
         return;
     end if;
 
-    perform resolver.failpoint('reopen_builds: counter locked');
     v_builds := array(
         select b.id from public.Builds b join resolver.goal g on g.build = b.id
          where b.id = any (v_builds) and (b.finished = 0 or b.buildStatus = g.status)
