@@ -71,7 +71,7 @@ select pg_temp.abort_at(format('select resolver.restart_build(%s)', t.id('c')), 
 select t.pass('1 hour');
 select resolver.restart_build(t.id('c'));
 select t.worker('next');
-select t.claim('load', 100, 'next');
+select t.claim('load', 1, 'next');
 select resolver.register_derivations((select jsonb_agg(t.loaded(n)) from unnest('{b}'::text[]) n));
 select t.claim('resolve', 100, 'next');
 select t.resolve('b', 'r-b');

@@ -48,6 +48,7 @@ insert into breaks values
     ('failure_pkey', 'insert into resolver.failure overriding system value select * from resolver.failure'),
     ('failure_in_force', 'insert into resolver.failure (derivation, class, status, time) select derivation, class, status, time from resolver.failure'),
     ('failure_class_known', $$update resolver.failure set class = 'odd'$$),
+    ('failure_reopening_is_cleared', 'update resolver.failure set reopening = true where cleared is null'),
     ('goal_pkey', 'insert into resolver.goal select * from resolver.goal'),
     ('goal_ended_has_status', 'update resolver.goal set status = null where ended is not null'),
     ('goal_recorded_after_end', 'update resolver.goal set recorded = opened where ended is null'),

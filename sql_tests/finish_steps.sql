@@ -217,5 +217,15 @@ select t.finish('r-follower');
 select is(t.outputs('follower'), jsonb_build_object('out', t.full(t.path('r-follower')), 'dev', t.full(t.path('found'))),
           'an output that was found before keeps its path; the other is that of the resolution');
 
+-- What Nix had already.
+select t.derivation('had');
+select t.want('had', 'had');
+select t.load();
+select t.claim('build');
+select is((select outcome from resolver.finish_steps(jsonb_build_array(t.success('had') || '{"already_valid": true}'))), 'done', 'Nix had it already');
+select is(t.ended('had'), 'status 0', 'the step succeeds');
+select results_eq($$select source, machine, seconds from resolver.realisation where derivation = t.number('had')$$,
+                  $$values ('local', null::text, null::real)$$, 'but nobody can say that it was built, where, and how long it took');
+
 select * from t.done();
 rollback;

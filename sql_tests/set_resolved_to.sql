@@ -326,5 +326,31 @@ select is(t.stage('gone'), 'resolved', 'the derivation is resolved');
 select resolver.sync_builds();
 select is(t.claim('build'), '{}', 'and nobody builds it');
 
+-- What is realised need not be written: and is never built on the strength of such a report.
+create function pg_temp.unwritten(p_name text, p_to text, p_paths text[]) returns text language plpgsql as $$
+begin
+    perform t.ensure_claimed(p_name, 'resolve');
+    return (select a.outcome || coalesce(' ' || a.detail, '') from resolver.set_resolved_to(jsonb_build_array(
+        t.resolution(p_name, p_to) || jsonb_build_object('resolved', jsonb_build_object(
+            'drv', t.drv(p_to), 'written', false, 'confirmed', to_jsonb(p_paths), 'outputs', '[]'::jsonb)))) a);
+end
+$$;
+select t.derivation('wi');
+select t.derivation('w' || i, '{wi}') from generate_series(1, 3) i;
+select t.want('w' || i, 'w' || i) from generate_series(1, 3) i;
+select t.load();
+select t.finish('wi');
+select is(pg_temp.unwritten('w1', 'r-w', '{}'), 'confirm {}', 'what is unknown has to be written');
+select is_empty($$select from resolver.derivation where drv = t.drv('r-w')$$, 'and nothing is known of it');
+select t.resolve('w1', 'r-w');
+select is(pg_temp.unwritten('w2', 'r-w', '{}'), 'confirm {}', 'so has what is not realised');
+select t.finish('r-w');
+select is(pg_temp.unwritten('w2', 'r-w', '{}'), format('confirm {"out": "%s"}', t.path('r-w')), 'its outputs have to be confirmed');
+select is(pg_temp.unwritten('w2', 'r-w', array[t.path('r-w')]), 'done', 'what is realised need not be written');
+select is(t.ended('w2'), 'status 0 cached', 'and ends it at once');
+select resolver.withdraw_outputs(array[t.path('r-w')]);
+select is(pg_temp.unwritten('w3', 'r-w', array[t.path('r-w')]), 'confirm {}', 'an output was lost after it was confirmed');
+select is(t.stage('w3') || ' ' || (t.stage('r-w') in ('buildable', 'building')), 'resolvable false', 'nothing is to be built');
+
 select * from t.done();
 rollback;

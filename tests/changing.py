@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from hydra_resolver.database.procedures import Answer, Claim, Procedures
+from hydra_resolver.database.procedures import Claim, Procedures
 from hydra_resolver.loop.batches import in_batches
 from hydra_resolver.nix.aterm_print import derivation_path, print_derivation
 from hydra_resolver.nix.derivation import Derivation, InputOutput, Kind
@@ -105,14 +104,10 @@ def _with_inputs(derivation: Derivation, names: Mapping[str, str]) -> Derivation
 
 
 class ChangedDriver(Driver):
-    """Drives the changed graph, with a store that has all that the first graph has made.
+    """Drives the changed graph, with a store that has all that the first graph has made."""
 
-    `trusted`: the worker believes what the store has on record, so it knows of outputs before the database names them.
-    """
-
-    def __init__(self, procedures: Procedures, before: Graph, changed: Changed, *, trusted: bool) -> None:
+    def __init__(self, procedures: Procedures, before: Graph, changed: Changed) -> None:
         super().__init__(procedures, changed.graph)
-        self.trusted = trusted
         self.hits = 0
         """How many resolutions were to what is realised."""
         self.reports_of_hits: list[tuple[int, float, float]] = []
@@ -120,7 +115,7 @@ class ChangedDriver(Driver):
         self._new = set(changed.names.values())
         self._store = set(before.outputs.values())
         self._known = set(before.resolutions.values())
-        with procedures._pool.connection() as connection:
+        with procedures._connections.one(1.0) as connection:
             self._server = connection.info.backend_pid
 
     def enqueue(self) -> list[int]:
@@ -139,18 +134,29 @@ class ChangedDriver(Driver):
             return super()._do(verb, work, procedure)
         claims = self._timed(f"claim {verb}", lambda: self.procedures.claim(self._worker, verb, 50))
         reports = [{"lease": claim.lease, **work(claim)} for claim in claims]
-        for batch in in_batches(reports):
-            hits = sum(report["resolved"]["drv"] in self._known for report in batch)
+        drvs = [report["resolved"]["drv"] for report in reports]
+        asked, began = len(self.seconds[procedure]), self._server_cpu()
+        known = self._timed(procedure, lambda: self.procedures.known_outputs(drvs))
+        assert known.keys() == self._known.intersection(drvs)
+        seconds, cpu = sum(self.seconds[procedure][asked:]), self._server_cpu() - began
+        hits = [_hit(report, known) for report in reports if report["resolved"]["drv"] in known]
+        others = [report for report in reports if report["resolved"]["drv"] not in known]
+        for batch in in_batches(hits):
             told, began = len(self.seconds[procedure]), self._server_cpu()
             answers = self._timed(procedure, lambda: self.procedures.set_resolved_to(batch))  # noqa: B023
-            again = [_confirmed(report, answer) for report, answer in zip(batch, answers, strict=True) if answer.detail]
-            if again:
-                answers += self._timed(procedure, lambda: self.procedures.set_resolved_to(again))  # noqa: B023
-            assert {answer.outcome for answer in answers} <= {"done", "confirm"}, answers
-            self.hits += hits
-            if hits == len(batch):
-                cpu = self._server_cpu() - began
-                self.reports_of_hits.append((hits, sum(self.seconds[procedure][told:]), cpu))
+            assert {answer.outcome for answer in answers} == {"done"}, answers
+            share = len(batch) / len(reports)  # of the question
+            self.reports_of_hits.append(
+                (
+                    len(batch),
+                    sum(self.seconds[procedure][told:]) + share * seconds,
+                    self._server_cpu() - began + share * cpu,
+                )
+            )
+        for batch in in_batches(others):
+            answers = self._timed(procedure, lambda: self.procedures.set_resolved_to(batch))  # noqa: B023
+            assert {answer.outcome for answer in answers} == {"done"}, answers
+        self.hits += len(hits)
         return bool(claims)
 
     def _server_cpu(self) -> float:
@@ -167,16 +173,14 @@ class ChangedDriver(Driver):
     def _resolved(self, claim: Claim) -> dict[str, Any]:
         report = super()._resolved(claim)
         resolved = report["resolved"]
-        known = resolved["drv"] in self._known
         resolved["confirmed"] = []
         for output in resolved["outputs"]:
-            path = self.graph.outputs[InputOutput(claim.drv, (output["name"],))]
-            static = static_path(self._derivations[claim.drv], output["name"])
-            output["path"] = path if known and self.trusted else static
-            output["valid"] = known and output["path"] is not None
+            output["path"] = static_path(self._derivations[claim.drv], output["name"])
+            output["valid"] = False
         return report
 
 
-def _confirmed(report: dict[str, Any], answer: Answer) -> dict[str, Any]:
-    paths = list(json.loads(answer.detail or "{}").values())
-    return {**report, "resolved": {**report["resolved"], "confirmed": paths}}
+def _hit(report: dict[str, Any], known: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    drv = report["resolved"]["drv"]
+    resolved = {"drv": drv, "written": False, "outputs": [], "confirmed": sorted(known[drv].values())}
+    return {**report, "resolved": resolved}

@@ -74,8 +74,9 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("and o.valid_since is not null\n             where r.outcome = 'open' and not r.body ? 'failed'",
          "\n             where r.outcome = 'open' and not r.body ? 'failed'", "set_resolved_to.sql"),
         ("when r.outcome <> 'open' then r.outcome", "", "set_resolved_to.sql"),
+        ("when u.outputs is not null or w.lease is not null then", "when u.outputs is not null then", "set_resolved_to.sql"),
         ("when not r.body ?| array['failed', 'resolved'] then 'refused'", "", "set_resolved_to.sql"),
-        ("when u.outputs is not null then 'confirm'", "", "set_resolved_to.sql"),
+        ("when u.outputs is not null or w.lease is not null then 'confirm'", "", "set_resolved_to.sql"),
         ("and v.path = o.path and v.valid", "and v.valid", "set_resolved_to.sql"),
         ("and v.path = o.path and v.valid", "and v.path = o.path", "set_resolved_to.sql"),
     ]),
@@ -202,8 +203,21 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/record_ends", [
         ("for update of b skip locked", "for update of b", "held_build.spec"),
-        ("n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
         ("           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)\n", "", "sync_builds.sql"),
+    ]),
+    ("builds/lock_counter", [
+        ("n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
+    ]),
+    ("builds/reopen_builds", [
+        ("or exists (select from resolver.walk w where w.kind in ('clear', 'fail'))", "", "reopen_builds.sql"),
+        ("and g.ended between f.time and f.cleared", "", "reopen_builds.sql"),
+        ("(g.status = 2 or f.class = 'builder')", "true", "reopen_builds.sql"),
+        ("and s.stage <> 'failed' and s.failed_dependency is null", "", "reopen_builds.sql"),
+        ("and b.drvPath = resolver.hydra_path(d.drv)", "", "reopen_builds.sql"),
+        ("b.finished = 1 and b.buildStatus = g.status", "b.finished = 1", "reopen_builds.sql"),
+        ("if cardinality(v_builds) < p_limit", "if true", "reopen_builds.sql"),
+        ("or not resolver.lock_counter()", "", "restart_and_held.spec"),
+        ("for update of b skip locked", "for update of b", "restart_and_held.spec"),
     ]),
     ("builds/cancel_build", [
         ("where b.id = p_build and b.finished = 0", "where b.id = p_build", "cancel_build.sql"),
@@ -229,6 +243,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("from resolver.walk w order by w.kind limit 1", "from resolver.walk w order by w.kind desc limit 1", "restart_build.sql"),
     ]),
     ("common/reach_dependents", [
+        ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),
         ("where g.root = any (p_derivations) and g.ended is null",
          "where g.root = any (p_derivations)", "restart_build.sql"),
     ]),

@@ -76,6 +76,9 @@ select jsonb_build_object(
                    named(d.drv), g.recorded is not null,
                    case when g.ended is not null then jsonb_build_array(g.status, g.cached) end)), '{}')
           from resolver.goal g join resolver.derivation d on d.derivation = g.root),
+    'causes', (
+        select coalesce(jsonb_object_agg(g.build, named(d.drv)), '{}')
+          from resolver.goal g join resolver.derivation d on d.derivation = g.cause),
     'builds', (
         select coalesce(jsonb_object_agg(b.id, case when b.finished = 1 then jsonb_build_array(
                    b.buildStatus, b.isCachedBuild = 1) end), '{}')

@@ -6,17 +6,17 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar
 
 from hypothesis import note
-from hypothesis.stateful import RuleBasedStateMachine
 
-from .model import STAGES, Model
+from .model import STAGES
+from .model_failing import Failing
 from .model_farm import Claim, Farm, Report, hashed, named
 from .model_graphs import finished, loaded, path, resolution, resolved
-from .model_types import Failure, Goal, Node
+from .model_types import Node
 
 MANY = 100
 
 
-class Compared(RuleBasedStateMachine):
+class Compared(Failing):
     """What is a choice is taken from the database, and only checked to be allowed.
 
     That is: which derivations a claim gives and on which build's account; which of several failures ends a build or is
@@ -27,14 +27,12 @@ class Compared(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
         self.nodes: dict[str, Node] = {}
         self.claims: dict[int, Claim] = {}
         self.latest: dict[str, int] = {}  # lease of each derivation
         self.workers: dict[int, int] = {}  # last sign of life of those that live
         self.aborted: set[str] = set()  # derivations with an attempt that may yet have succeeded
         self.unneeded: set[str] = set()  # derivations that nobody waited for when they failed: there is no back-off
-        self.restarted: set[int] = set()  # builds with a status, though they are not finished
         self.told = True  # the graph, of what happened to Hydra's rows
 
     def pass_time(self, seconds: int) -> None:
@@ -51,9 +49,6 @@ class Compared(RuleBasedStateMachine):
 
     def opened(self, *verbs: str) -> list[Claim]:
         return [claim for claim in self.claims.values() if claim.verb in (verbs or STAGES) and self.is_open(claim)]
-
-    def open_goals(self) -> dict[int, Goal]:
-        return {build: goal for build, goal in self.model.goals.items() if goal.ended is None}
 
     def can(self, verb: str) -> bool:
         """Whether there is something to do for it."""
@@ -144,7 +139,7 @@ class Compared(RuleBasedStateMachine):
         expected = "done" if known.keys() <= {*valid, *confirmed} else "confirm"
         assert self.report("set_resolved_to", report) == [expected]
         if expected == "done":
-            cut_short = to.name in self.aborted and self.model.stage(to.name) == "buildable"
+            cut_short = to.name in self.aborted & self.model.at.keys() and self.model.stage(to.name) == "buildable"
             self.model.follow(node.name, to, {} if cut_short else valid, info)
 
     def finish(self, claims: Sequence[Claim], variant: Callable[[], int] = lambda: 0) -> None:
@@ -204,29 +199,3 @@ class Compared(RuleBasedStateMachine):
             "busy": len(building),
             "uncounted": 0,
         }
-
-    def spread_failures(self, seen: Any) -> None:
-        """Failures end goals, or are tried again for their sake."""
-        model, goals = self.model, self.open_goals()
-        causes = {build: model.failures(goal.root) for build, goal in goals.items()}
-        itself = {build for build, goal in goals.items() if model.at[goal.root].failure}
-        for failure in {it.failure for it in model.at.values() if it.failure}:
-            if failure.derivation not in seen["failed"]:
-                forgiving = [b for b, goal in goals.items() if failure in causes[b] and forgives(goal, failure)]
-                assert forgiving, f"{failure} was forgotten"
-                model.forgive(failure)
-        for build, goal in goals.items():
-            _, _, ended = seen["goals"][str(build)]
-            if ended:
-                status, cached = ended
-                final = [failure for failure in causes[build] if not forgives(goal, failure)]
-                allowed = {(f.status if build in itself else 2, f.time < goal.opened) for f in final}
-                assert (status, cached) in allowed, f"build {build} may end with {allowed}"
-                goal.ended = (status, cached)
-            else:
-                assert not model.failures(goal.root), f"build {build} had to end"
-
-
-def forgives(goal: Goal, failure: Failure) -> bool:
-    """Whether a build has it tried again: it is older than the wish, and is not a cached failure."""
-    return failure.time < goal.opened and (failure.kind != "builder" if goal.retry is None else goal.retry)

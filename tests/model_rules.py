@@ -228,6 +228,7 @@ class Machine(HydraRules):
         for name, it in model.at.items():
             assert it.resolved_to not in gone
             assert model.stage(name) in ("unloaded", "realised", "failed") or not gone & it.inputs.keys()
+            it.inputs = {i: outputs for i, outputs in it.inputs.items() if i not in gone}
         assert all(goal.recorded for build, goal in model.goals.items() if build not in goals)
         model.goals = {build: goal for build, goal in model.goals.items() if build in goals}
 

@@ -34,6 +34,7 @@ class Goal:
     retry: bool | None
     ended: Ended | None = None
     recorded: bool = False
+    cause: Failure | None = None  # by which it ended
 
 
 @dataclass

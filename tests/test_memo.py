@@ -19,7 +19,7 @@ def test_what_is_above_the_change_is_resolved_anew_and_cut_off(database: str) ->
         first = Driver(procedures, graph)
         first.enqueue()
         first.drive()
-        second = ChangedDriver(procedures, graph, changed, trusted=False)
+        second = ChangedDriver(procedures, graph, changed)
         builds = second.enqueue()
         second.drive()
     finally:

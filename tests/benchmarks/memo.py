@@ -70,15 +70,14 @@ def main(words: Sequence[str]) -> int:
     except NoData as error:
         print(error)
         return 2
-    fast = [_database(options.graph, graph, options.leaf, trusted=trusted) for trusted in (True, False)]
-    fast.append(_worker(options.worker_graph, worker_graph, options.rounds))
+    fast = [_database(options.graph, graph, options.leaf), _worker(options.worker_graph, worker_graph, options.rounds)]
     return 0 if all(fast) else 1
 
 
 # Database
 
 
-def _database(name: str, graph: Graph, leaf: str | None, *, trusted: bool) -> bool:
+def _database(name: str, graph: Graph, leaf: str | None) -> bool:
     changed = change(graph, leaf)
     with temporary_cluster() as cluster:
         conninfo = cluster.conninfo(create_database(cluster, create_installed_database(cluster)))
@@ -88,7 +87,7 @@ def _database(name: str, graph: Graph, leaf: str | None, *, trusted: bool) -> bo
         first.drive()
         with psycopg.connect(conninfo, autocommit=True) as connection:
             connection.execute("vacuum analyze")
-        second = ChangedDriver(procedures, graph, changed, trusted=trusted)
+        second = ChangedDriver(procedures, graph, changed)
         began = time.perf_counter()
         second.enqueue()
         second.drive()
@@ -109,7 +108,7 @@ def _database(name: str, graph: Graph, leaf: str | None, *, trusted: bool) -> bo
     wall, cpu = (1000 * sum(one[column] for one in second.reports_of_hits) / hits for column in (1, 2))
     claiming = 1000 * sum(second.seconds["claim resolve"]) / (resolved + others)
     print(
-        f"{name}, {'trusted' if trusted else 'untrusted'} store: {changed.leaf} is changed, and so are "
+        f"{name}: {changed.leaf} is changed, and so are "
         f"{len(changed.names) - 1} derivations above it\n"
         f"  of {floating} floating derivations, {resolved} are resolved anew: {cut_off} end by the memo,"
         f" {resolved - cut_off} are built; {others} others are resolved; all took {seconds:.1f} s\n"

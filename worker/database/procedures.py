@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import psycopg
-from psycopg.rows import args_row, scalar_row
+from psycopg.rows import args_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from .. import failpoints
@@ -157,6 +157,11 @@ class Procedures:
     def register_derivations(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Report what load found."""
         return self.report("register_derivations", reports)
+
+    def known_outputs(self, drvs: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Outputs of those of these derivations of which all are valid, as far as is on record. Base names."""
+        rows = self._repeated("outcomes", [list(drvs)], tuple_row) if drvs else []
+        return {drv: outputs for drv, outputs, _ in rows if outputs}
 
     def set_resolved_to(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """Report what derivations resolve to."""

@@ -38,6 +38,8 @@ class GraphLoop:
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
         self._drvs: dict[int, str] = {}
         """What is claimed, by lease, until it is reported or given back."""
+        self._hits = False
+        """Whether what was resolved last was realised already."""
         self._more = False
         """Whether there was more than could be claimed last time."""
         self._claimed: queue.SimpleQueue[Claim] = queue.SimpleQueue()
@@ -119,7 +121,13 @@ class GraphLoop:
         context, client = self._shared.context, self._connection.get()
         if self._verb == "load":
             return load(context, client, claims)
-        return resolve(context, client, claims, self._withdraw)
+        return resolve(context, client, claims, self._known_outputs, self._withdraw)
+
+    def _known_outputs(self, drvs: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Asked for while there are hits; the first of many is found when it is reported. Most often there is none."""
+        known = self._shared.procedures.known_outputs(drvs) if self._hits else {}
+        self._hits = bool(known)
+        return known
 
     def _withdraw(self, paths: Iterable[str]) -> int:
         return self._shared.procedures.withdraw_outputs(list(paths))
@@ -170,9 +178,12 @@ class GraphLoop:
             self._tell(batch, answers)
             for answer in answers:
                 if answer.outcome == "confirm":
-                    self._confirm(
-                        next(report for report in batch if report["lease"] == answer.lease), answer, connection
-                    )
+                    self._hits = True
+                    report = next(report for report in batch if report["lease"] == answer.lease)
+                    if report["resolved"].get("written", True):
+                        self._confirm(report, answer, connection)
+                    else:
+                        self._give_back([answer.lease], "what it resolves to is not realised any more")
 
     def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
         paths = sorted(json.loads(answer.detail or "{}").values())

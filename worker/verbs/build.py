@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..build_log import BuildLog
 from ..database.procedures import Claim
-from ..nix.build_result import BuildResult
+from ..nix.build_result import BuildResult, BuildStatus
 from ..nix.client import Client
 from ..nix.closure import PathInfos
 from ..nix.derivation import Derivation, DerivationError
@@ -20,6 +20,9 @@ from .context import Context, Withdraw
 from .load import STATUS_ABORTED, Report
 
 HERE = "localhost"
+
+_ALREADY_VALID = (BuildStatus.ALREADY_VALID, BuildStatus.RESOLVES_TO_ALREADY_VALID)
+"""Nix had the outputs on record and built nothing: whoever registered them made them."""
 
 _EXISTS = "File exists"
 _LEFTOVER = re.compile(r"(?<=/)[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.tmp\b")
@@ -154,6 +157,7 @@ def _succeeded(
     context.roots.add_many(client, sorted(set(outputs.values())))
     report = _report(claim, watcher, result) | {
         "outputs": outputs,
+        "already_valid": result.status in _ALREADY_VALID,
         "info": inspect_outputs(context.store, PathInfos(client), outputs) if claim.root else None,
     }
     return Outcome(report, succeeded=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ..database.procedures import Claim
 from ..nix.client import Client, Text
@@ -19,22 +19,39 @@ from .load import STATUS_FAILED, Report, describe, static_outputs
 
 FIRST_PART, LARGEST_PART = 4, 16
 """So many resolutions are reported together, while the next are written: few at first, for builds to begin early."""
+KnownOutputs = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
+"""For derivations that are realised, as far as the database knows: their outputs."""
 
 
-def resolve(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> Iterator[list[Report]]:
+class Resolution(NamedTuple):
+    """What a claimed derivation resolves to, and the report that is to say so."""
+
+    claim: Claim
+    report: Report
+    resolved: Resolved
+
+
+def resolve(
+    context: Context, client: Client, claims: Sequence[Claim], known_outputs: KnownOutputs, withdraw: Withdraw
+) -> Iterator[list[Report]]:
     """Resolve what was claimed; gives a report for each, in the form that `set_resolved_to` takes, a few at a time.
 
-    Paths that turn out to have gone are withdrawn: the database then finds the report stale.
+    For what resolves to something that is known to be realised there is nothing to write. Paths that turn out to have
+    gone are withdrawn: the database then finds the report stale.
     """
     for part in _growing_parts(claims):
         reports: list[Report] = []
-        written: list[tuple[Claim, Report, Resolved]] = []
+        resolutions: list[Resolution] = []
         for claim in part:
             report: Report = {"lease": claim.lease, "samples": _samples(claim)}
             reports.append(report)
             if (resolved := _resolve_one(context, client, claim, report)) is not None:
-                written.append((claim, report, resolved))
-        _write(context, client, written, withdraw)
+                resolutions.append(Resolution(claim, report, resolved))
+        known = known_outputs([resolved.path for _, _, resolved in resolutions])
+        if known:
+            _confirm_known(context, client, [one for one in resolutions if one.resolved.path in known], known, withdraw)
+        if unknown := [one for one in resolutions if "resolved" not in one.report]:
+            _write(context, client, unknown, withdraw)
         yield reports
 
 
@@ -81,17 +98,46 @@ def confirm(context: Context, client: Client, report: Report, paths: Sequence[st
     return report | {"resolved": resolved}
 
 
-def _write(
-    context: Context, client: Client, written: Sequence[tuple[Claim, Report, Resolved]], withdraw: Withdraw
+def _confirm_known(
+    context: Context,
+    client: Client,
+    resolutions: Sequence[Resolution],
+    known: Mapping[str, Mapping[str, str]],
+    withdraw: Withdraw,
 ) -> None:
+    """Complete the reports of those whose outputs are all in the store, as the database has them on record."""
+    served = {path for one in resolutions for path in known[one.resolved.path].values()}
+    maps = _recorded(context, client, resolutions)
+    valid = client.protect(sorted(served.union(*(one.values() for one in maps)))) if served else set()
+    context.roots.add_many(client, sorted(valid & served))
+    if gone := sorted(served - valid):
+        withdraw(gone)
+    infos = PathInfos(client)
+    for (claim, report, resolved), recorded in zip(resolutions, maps, strict=True):
+        outputs = known[resolved.path]
+        if valid.issuperset(outputs.values()):
+            # Another path that the store has is not served, but goes into the trace.
+            others = recorded.items() - outputs.items()
+            report["resolved"] = {
+                "drv": resolved.path,
+                "written": False,
+                "outputs": [{"name": name, "path": path, "valid": True} for name, path in others if path in valid],
+                "confirmed": sorted(outputs.values()),
+            }
+            if claim.root:
+                report["info"] = inspect_outputs(context.store, infos, outputs)
+
+
+def _write(context: Context, client: Client, written: Sequence[Resolution], withdraw: Withdraw) -> None:
     texts = [Text(resolved.path, resolved.text, resolved.derivation.references) for _, _, resolved in written]
     with context.turn.taken():
         answers = client.add_texts(texts)
-    good: list[tuple[Claim, Report, Resolved]] = []
-    for (claim, report, resolved), answer in zip(written, answers, strict=True):
+    good: list[Resolution] = []
+    for one, answer in zip(written, answers, strict=True):
         if answer is None:
-            good.append((claim, report, resolved))
+            good.append(one)
             continue
+        _, report, resolved = one
         sources = resolved.derivation.input_srcs
         gone = set(sources) - client.query_valid_paths(sources)
         if gone and withdraw(sorted(gone)):
@@ -100,13 +146,9 @@ def _write(
             report["failed"] = _failure(f"Nix refuses the resolved derivation {resolved.path}: {answer}")
     context.roots.add_many(client, [resolved.path for _, _, resolved in good])
 
-    maps: Sequence[Any] = [{} for _ in good]
-    if context.trust_store:
-        maps = client.query_derivation_output_maps(resolved.path for _, _, resolved in good)
-    paths = [
-        static_outputs(context, resolved.derivation)
-        | ({} if isinstance(known, NixError) else {name: path for name, path in known.items() if path})
-        for (_, _, resolved), known in zip(good, maps, strict=True)
+    paths: list[dict[str, str | None]] = [
+        {**static_outputs(context, resolved.derivation), **recorded}
+        for (_, _, resolved), recorded in zip(good, _recorded(context, client, good), strict=True)
     ]
     candidates = sorted({path for outputs in paths for path in outputs.values() if path is not None})
     valid = client.protect(candidates) if candidates else set()
@@ -120,6 +162,16 @@ def _write(
             "outputs": [{"name": name, "path": path, "valid": name in found} for name, path in outputs.items()],
             "confirmed": [],
         }
+
+
+def _recorded(context: Context, client: Client, resolutions: Sequence[Resolution]) -> list[dict[str, str]]:
+    """The paths that the store has on record, if it is believed; nothing for what it does not have."""
+    if not context.trust_store:
+        return [{} for _ in resolutions]
+    maps = client.query_derivation_output_maps(resolved.path for _, _, resolved in resolutions)
+    return [
+        {} if isinstance(known, NixError) else {name: path for name, path in known.items() if path} for known in maps
+    ]
 
 
 def _described(drv: str, derivation: Derivation) -> Report:

@@ -1,5 +1,6 @@
 -- record_built(reports): outputs of builds that succeeded are served, traced, and written to Hydra's step rows.
 --
+-- What Nix had already, and did not build for the step, is traced as found in the local store: nobody knows who made it.
 -- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
 create or replace function resolver.record_built(p_reports resolver.report[]) returns void
     language plpgsql volatile
@@ -13,11 +14,13 @@ begin
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      where o.derivation = r.derivation and o.name = x.name and o.valid_since is null;
     insert into resolver.realisation (derivation, output, path, source, build, stepnr, machine, seconds, time)
-    select r.derivation, x.name, x.path, 'built', r.build, r.stepnr, r.body ->> 'machine',
-           extract(epoch from v_now - l.opened), v_now
+    select r.derivation, x.name, x.path, case when f.already_valid then 'local' else 'built' end, r.build, r.stepnr,
+           case when not f.already_valid then r.body ->> 'machine' end,
+           case when not f.already_valid then extract(epoch from v_now - l.opened) end, v_now
       from unnest(p_reports) r
       join resolver.lease l on l.lease = r.lease
      cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
+     cross join lateral (select coalesce((r.body -> 'already_valid')::boolean, false) as already_valid) f
     on conflict (derivation, output, path) where ceased is null do nothing;
     update public.BuildStepOutputs b set path = v_directory || x.path
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)

@@ -15,8 +15,7 @@ begin
     if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
         return 0;
     end if;
-    perform from public.NrBuilds n where n.what = 'finished' for update skip locked;
-    if not found and exists (select from public.NrBuilds n where n.what = 'finished') then
+    if not resolver.lock_counter() then
         return 0;
     end if;
 

@@ -61,6 +61,7 @@ begin
                             and not exists (select from resolver.goal g where g.build = b.id)),
         p_accept);
     perform resolver.continue_walks();
+    perform resolver.reopen_builds(1000);
     perform resolver.record_ends(100);
     return cardinality(v_closed) = v_limit or cardinality(v_opened) = v_limit;
 end

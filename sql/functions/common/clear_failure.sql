@@ -1,14 +1,16 @@
--- clear_failure(derivation): a derivation that failed is to be tried again.
+-- clear_failure(derivation, reopening): a derivation that failed is to be tried again.
 --
+-- Argument  reopening: for a person, and so for all builds that ended by this failure alone: see reopen_builds().
 -- Stages    failed -> unloaded
 -- Notifies  derivation_wanted
 -- Locks     the caller holds the graph lock. What failed because of it is cleared by a walk.
-create or replace function resolver.clear_failure(p_derivation bigint) returns void
+create or replace function resolver.clear_failure(p_derivation bigint, p_reopening boolean) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update resolver.failure f set cleared = resolver.clock() where f.derivation = p_derivation and f.cleared is null;
+    update resolver.failure f set cleared = resolver.clock(), reopening = p_reopening
+     where f.derivation = p_derivation and f.cleared is null;
     update resolver.derivation_state s
        set stage = 'unloaded', tries = 0, not_before = null, failed_dependency = null
      where s.derivation = p_derivation and s.stage = 'failed';
@@ -17,4 +19,4 @@ begin
 end
 $$;
 
-comment on function resolver.clear_failure(bigint) is 'A failed derivation becomes unloaded again, and its dependents are told.';
+comment on function resolver.clear_failure(bigint, boolean) is 'A failed derivation becomes unloaded again, and its dependents are told.';

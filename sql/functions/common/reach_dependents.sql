@@ -10,15 +10,18 @@ declare
     v_goal record;
 begin
     for v_goal in
-        select g.build, g.root, g.opened, g.retry, s.stage, f.derivation as cause, f.class, f.time
+        select g.build, g.root, g.opened, g.retry, s.stage, f.derivation as cause, f.class, f.time,
+               -- An unfinished build with a status was finished before: a person restarted it.
+               (b.finished = 0 and b.buildStatus is not null) is true as restarted
           from resolver.goal g
           join resolver.derivation_state s on s.derivation = g.root
           join resolver.failure f on f.derivation = resolver.cause_of(g.root) and f.cleared is null
+          left join public.Builds b on b.id = g.build
          where g.root = any (p_derivations) and g.ended is null
-         order by g.build
+         order by restarted desc, g.build
     loop
         if v_goal.time < v_goal.opened and coalesce(v_goal.retry, v_goal.class <> 'builder') then
-            perform resolver.clear_failure(v_goal.cause);
+            perform resolver.clear_failure(v_goal.cause, v_goal.restarted);
             -- There may be others: it is looked at again when that one is cleared.
             insert into resolver.walk (kind, derivation) values ('fail', v_goal.root) on conflict do nothing;
         else

@@ -1,4 +1,5 @@
--- advance(): a bounded part of what was put off: walks over the graph, builds whose row another transaction held.
+-- advance(): a bounded part of what was put off: walks over the graph, builds whose row another transaction held, builds that
+-- are restarted together with another one.
 --
 -- Returns   whether there is more. Every worker calls it at its tick, and again while it says so.
 create or replace function resolver.advance() returns boolean
@@ -7,11 +8,13 @@ create or replace function resolver.advance() returns boolean
 as $$
 begin
     if not exists (select from resolver.walk)
+       and not exists (select from resolver.failure f where f.reopening)
        and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
         return false;
     end if;
     perform resolver.lock_graph();
     perform resolver.continue_walks();
+    perform resolver.reopen_builds(1000);
     perform resolver.record_ends(1000);
     return exists (select from resolver.walk);
 end

@@ -7,6 +7,7 @@ create or replace function resolver.has_work(p_worker integer) returns boolean
     set search_path = pg_catalog, pg_temp
 as $$
     select exists (select from resolver.walk)
+        or exists (select from resolver.failure f where f.reopening)
         or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
         or exists (select from resolver.lease l where l.closed is null)
         or exists (select from resolver.worker w

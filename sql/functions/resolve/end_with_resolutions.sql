@@ -7,7 +7,7 @@ create or replace function resolver.end_with_resolutions(p_reports resolver.repo
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform resolver.clear_failure(f.derivation)
+    perform resolver.clear_failure(f.derivation, false)
        from resolver.failure f
       where f.derivation = any (p_resolved) and f.cleared is null
         and (f.class <> 'builder'

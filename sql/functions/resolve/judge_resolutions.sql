@@ -32,19 +32,26 @@ begin
                and not exists (select from jsonb_to_recordset(r.body -> 'resolved' -> 'outputs') v (name text, path text, valid boolean)
                                 where v.name = o.name and v.path = o.path and v.valid)
              group by r.lease
+        ), unwritten as (
+            select r.lease from unnest(p_reports) r
+             where r.outcome = 'open' and r.body -> 'resolved' ->> 'written' = 'false'
+               and not exists (select from resolver.derivation d join resolver.output o on o.derivation = d.derivation
+                                where d.drv = r.body -> 'resolved' ->> 'drv'
+                               having bool_and(o.valid_since is not null))
         )
         select coalesce(array_agg(row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome
                         when not r.body ?| array['failed', 'resolved'] then 'refused'
                         when s.derivation is not null then 'stale'
-                        when u.outputs is not null then 'confirm'
+                        when u.outputs is not null or w.lease is not null then 'confirm'
                         else 'done' end,
-                   case when s.derivation is null then u.outputs end, r.digest, r.body)::resolver.report order by r.nr), '{}')
+                   case when s.derivation is null then coalesce(u.outputs, case when w.lease is not null then '{}' end) end, r.digest, r.body)::resolver.report order by r.nr), '{}')
           from unnest(p_reports) with ordinality r (lease, derivation, build, stepnr, outcome, detail, digest, body, nr)
           left join stale s on s.derivation = r.derivation and r.outcome = 'open'
-          left join unconfirmed u on u.lease = r.lease);
+          left join unconfirmed u on u.lease = r.lease
+          left join unwritten w on w.lease = r.lease);
 end
 $$;
 
 comment on function resolver.judge_resolutions(resolver.report[]) is
-    'Stale: a needed output was not sampled, or has another path now; confirm: known outputs have to be confirmed first.';
+    'Stale: a needed output was not sampled, or has another path now; confirm: known outputs have to be confirmed first, or the .drv has to be written.';

@@ -17,6 +17,7 @@ begin
       from unnest(p_reports) r
      cross join jsonb_to_record(r.body -> 'resolved')
            x (drv text, name text, system text, kind text, features jsonb, prefer_local boolean)
+     where x.name is not null
      order by x.drv
     on conflict (drv) do update
        set name = excluded.name, system = excluded.system, kind = excluded.kind, features = excluded.features,

@@ -1,0 +1,150 @@
+-- A restart reaches all builds that ended by the same failure, and by no other.
+\ir include/farm.sql
+
+-- Jobs by how they stand: {"status 2": "b c"}.
+create function pg_temp.standing(p_jobs text) returns jsonb language sql as $$
+    select jsonb_object_agg(x.ended, x.jobs)
+      from (select t.ended(j) as ended, string_agg(j, ' ' order by nr) as jobs
+              from string_to_table(p_jobs, ' ') with ordinality u (j, nr) group by 1) x
+$$;
+create function pg_temp.advance() returns integer language plpgsql as $$
+declare
+    v_calls integer := 1;
+begin
+    while resolver.advance() loop
+        v_calls := v_calls + 1;
+    end loop;
+    return v_calls;
+end
+$$;
+
+-- Two hundred builds fail for one derivation, at any distance, and one of each other kind.
+select t.derivation('bad');
+select t.derivation('other');
+select t.derivation('near' || i, '{bad}') from generate_series(1, 100) i;
+select t.derivation('far' || i, array['near' || i]) from generate_series(1, 100) i;
+select t.derivation('both', '{bad,other}');
+select t.derivation('slow');
+select t.want(j, j) from unnest('{bad,both,slow}'::text[]) j;
+select t.want('near' || i, 'near' || i), t.want('far' || i, 'far' || i) from generate_series(1, 100) i;
+select t.want(j, 'near1') from unnest('{cancelled,deleted,moved,known,again}'::text[]) j;
+select t.load();
+select t.claim('build');
+select t.fail('bad');
+select t.fail('other');
+select t.fail('slow', 'timeout', 7);
+select is((select count(*) from Builds where buildStatus = 2 and finished = 1), 206::bigint, 'one failure ends two hundred builds');
+update Builds set buildStatus = 4 where id = t.id('cancelled');
+delete from Builds where id = t.id('deleted');
+update Builds set drvPath = t.full(t.drv('moved')) where id = t.id('moved');
+select t.pass('1 hour');
+select t.want('cached', 'near2');
+select is(t.ended('cached'), 'status 2 cached', 'and one that comes later');
+
+select t.pass('1 hour');
+select t.want('retried', 'both');
+select is(t.ended('retried'), 'status 2 cached', 'what is known ends it');
+select resolver.restart_build(t.id('far7'));
+select is(pg_temp.standing('bad near1 near100 far1 far7 far100 known cached'),
+          '{"unfinished": "bad near1 near100 far1 far7 far100 known cached"}', 'one restart reaches all of them');
+select is((select count(*) from Builds where finished = 0), 204::bigint, 'all two hundred, and nothing else');
+select is(pg_temp.standing('both retried'), '{"status 2": "both", "status 2 cached": "retried"}', 'not who failed for another cause as well');
+select is(pg_temp.standing('slow cancelled moved'), '{"status 7": "slow", "status 4": "cancelled", "status 2": "moved"}',
+          'nor who timed out, was cancelled, or is to be something else by now');
+select is((select count(*) from resolver.goal where ended is null), 204::bigint, 'their goals are open');
+select ok(pg_temp.advance() < 5, 'it is done');
+select is_empty('select from resolver.failure where reopening', 'and nothing is left to do');
+select is(resolver.advance(), false, 'nor is it said that there is');
+select t.pass('1 minute');
+select t.work();
+select is((select count(*) from Builds where finished = 0), 0::bigint, 'all of them end');
+select is(pg_temp.standing('bad near1 far1 far100'), '{"status 0": "bad near1 far1 far100"}', 'and succeed');
+select is(t.steps('bad'), array['1: bad status 1', '2: bad built'], 'with one attempt, on the account of the build that it is the root of');
+
+-- A retry is the wish of one build.
+select t.derivation('e');
+select t.derivation('f', '{e}');
+select t.want('e', 'e');
+select t.load();
+select t.fail('e');
+select t.pass('1 minute');
+select t.build('f', 'f');
+select resolver.sync_builds(array[t.id('f')]);
+select t.load();
+select pg_temp.advance();
+select is(t.stage('e') || ', ' || t.ended('e'), 'buildable, status 1', 'a build that tries again what is known does so for itself');
+select t.work();
+select is(pg_temp.standing('e f'), '{"status 1": "e", "status 0": "f"}', 'others stay as they ended');
+
+-- Of a failure that is history, nobody is reminded.
+select resolver.withdraw_outputs(array[t.path('e'), t.path('r-f')]);
+select t.store_loses(t.path('e')), t.store_loses(t.path('r-f'));
+select t.pass('1 minute');
+select t.want('f2', 'f');
+select t.load();
+select t.fail('e');
+select is(pg_temp.standing('e f2'), '{"status 1": "e", "status 2": "f2"}', 'it fails once more');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('f2'));
+select pg_temp.advance();
+select is(pg_temp.standing('e f2'), '{"status 1": "e", "unfinished": "f2"}', 'who ended by the first failure is not concerned with the second');
+select t.work();
+
+-- Hydra's page: the row is changed, and the graph is told later. The end of one was not written yet.
+select t.derivation('g');
+select t.derivation('h', '{g}');
+select t.want('g', 'g');
+select t.want('h', 'h');
+select t.want('h2', 'h');
+select t.load();
+select t.fail('g');
+update resolver.goal set recorded = null where build = t.id('h2');
+update Builds set finished = 0, buildStatus = null, isCachedBuild = null, startTime = null, stopTime = null where id = t.id('h2');
+select t.pass('1 minute');
+update Builds set finished = 0, isCachedBuild = 0 where id = t.id('h');
+select resolver.sync_builds();
+select is(pg_temp.standing('g h h2'), '{"unfinished": "g h h2"}', 'what is done to the row counts as well');
+select t.work();
+select is(pg_temp.standing('g h h2'), '{"status 0": "g h", "status 0 cached": "h2"}', 'and all succeed');
+
+-- It fails again.
+select t.derivation('k');
+select t.derivation('l', '{k}');
+select t.want('l1', 'l');
+select t.want('l2', 'l');
+select t.load();
+select t.fail('k');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('l2'));
+select t.load();
+select t.fail('k');
+select is(pg_temp.standing('l1 l2'), '{"status 2": "l1 l2"}', 'a second failure ends them all again');
+select is(t.steps('l1'), array['1: k status 1'], 'with one row in each that did not run it twice');
+select is(t.steps('l2'), array['1: k status 1 from l1', '2: k status 1'], 'or else one for each attempt');
+
+-- Long walks go on at later ticks, and so does what follows from them.
+select t.derivation('m1');
+select t.derivation('m2');
+select t.derivation('low' || i, '{m1}'), t.derivation('n' || i, array['low' || i]) from generate_series(1, 1100) i;
+select t.derivation('n0', '{m2}');
+select t.derivation('top', '{m1,m2}');
+select t.build('n' || i, 'n' || i) from generate_series(0, 1100) i;
+select t.build('top', 'top');
+do $$ begin while resolver.sync_builds() loop end loop; end $$;
+select t.load();
+select t.claim('build');
+select t.fail('m1');
+select t.fail('m2');
+do $$ begin while resolver.advance() or resolver.end_builds() > 0 loop end loop; end $$;
+select is((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$'), 1101::bigint, 'many builds fail');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('top'));
+select ok((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$') > 100, 'a bounded number is done at once');
+select isnt_empty('select from resolver.failure where reopening', 'it is written down that there is more');
+select is(resolver.has_work(t.worker_id()), true, 'whoever drains the queue is told');
+select ok(pg_temp.advance() > 1, 'the rest is done in several steps');
+select is((select count(*) from Builds where finished = 0 and job ~ '^n[0-9]+$'), 1101::bigint, 'in the end all are open, whichever failure it was');
+select is_empty('select from resolver.failure where reopening', 'and that was all');
+
+select * from t.done();
+rollback;

@@ -1,0 +1,74 @@
+"""Failures in the model: which builds they end, which of them are tried again, and which builds that opens again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from .model import Model
+from .model_types import Failure, Goal
+
+
+class Failing(RuleBasedStateMachine):
+    """Which of several failures ends a build, or is tried again, is taken from the database if it is allowed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = Model()
+        self.restarted: set[int] = set()  # builds with a status, though they are not finished
+
+    def open_goals(self) -> dict[int, Goal]:
+        return {build: goal for build, goal in self.model.goals.items() if goal.ended is None}
+
+    def spread_failures(self, seen: Any) -> None:
+        """Failures end goals, or are tried again for their sake."""
+        model, goals = self.model, self.open_goals()
+        causes = {build: model.failures(goal.root) for build, goal in goals.items()}
+        restarted: dict[Failure, set[bool]] = {}  # what is tried again, and whether for builds that were restarted
+        itself = {build for build, goal in goals.items() if model.at[goal.root].failure}
+        for failure in {it.failure for it in model.at.values() if it.failure}:
+            if failure.derivation not in seen["failed"]:
+                forgiving = [b for b, goal in goals.items() if failure in causes[b] and forgives(goal, failure)]
+                assert forgiving, f"{failure} was forgotten"
+                restarted[failure] = {build in self.restarted for build in forgiving}
+                model.forgive(failure)
+        self.reopen(restarted, seen["goals"])
+        for build, goal in goals.items():
+            _, _, ended = seen["goals"][str(build)]
+            if ended:
+                status, cached = ended
+                final = [failure for failure in causes[build] if not forgives(goal, failure)]
+                allowed = {f: (f.status if build in itself else 2, f.time < goal.opened) for f in final}
+                goal.cause = next((f for f in final if f.derivation == seen["causes"][str(build)]), None)
+                assert goal.cause, f"build {build} may end by {allowed}"
+                assert (status, cached) == allowed[goal.cause], f"build {build} may end with {allowed}"
+                goal.ended = (status, cached)
+            else:
+                assert not model.failures(goal.root), f"build {build} had to end"
+
+    def reopen(self, restarted: Mapping[Failure, set[bool]], seen: Mapping[str, Any]) -> None:
+        """Builds that ended by one of these failures, and have nothing else in their way, are restarted as well."""
+        model = self.model
+        for build, goal in [*model.goals.items()]:
+            root, ended = model.builds.get(build, (None, None))
+            if not (goal.ended and goal.cause in restarted and root and root.name == goal.root):
+                continue
+            as_it_ended = ended and ended[0] == goal.ended[0] if goal.recorded else ended is None
+            asked_for = goal.ended[0] == 2 or goal.cause.kind == "builder"
+            reopened = seen[str(build)][2] is None
+            if as_it_ended and asked_for and not model.failures(goal.root):
+                assert reopened in restarted[goal.cause], f"build {build}: is it open again?"
+            if reopened:
+                model.builds[build] = root, None
+                model.open(build, True)
+                if goal.recorded:
+                    self.restarted = self.restarted | {build}
+                else:
+                    model.goals[build].opened = goal.opened
+
+
+def forgives(goal: Goal, failure: Failure) -> bool:
+    """Whether a build has it tried again: it is older than the wish, and is not a cached failure."""
+    return failure.time < goal.opened and (failure.kind != "builder" if goal.retry is None else goal.retry)
