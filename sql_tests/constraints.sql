@@ -70,6 +70,12 @@ insert into breaks values
     ('setting_pkey', 'insert into resolver.setting default values'),
     ('setting_is_one', 'insert into resolver.setting values (false)'),
     ('setting_lease_time_positive', $$update resolver.setting set lease_time = '0'$$),
+    ('setting_max_unsupported_time_not_negative', $$update resolver.setting set max_unsupported_time = '-1 s'$$),
+    ('state_wanted_has_jobset', $$update resolver.derivation_state set jobset = null where owner is not null$$),
+    ('machine_type_pkey', 'insert into resolver.machine_type overriding system value select * from resolver.machine_type'),
+    ('machine_type_unique', 'insert into resolver.machine_type (system, features, prefer_local) select system, features, prefer_local from resolver.machine_type'),
+    ('jobset_use_key', 'insert into resolver.jobset_use select * from resolver.jobset_use'),
+    ('worker_only_kind_known', $$update resolver.worker set only_kind = 'odd'$$),
     ('migration_key', 'insert into resolver.migration select * from resolver.migration'),
     ('installation_key', 'insert into resolver.installation select * from resolver.installation'),
     ('installation_is_one', 'update resolver.installation set only_row = false');

@@ -11,7 +11,7 @@ begin
         return false;
     end if;
     perform resolver.lock_graph();
-    perform resolver.continue_walks();
+    perform resolver.continue_walks(p_raise => true);
     perform resolver.record_ends(1000);
     return exists (select from resolver.walk);
 end
