@@ -119,11 +119,11 @@ select t.derivation('both', p_features => '{big-parallel,kvm}');
 select t.derivation('plain' || n) from generate_series(1, 3) n;
 select t.want('par' || n, 'par' || n, 10 - n) from generate_series(1, 4) n;
 select t.want('both', 'both', 9);
-select t.want('plain' || n, 'plain' || n) from generate_series(1, 3) n;
+select t.want('plain' || n, 'plain' || n, 20 * (n % 2)) from generate_series(1, 3) n;
 select t.load();
 select resolver.register_worker('limited', '{build}', '{x86_64-linux}', '{big-parallel,kvm}', '/nix/store', 'one',
                                 p_feature_limits => '{"big-parallel": 2, "kvm": 1}');
-select is(t.claim('build', 5, 'limited'), '{par1,both,plain1,plain2,plain3}', 'no more of a feature than the worker''s limit, and others in their place');
+select is(t.claim('build', 5, 'limited'), '{plain1,plain3,par1,both,plain2}', 'no more of a feature than the worker''s limit, and others in their place');
 select is(t.claim('build', 5, 'limited'), '{}', 'what it has counts');
 select t.finish('plain1');
 select is(t.claim('build', 5, 'limited'), '{}', 'an end of something else is no place for it');

@@ -111,7 +111,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("                      and (s.not_before is null or s.not_before <= v_now) and", "                      and", "fail_steps.sql"),
         (" and s.derivation <> all (p_without)", "", "claim_derivations.sql"),
         ("s.jobset = q.jobset and s.global_priority < q.global_priority", "false", "queue.sql"),
-        ("order by l.global_priority desc, u.used", "order by l.global_priority desc", "queue.sql"),
+        ("order by l.global_priority desc, u.used", "order by l.global_priority desc, u.used desc", "queue.sql"),
     ]),
     ("fleet/takes", [
         ("and b.mandatory <@ p_type.features", "", "claim_derivations.sql"),
