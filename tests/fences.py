@@ -23,6 +23,7 @@ LOCKS = (
     "common/verify_owners",
     "fleet/advance",
     "fleet/claim_builds",
+    "fleet/fail_unsupported",
     "fleet/register_worker",
     "fleet/release_claims",
     "fleet/release_other_claims",
@@ -119,6 +120,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("fleet/next_within_limits", [
         ("where n.number > n.places", "where false", "claim_derivations.sql"),
+    ]),
+    ("fleet/fail_unsupported", [
+        ("(g.build is null or g.opened <= v_before)", "true", "unsupported.sql"),
+        ("g.build = s.owner and g.opened <= v_before\n", "g.build = s.owner\n", "unsupported.sql"),
+        ("or m.unsupported_since <= v_before", "", "unsupported.sql"),
     ]),
     ("common/raise_inputs", [
         ("i.height < a.height and ", "", "queue.sql"),

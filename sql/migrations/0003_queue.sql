@@ -53,6 +53,8 @@ comment on column resolver.walk.kind is
     'want: its inputs become wanted; fail: its dependents learn that it failed; clear: they learn that it was restarted;
 raise: its inputs learn its height.';
 
+insert into resolver.transition values ('buildable', 'failed', 'record_failure');
+
 create table resolver.jobset_use (
     hour    timestamptz not null,
     jobset  integer not null,
