@@ -17,6 +17,7 @@ class Fence(NamedTuple):
 LOCKS = (
     "build/fail_steps",
     "build/finish_steps",
+    "build/step_runs",
     "builds/end_builds",
     "builds/enqueue",
     "builds/sync_builds",

@@ -63,6 +63,10 @@ create table resolver.jobset_use (
 );
 comment on table resolver.jobset_use is 'Seconds of building on account of each jobset, by the hour in which steps ended. Kept for a day.';
 
+alter table resolver.lease add started timestamptz;
+update resolver.lease set started = opened where closed is null and verb = 'build';
+comment on column resolver.lease.started is 'When a machine began to build it: only this is charged to the jobset.';
+
 create type resolver.builder as (
     machine   text,
     systems   text[],

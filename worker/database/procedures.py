@@ -16,11 +16,14 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from .. import failpoints
+from ..nix.builders import RemoteBuilder
 from .connections import disconnect, patience
 from .errors import is_transient, translated
 
 Verb = Literal["load", "resolve", "build"]
 VERBS: tuple[Verb, ...] = ("load", "resolve", "build")
+OnlyKind = Literal["local", "prefer-local"]
+ONLY_KINDS: tuple[OnlyKind, ...] = ("local", "prefer-local")
 
 CONNECTION_SECONDS = 5.0
 """How long one try of a call waits for a connection."""
@@ -102,10 +105,24 @@ class Procedures:
         features: Sequence[str],
         store_directory: str,
         store_identity: str,
+        jobs: int | None = None,
+        builders: Sequence[RemoteBuilder] = (),
+        feature_limits: Mapping[str, int] | None = None,
+        only_kind: OnlyKind | None = None,
     ) -> int:
-        """Introduce a worker; returns its number. Raises OtherStoreError."""
+        """Introduce a worker, with what it takes; returns its number. Raises OtherStoreError."""
         words = [name, list(verbs), list(systems), list(features), store_directory, store_identity]
-        return int(self._value("register_worker", *words))
+        others = [
+            {"machine": b.uri, "systems": b.systems, "features": b.features, "mandatory": b.mandatory_features}
+            for b in builders
+        ]
+        return int(
+            self._value("register_worker", *words, jobs, Jsonb(others), Jsonb(dict(feature_limits or {})), only_kind)
+        )
+
+    def step_runs(self, lease: int, machine: str) -> bool:
+        """Say which machine builds what was claimed; false when the claim is over."""
+        return bool(self._value("step_runs", lease, machine))
 
     def lease_seconds(self) -> float:
         """How long a worker may be silent."""

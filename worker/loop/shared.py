@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..database.procedures import VERBS, Procedures, Verb
+from ..database.procedures import VERBS, OnlyKind, Procedures, Verb
+from ..nix.builders import RemoteBuilder
 from ..verbs.context import Context
 
 POLL_SECONDS = 5.0
@@ -25,7 +27,10 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a worker does, and how much of it at a time."""
+    """What a worker does, and how much of it at a time.
+
+    `systems`, `features`: of its own machine; `feature_limits`: how many builds that require a feature at a time.
+    """
 
     name: str
     verbs: tuple[Verb, ...]
@@ -33,6 +38,9 @@ class Abilities:
     features: tuple[str, ...]
     jobs: int
     store_identity: str
+    builders: tuple[RemoteBuilder, ...] = ()
+    feature_limits: Mapping[str, int] = field(default_factory=dict)
+    only_kind: OnlyKind | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +78,10 @@ class Shared:
             features=self.abilities.features,
             store_directory=self.context.store.store_dir.path,
             store_identity=self.abilities.store_identity,
+            jobs=self.abilities.jobs,
+            builders=self.abilities.builders,
+            feature_limits=self.abilities.feature_limits,
+            only_kind=self.abilities.only_kind,
         )
         self.acknowledged = sent
 

@@ -44,19 +44,21 @@ class OtherDerivationStarted(Exception):
 class _Watcher(BuildEvents):
     """Follows one build: writes its log, and ends the call when Nix builds something else or the log floods."""
 
-    def __init__(self, drv_path: str, open_log: Callable[[], BuildLog]) -> None:
+    def __init__(self, drv_path: str, open_log: Callable[[], BuildLog], runs: Callable[[str], None]) -> None:
         self.drv_path = drv_path
         self.machine = HERE
         self.log: BuildLog | None = None
         self.log_exceeded = False
         self.under_way: Callable[[], None] = lambda: None
         self._open_log = open_log
+        self._runs = runs
 
     def started(self, drv_path: str, machine: str) -> None:
         if drv_path != self.drv_path:
             raise OtherDerivationStarted(drv_path)
         self.machine = machine or HERE
         self.under_way()
+        self._runs(self.machine)
         if self.log is None:
             self.log = self._open_log()
 
@@ -74,9 +76,12 @@ class LogFlooded(Exception):
     """The log went beyond its limit."""
 
 
-def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) -> Outcome:
+def build(
+    context: Context, client: Client, claim: Claim, withdraw: Withdraw, runs: Callable[[str], None] = lambda _: None
+) -> Outcome:
     """Build what was claimed. Everything that it needs must be valid: Nix would build it behind the database otherwise.
 
+    `runs` is told the machine that Nix builds it on, once there is one.
     Raises ConnectionLost when the connection was ended, or ended by itself.
     """
     try:
@@ -105,10 +110,13 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
             timeout=claim.timeout,
             max_silent_time=claim.max_silent,
             max_log_size=context.max_log_size,  # Nix counts bytes of a line that does not end, too
+            remote=context.remote,
         )
     )
     watcher = _Watcher(
-        context.store.full_path(claim.drv), lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size)
+        context.store.full_path(claim.drv),
+        lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size),
+        runs,
     )
     try:
         with context.turn.taken() as watcher.under_way:

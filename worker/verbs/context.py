@@ -23,6 +23,7 @@ class Context:
 
     `trust_store`: whether realisations that the store has on record are believed; on a daemon that others use as well,
     any user could have registered them. `max_log_size`: bytes of the log of one build, 0 for no limit.
+    `remote`: whether builds may be sent to remote builders.
     """
 
     store: Store
@@ -30,6 +31,7 @@ class Context:
     logs: Path
     trust_store: bool
     max_log_size: int = DEFAULT_LIMIT
+    remote: bool = True
     derivations: DerivationCache = field(init=False)
     turn: Turn = field(init=False, default_factory=Turn)
 

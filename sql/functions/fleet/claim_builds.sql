@@ -41,15 +41,15 @@ begin
         end if;
     end loop;
     v_builds := array(select resolver.account_of(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
-    v_stepnrs := resolver.start_steps(v_ids, v_builds);
+    v_stepnrs := resolver.start_steps(v_ids, v_builds, case when v_worker.builders = '{}' then 30 else 35 end);
 
     return query
     with started as (
         select x.* from unnest(v_ids, v_builds, v_stepnrs) with ordinality x (derivation, build, stepnr, nr)
          where x.stepnr is not null
     ), opened as (
-        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened)
-        select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now from started x order by x.nr
+        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened, started)
+        select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now, case when v_worker.builders = '{}' then v_now end from started x order by x.nr
         returning l.lease, l.derivation, l.build, l.stepnr
     ), moved as (
         update resolver.derivation_state s set stage = 'building', lease = o.lease
