@@ -146,11 +146,12 @@ select t.derivation('arm-big', p_system => 'arm-linux', p_features => '{big}');
 select t.want(n, n) from unnest('{m68k,m68k-kvm,arm-kvm,arm-big}'::text[]) n;
 select t.load();
 select resolver.register_worker('remote', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_builders => '[
-    {"machine": "ssh-ng://m68k", "systems": ["m68k-linux"], "features": ["big"]},
-    {"machine": "ssh-ng://arm", "systems": ["arm-linux"], "features": ["big", "kvm"], "mandatory": ["big"]}]');
-select is(t.claim('build', 5, 'remote'), '{m68k,arm-big}', 'each builder has systems and features of its own, and some are for certain features only');
+    {"machine": "ssh-ng://m68k", "systems": ["m68k-linux"], "features": ["big", "ca-derivations"]},
+    {"machine": "ssh-ng://old", "systems": ["arm-linux"], "features": ["big", "kvm"]},
+    {"machine": "ssh-ng://arm", "systems": ["arm-linux"], "features": ["big", "kvm", "ca-derivations"], "mandatory": ["big"]}]');
+select is(t.claim('build', 5, 'remote'), '{m68k,arm-big}', 'each builder has systems and features of its own, some are for certain features only, and floating ones need ca-derivations');
 select resolver.register_worker('at home', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_only_kind => 'local', p_builders => '[
-    {"machine": "ssh-ng://m68k", "systems": ["m68k-linux", "arm-linux"], "features": ["kvm"]}]');
+    {"machine": "ssh-ng://m68k", "systems": ["m68k-linux", "arm-linux"], "features": ["kvm", "ca-derivations"]}]');
 select is(t.claim('build', 5, 'at home'), '{}', 'a worker for local steps leaves alone what a builder would have to build');
 select t.derivation('tiny');
 select t.derivation('large');

@@ -73,7 +73,7 @@ insert into breaks values
     ('setting_max_unsupported_time_not_negative', $$update resolver.setting set max_unsupported_time = '-1 s'$$),
     ('state_wanted_has_jobset', $$update resolver.derivation_state set jobset = null where owner is not null$$),
     ('machine_type_pkey', 'insert into resolver.machine_type overriding system value select * from resolver.machine_type'),
-    ('machine_type_unique', 'insert into resolver.machine_type (system, features, prefer_local) select system, features, prefer_local from resolver.machine_type'),
+    ('machine_type_unique', 'insert into resolver.machine_type (system, features, prefer_local, floating) select system, features, prefer_local, floating from resolver.machine_type'),
     ('jobset_use_key', 'insert into resolver.jobset_use select * from resolver.jobset_use'),
     ('worker_only_kind_known', $$update resolver.worker set only_kind = 'odd'$$),
     ('migration_key', 'insert into resolver.migration select * from resolver.migration'),

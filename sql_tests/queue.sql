@@ -212,7 +212,7 @@ select is(t.claim('build'), '{}', 'nobody wants it any more');
 create function pg_temp.fill(p_name text, p_jobset text, p_system text, p_number integer) returns void language sql as $$
     with d as (
         insert into resolver.derivation (drv, name, system, kind, machine_type)
-        select md5(p_name || n) || '-' || p_name || '.drv', p_name, p_system, 'floating', resolver.machine_type_of(p_system, '{}', false)
+        select md5(p_name || n) || '-' || p_name || '.drv', p_name, p_system, 'floating', resolver.machine_type_of(p_system, '{}', false, true)
           from generate_series(1, p_number) n
         returning derivation, machine_type
     )

@@ -12,7 +12,7 @@ select t.load();
 select t.claim('build', 1);
 select is(pg_temp.row('a'), '30 localhost', 'a worker without builders: it is built as soon as it is claimed');
 select resolver.register_worker('remote', '{build}', '{}', '{}', '/nix/store', 'one',
-                                p_builders => '[{"machine": "ssh-ng://far", "systems": ["x86_64-linux"]}]');
+                                p_builders => '[{"machine": "ssh-ng://far", "systems": ["x86_64-linux"], "features": ["ca-derivations"]}]');
 select t.claim('build', 2, 'remote');
 select is(pg_temp.row('b'), '35 -', 'with builders: it waits for a slot');
 select t.pass('10 minutes');

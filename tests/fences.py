@@ -117,6 +117,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("fleet/takes", [
         ("and b.mandatory <@ p_type.features", "", "claim_derivations.sql"),
+        ("not p_type.floating or ", "p_type.floating or ", "claim_derivations.sql"),
         ("p_worker.only_kind is null\n       and", "", "claim_derivations.sql"),
     ]),
     ("fleet/next_within_limits", [

@@ -5,24 +5,27 @@ create table resolver.machine_type (
     system            text not null,
     features          text[] not null,
     prefer_local      boolean not null,
+    floating          boolean not null,
     unsupported_since timestamptz,
-    constraint machine_type_unique unique (system, features, prefer_local)
+    constraint machine_type_unique unique (system, features, prefer_local, floating)
 );
 comment on table resolver.machine_type is
     'What derivations ask of a machine: some ten rows. Each has a queue of its own for every jobset.';
 comment on column resolver.machine_type.features is 'System features that a builder must have, sorted.';
 comment on column resolver.machine_type.prefer_local is 'For derivations that say preferLocalBuild.';
+comment on column resolver.machine_type.floating is
+    'For derivations whose output paths are not known before: Nix sends them only to builders with the feature ca-derivations.';
 comment on column resolver.machine_type.unsupported_since is
     'Since when something waits to be built that no live worker takes; null: nothing does. See fail_unsupported().';
 
 alter table resolver.derivation add machine_type integer;
-comment on column resolver.derivation.machine_type is 'What it asks of a machine: system, features and prefer_local in one number.';
-insert into resolver.machine_type (system, features, prefer_local)
-select distinct d.system, array(select distinct f from unnest(d.features) f order by f), d.prefer_local
+comment on column resolver.derivation.machine_type is 'What it asks of a machine: system, features, prefer_local and floating in one number.';
+insert into resolver.machine_type (system, features, prefer_local, floating)
+select distinct d.system, array(select distinct f from unnest(d.features) f order by f), d.prefer_local, d.kind = 'floating'
   from resolver.derivation d where d.kind is not null;
 update resolver.derivation d set machine_type = m.machine_type
   from resolver.machine_type m
- where m.system = d.system and m.prefer_local = d.prefer_local
+ where m.system = d.system and m.prefer_local = d.prefer_local and m.floating = (d.kind = 'floating')
    and m.features = array(select distinct f from unnest(d.features) f order by f);
 
 alter table resolver.goal add jobset integer;

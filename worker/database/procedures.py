@@ -16,7 +16,6 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from .. import failpoints
-from ..nix.builders import RemoteBuilder
 from .connections import disconnect, patience
 from .errors import is_transient, translated
 
@@ -106,19 +105,14 @@ class Procedures:
         store_directory: str,
         store_identity: str,
         jobs: int | None = None,
-        builders: Sequence[RemoteBuilder] = (),
+        builders: Sequence[Mapping[str, Any]] = (),
         feature_limits: Mapping[str, int] | None = None,
         only_kind: OnlyKind | None = None,
     ) -> int:
         """Introduce a worker, with what it takes; returns its number. Raises OtherStoreError."""
-        words = [name, list(verbs), list(systems), list(features), store_directory, store_identity]
-        others = [
-            {"machine": b.uri, "systems": b.systems, "features": b.features, "mandatory": b.mandatory_features}
-            for b in builders
-        ]
-        return int(
-            self._value("register_worker", *words, jobs, Jsonb(others), Jsonb(dict(feature_limits or {})), only_kind)
-        )
+        words: list[Any] = [name, list(verbs), list(systems), list(features), store_directory, store_identity]
+        words += [jobs, Jsonb(builders), Jsonb(dict(feature_limits or {})), only_kind]
+        return int(self._value("register_worker", *words))
 
     def step_runs(self, lease: int, machine: str) -> bool:
         """Say which machine builds what was claimed; false when the claim is over."""

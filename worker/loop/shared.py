@@ -79,7 +79,10 @@ class Shared:
             store_directory=self.context.store.store_dir.path,
             store_identity=self.abilities.store_identity,
             jobs=self.abilities.jobs,
-            builders=self.abilities.builders,
+            builders=[
+                {"machine": b.uri, "systems": b.systems, "features": b.features, "mandatory": b.mandatory_features}
+                for b in self.abilities.builders
+            ],
             feature_limits=self.abilities.feature_limits,
             only_kind=self.abilities.only_kind,
         )

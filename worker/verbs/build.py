@@ -15,7 +15,7 @@ from ..nix.derivation import Derivation, DerivationError
 from ..nix.errors import NixError
 from ..nix.protocol.messages import BuildEvents
 from ..outputs import inspect_outputs
-from ..step_status import StepFailure, failure_of, failure_of_error
+from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw
 from .load import STATUS_ABORTED, Report
 
@@ -56,11 +56,12 @@ class _Watcher(BuildEvents):
     def started(self, drv_path: str, machine: str) -> None:
         if drv_path != self.drv_path:
             raise OtherDerivationStarted(drv_path)
+        if self.log is not None:
+            return  # the builder says it once more, of itself
         self.machine = machine or HERE
         self.under_way()
         self._runs(self.machine)
-        if self.log is None:
-            self.log = self._open_log()
+        self.log = self._open_log()
 
     def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
         if self.log is not None and not self.log.write_line(line):
@@ -135,7 +136,11 @@ def build(
     finally:
         watcher.close()
     if not result.succeeded:
-        return _failed(claim, failure_of(result, kind=derivation.kind), watcher, result)
+        failure = failure_of(result, kind=derivation.kind)
+        if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
+            # The claim was for a machine that builds it: Nix says the same when it can't be reached.
+            failure = replace(failure, status=STATUS_ABORTED, failure_class="transient")
+        return _failed(claim, failure, watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
 
 

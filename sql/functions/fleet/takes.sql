@@ -11,7 +11,8 @@ begin
     return p_worker.only_kind is null
        and exists (select from unnest(p_worker.builders) b
                     where (p_type.system = any (b.systems) or p_type.system = 'builtin')
-                      and p_type.features <@ (b.features || b.mandatory) and b.mandatory <@ p_type.features);
+                      and p_type.features <@ (b.features || b.mandatory) and b.mandatory <@ p_type.features
+                      and (not p_type.floating or 'ca-derivations' = any (b.features)));
 end
 $$;
 

@@ -13,7 +13,7 @@ declare
 begin
     insert into resolver.derivation as d (drv, name, system, kind, features, prefer_local, must_resolve, machine_type)
     select distinct on (x.drv) x.drv, x.name, x.system, x.kind, f.features, x.prefer_local, false,
-           resolver.machine_type_of(x.system, f.features, x.prefer_local)
+           resolver.machine_type_of(x.system, f.features, x.prefer_local, x.kind = 'floating')
       from unnest(p_reports) r
      cross join jsonb_to_record(r.body -> 'resolved')
            x (drv text, name text, system text, kind text, features jsonb, prefer_local boolean)

@@ -21,7 +21,7 @@ as $$
                                'silent_seconds', extract(epoch from resolver.clock() - w.heartbeat)) order by w.worker), '[]')
                       from resolver.worker w where w.gone is null),
         'unsupported', (select coalesce(jsonb_agg(jsonb_build_object(
-                                   'system', m.system, 'features', m.features, 'reason', resolver.lacking(m.machine_type),
+                                   'system', m.system, 'features', m.features, 'reason', coalesce(resolver.lacking(m.machine_type), 'there is a worker now'),
                                    'seconds', extract(epoch from resolver.clock() - m.unsupported_since),
                                    'limit_seconds', (select extract(epoch from x.max_unsupported_time) from resolver.setting x))
                                    order by m.unsupported_since), '[]')
