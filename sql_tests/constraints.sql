@@ -71,6 +71,8 @@ insert into breaks values
     ('setting_is_one', 'insert into resolver.setting values (false)'),
     ('setting_lease_time_positive', $$update resolver.setting set lease_time = '0'$$),
     ('setting_max_unsupported_time_not_negative', $$update resolver.setting set max_unsupported_time = '-1 s'$$),
+    ('setting_max_tries_positive', 'update resolver.setting set max_tries = 0'),
+    ('setting_retry_delay_not_negative', $$update resolver.setting set retry_delay = '-1 s'$$),
     ('state_wanted_has_jobset', $$update resolver.derivation_state set jobset = null where owner is not null$$),
     ('machine_type_pkey', 'insert into resolver.machine_type overriding system value select * from resolver.machine_type'),
     ('machine_type_unique', 'insert into resolver.machine_type (system, features, prefer_local, floating) select system, features, prefer_local, floating from resolver.machine_type'),

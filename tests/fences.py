@@ -88,7 +88,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("build/fail_steps", [
         ("when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
         ("when b.detail is not null then 'refused'", "", "fail_steps.sql"),
-        ("when r.body ->> 'class' = 'transient' and s.tries < 4 then 'retried'",
+        ("when r.body ->> 'class' = 'transient' and s.tries + 1 < x.max_tries then 'retried'",
          "when r.body ->> 'class' = 'transient' then 'retried'", "fail_steps.sql"),
     ]),
     # What was read ahead, and claimed by nobody.

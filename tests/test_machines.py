@@ -108,6 +108,22 @@ def test_a_worker_may_take_only_what_prefers_to_be_built_locally(farm: Farm) -> 
     assert finished(farm) == ["large", "tiny"]
 
 
+def test_outputs_may_not_be_larger_than_the_worker_was_told(farm: Farm) -> None:
+    enqueued(
+        farm,
+        "sizes.nix",
+        """let large = floating "large" "head -c 100000 /dev/zero > $out" { }; in {
+             inherit large; small = floating "small" "echo > $out" { };
+             on-large = floating "on-large" "cat ${large} > $out" { }; }""",
+    )
+    farm.command("worker", "--drain", "--max-output-size", "50000")
+    ended = {row["job"]: row["buildstatus"] for row in farm.rows("select job, buildStatus from Builds")}
+    assert ended == {"large": 11, "small": 0, "on-large": 2}
+    steps = farm.rows("select status, errorMsg from BuildSteps where status <> 0")
+    assert [step["status"] for step in steps] == [11, 11]
+    assert "bytes, and may have 50000" in steps[0]["errormsg"]
+
+
 @contextmanager
 def remote_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch, columns: str) -> Iterator[str]:
     """Nix builds nothing itself (max-jobs = 0); its builder is another store on this machine."""

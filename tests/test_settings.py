@@ -37,6 +37,7 @@ feature_limits = ["big-parallel=1"]
 only = "local"
 trust_store = true
 max_log_size = 0
+max_output_size = 1000000
 """
 
 

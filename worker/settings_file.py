@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .build_log import DEFAULT_LIMIT
+from .outputs import DEFAULT_OUTPUT_LIMIT
 
 CONFIG_VARIABLE = "HYDRA_RESOLVER_CONFIG"
 
@@ -153,6 +154,7 @@ SETTINGS = (
     Setting("only", _one_of(ONLY_KINDS), "all that can be built here, or by Nix's builders"),
     Setting("trust_store", TRUTH, "only of an embedded store"),
     Setting("max_log_size", _numbers(0), "64 MiB; 0: no limit", DEFAULT_LIMIT),
+    Setting("max_output_size", _numbers(0), "2 GiB; 0: no limit", DEFAULT_OUTPUT_LIMIT),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 

@@ -94,6 +94,12 @@ comment on column resolver.worker.only_kind is
 
 alter table resolver.setting
     add max_unsupported_time interval default '1 day',
-    add constraint setting_max_unsupported_time_not_negative check (max_unsupported_time >= interval '0');
+    add max_tries integer not null default 5,
+    add retry_delay interval not null default '60 seconds',
+    add constraint setting_max_unsupported_time_not_negative check (max_unsupported_time >= interval '0'),
+    add constraint setting_max_tries_positive check (max_tries > 0),
+    add constraint setting_retry_delay_not_negative check (retry_delay >= interval '0');
+comment on column resolver.setting.max_tries is 'After so many attempts a transient failure counts.';
+comment on column resolver.setting.retry_delay is 'How long after the first attempt the second is made; three times as long after each further one.';
 comment on column resolver.setting.max_unsupported_time is
     'How long something may wait that no live worker takes, before it fails as unsupported; null: for ever.';

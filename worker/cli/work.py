@@ -35,6 +35,7 @@ class Wishes:
     only: OnlyKind | None = None
     trust_store: bool | None = None
     max_log_size: int | None = None
+    max_output_size: int | None = None
     logs: Path | None = None
     listen_database: str | None = None
 
@@ -70,6 +71,7 @@ def running_worker(
         own.value("logs", wishes.logs) or options.state_directory.logs,
         options.store is None if trusted is None else trusted,
         max_log_size=own.value("max_log_size", wishes.max_log_size),
+        max_output_size=own.value("max_output_size", wishes.max_output_size),
         remote=only is None,
     )
     # With max-jobs = 0 Nix builds nothing on this machine.
@@ -149,6 +151,12 @@ def _refuse_uploads(hydra_config: Path | None) -> None:
     type=click.IntRange(min=0),
     metavar="BYTES",
     help="A build whose log is longer is ended; 0: no limit; default: 64 MiB.",
+)
+@click.option(
+    "--max-output-size",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    help="A build whose outputs are larger fails; 0: no limit; default: 2 GiB.",
 )
 @click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Where build logs are written.")
 @click.option(

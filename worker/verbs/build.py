@@ -165,9 +165,14 @@ def _succeeded(
     if gone:
         return Outcome(None, reason=f"outputs were collected as soon as they were there: {', '.join(sorted(gone))}")
     context.roots.add_many(client, sorted(set(outputs.values())))
+    infos = PathInfos(client)
+    size = sum(info.nar_size for info in infos.get_many(outputs.values()).values()) if context.max_output_size else 0
+    if size > context.max_output_size:
+        words = f"the outputs have {size} bytes, and may have {context.max_output_size}"
+        return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)
     report = _report(claim, watcher, result) | {
         "outputs": outputs,
-        "info": inspect_outputs(context.store, PathInfos(client), outputs) if claim.root else None,
+        "info": inspect_outputs(context.store, infos, outputs) if claim.root else None,
     }
     return Outcome(report, succeeded=True)
 
