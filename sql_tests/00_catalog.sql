@@ -35,7 +35,7 @@ select set_eq(
     array['advance', 'all_finished', 'build_graph', 'build_report', 'cancel_build', 'check_store', 'claim_derivations', 'dependents', 'end_builds', 'enqueue', 'explain', 'fail_step',
           'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'installed', 'invariant_violations', 'keep_history', 'lease_time', 'outcomes', 'output_paths', 'prunable_paths', 'prune',
           'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
-          'savings', 'set_resolved_to', 'status', 'sweep', 'sync_builds', 'trace', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
+          'savings', 'set_resolved_to', 'status', 'step_runs', 'sweep', 'sync_builds', 'trace', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
     'what others call is SECURITY DEFINER, and nothing else is');
 select is_empty(
     $$select name from functions where prosrc ~ 'lock_graph\(\)' and provolatile <> 'v'$$,

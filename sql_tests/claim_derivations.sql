@@ -102,7 +102,7 @@ select t.want('fetch', 'fetch');
 select t.load();
 select is(t.claim('build'), '{fetch}', 'a worker gets what it can build; a builtin builder needs no system');
 select is(resolver.held_up(t.number('mips')) ->> 'reason', 'no worker builds for mips-linux', 'what no worker serves says so');
-select is(resolver.held_up(t.number('big')) ->> 'reason', 'no worker for x86_64-linux has the system features kvm, big-parallel',
+select is(resolver.held_up(t.number('big')) ->> 'reason', 'no worker for x86_64-linux has the system features big-parallel, kvm',
           'a missing feature as well');
 select t.worker('strong', '{x86_64-linux,mips-linux}', '{kvm}');
 select is(t.claim('build', 100, 'strong'), '{mips}', 'another worker serves the other system');
@@ -113,7 +113,60 @@ select t.finish('fetch');
 select t.finish('big');
 select resolver.cancel_build(t.id('mips'));
 
--- Order.
+-- Limits by feature.
+select t.derivation('par' || n, p_features => '{big-parallel}') from generate_series(1, 4) n;
+select t.derivation('both', p_features => '{big-parallel,kvm}');
+select t.derivation('plain' || n) from generate_series(1, 3) n;
+select t.want('par' || n, 'par' || n, 10 - n) from generate_series(1, 4) n;
+select t.want('both', 'both', 9);
+select t.want('plain' || n, 'plain' || n, 20 * (n % 2)) from generate_series(1, 3) n;
+select t.load();
+select resolver.register_worker('limited', '{build}', '{x86_64-linux}', '{big-parallel,kvm}', '/nix/store', 'one',
+                                p_feature_limits => '{"big-parallel": 2, "kvm": 1}');
+select is(t.claim('build', 5, 'limited'), '{plain1,plain3,par1,both,plain2}', 'no more of a feature than the worker''s limit, and others in their place');
+select is(t.claim('build', 5, 'limited'), '{}', 'what it has counts');
+select t.finish('plain1');
+select is(t.claim('build', 5, 'limited'), '{}', 'an end of something else is no place for it');
+select t.finish('both');
+select is(t.claim('build', 5, 'limited'), '{par2}', 'an end of one of them is');
+select resolver.register_worker('none', '{build}', '{x86_64-linux}', '{big-parallel}', '/nix/store', 'one', p_feature_limits => '{"big-parallel": 0}');
+select is(t.claim('build', 5, 'none'), '{}', 'a limit of 0: nothing that requires it');
+select t.finish('par1');
+select t.finish('par2');
+select resolver.worker_left(t.worker_id('limited'));
+select t.claim('build', 5, 'stronger');
+select t.finish(n) from unnest('{par3,par4,plain2,plain3}'::text[]) n;
+select resolver.worker_left(t.worker_id('none'));
+
+-- Builders, and workers that take only some.
+select t.derivation('m68k', p_system => 'm68k-linux');
+select t.derivation('m68k-kvm', p_system => 'm68k-linux', p_features => '{kvm}');
+select t.derivation('arm-kvm', p_system => 'arm-linux', p_features => '{kvm}');
+select t.derivation('arm-big', p_system => 'arm-linux', p_features => '{big}');
+select t.want(n, n) from unnest('{m68k,m68k-kvm,arm-kvm,arm-big}'::text[]) n;
+select t.load();
+select resolver.register_worker('remote', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_builders => '[
+    {"machine": "ssh-ng://m68k", "systems": ["m68k-linux"], "features": ["big", "ca-derivations"]},
+    {"machine": "ssh-ng://old", "systems": ["arm-linux"], "features": ["big", "kvm"]},
+    {"machine": "ssh-ng://arm", "systems": ["arm-linux"], "features": ["big", "kvm", "ca-derivations"], "mandatory": ["big"]}]');
+select is(t.claim('build', 5, 'remote'), '{m68k,arm-big}', 'each builder has systems and features of its own, some are for certain features only, and floating ones need ca-derivations');
+select resolver.register_worker('at home', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_only_kind => 'local', p_builders => '[
+    {"machine": "ssh-ng://m68k", "systems": ["m68k-linux", "arm-linux"], "features": ["kvm", "ca-derivations"]}]');
+select is(t.claim('build', 5, 'at home'), '{}', 'a worker for local steps leaves alone what a builder would have to build');
+select t.derivation('tiny');
+select t.derivation('large');
+select t.want('tiny', 'tiny');
+select t.want('large', 'large');
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('tiny') || '{"prefer_local": true}', t.loaded('large')));
+select resolver.register_worker('small', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_only_kind => 'prefer-local');
+select is(t.claim('build', 5, 'small'), '{tiny}', 'one for preferLocalBuild takes nothing else');
+select is(t.claim('build', 5), '{large}', 'others take all');
+select t.finish(n) from unnest('{m68k,arm-big,tiny,large}'::text[]) n;
+select resolver.cancel_build(t.id(n)) from unnest('{m68k-kvm,arm-kvm}'::text[]) n;
+select resolver.worker_left(t.worker_id(n)) from unnest('{remote,at home,small}'::text[]) n;
+
+-- Order: see queue.sql for all the rest.
 select t.derivation('o' || n) from generate_series(1, 5) n;
 select t.want('o1', 'o1', 10);
 select t.want('o2', 'o2', 30);
@@ -220,14 +273,14 @@ select t.finish('d2');
 select resolver.sync_builds();
 select is(t.claim('build'), '{}', 'until that is noticed');
 
--- The plan: a claim reads the head of an index, not the table; neither when much is ready nor when little is.
+-- The plan (that of build is in queue.sql): a claim reads the head of an index, not the table; neither when much is ready nor when little is.
 create function pg_temp.fill(p_stage text, p_number integer) returns void language sql as $$
     with d as (
         insert into resolver.derivation (drv, name, system, kind)
         select md5(p_stage || n) || '-' || p_stage || '.drv', 'x', 'x86_64-linux', 'floating' from generate_series(1, p_number) n
         returning derivation
     )
-    insert into resolver.derivation_state (derivation, stage, owner) select derivation, p_stage, -1 from d;
+    insert into resolver.derivation_state (derivation, stage, owner, jobset) select derivation, p_stage, -1, 1 from d;
 $$;
 create function pg_temp.plan(p_query text) returns text language plpgsql as $$
 declare
@@ -245,26 +298,17 @@ create function pg_temp.graph_plan(p_stage text) returns text language sql as $$
         'select s.derivation from resolver.derivation_state s where s.stage = %L and s.lease is null and s.owner is not null
           order by s.global_priority desc, s.priority desc, s.derivation limit 100 for update skip locked', p_stage))
 $$;
-create function pg_temp.build_plan() returns text language sql as $$
-    select pg_temp.plan(
-        'select s.derivation from resolver.derivation_state s join resolver.derivation d on d.derivation = s.derivation
-          where s.stage = ''buildable'' and s.owner is not null and (s.not_before is null or s.not_before <= now())
-            and (d.system = any (''{x86_64-linux}'') or d.system = ''builtin'') and d.features <@ ''{}''
-          order by s.global_priority desc, s.priority desc, s.derivation limit 100')
-$$;
 select pg_temp.fill('realised', 5000);
 analyze resolver.derivation_state;
 analyze resolver.derivation;
 select matches(pg_temp.graph_plan('unloaded'), 'state_to_load', 'little to load');
 select matches(pg_temp.graph_plan('resolvable'), 'state_to_resolve', 'little to resolve');
-select matches(pg_temp.build_plan(), 'state_to_build', 'little to build');
-select pg_temp.fill(stage, 5000) from unnest('{unloaded,resolvable,buildable}'::text[]) stage;
+select pg_temp.fill(stage, 5000) from unnest('{unloaded,resolvable}'::text[]) stage;
 analyze resolver.derivation_state;
 analyze resolver.derivation;
 select matches(pg_temp.graph_plan('unloaded'), 'Index Scan using state_to_load', 'much to load');
 select matches(pg_temp.graph_plan('resolvable'), 'Index Scan using state_to_resolve', 'much to resolve');
-select matches(pg_temp.build_plan(), 'Index Scan using state_to_build', 'much to build');
-select doesnt_match(pg_temp.graph_plan('unloaded') || pg_temp.graph_plan('resolvable') || pg_temp.build_plan(), 'Sort|Seq Scan',
+select doesnt_match(pg_temp.graph_plan('unloaded') || pg_temp.graph_plan('resolvable'), 'Sort|Seq Scan',
                     'nothing is sorted, and no table is read from end to end');
 delete from resolver.derivation_state where owner = -1;
 

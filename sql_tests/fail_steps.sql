@@ -247,5 +247,18 @@ select is((select outcome from resolver.finish_steps(jsonb_build_array(t.success
 select throws_ok($$select resolver.finish_step(t.lease('swept', 'build'), t.success('swept'))$$, 'NX011', 'the lease was taken back', 'raises as well');
 select is(t.changed(), '{}', 'none of it changes anything');
 
+-- Retries as the operator wants them.
+update resolver.setting set max_tries = 2, retry_delay = '10 seconds';
+select t.derivation('settable');
+select t.want('settable', 'settable');
+select t.load();
+select is(t.fail('settable', 'transient', 3), 'retried', 'a first attempt');
+select t.pass('9 seconds');
+select is(t.claim('build'), '{}', 'the set time has to pass');
+select t.pass('1 second');
+select is(t.claim('build'), '{settable}', 'before the second');
+select is(t.fail('settable', 'transient', 3), 'done', 'which is the last');
+select is(t.ended('settable'), 'status 3', 'the build was aborted');
+
 select * from t.done();
 rollback;

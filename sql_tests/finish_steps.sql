@@ -118,7 +118,7 @@ select is(t.stage('mid'), 'resolvable', 'all inputs are there: it can be resolve
 select is(t.watches('mid'), null, 'and watches nothing');
 select is(t.stage('top'), 'waiting', 'what depends on it does not move yet');
 select t.work();
-select is(t.steps('top'), array['1: low built', '2: high built', '3: mid resolved to r-mid', '4: r-mid built',
+select is(t.steps('top'), array['1: high built', '2: low built', '3: mid resolved to r-mid', '4: r-mid built',
                                 '5: top resolved to r-top', '6: r-top built'],
           'every derivation with inputs has two rows: resolved, and built as what it was resolved to');
 select is(t.outputs('top'), jsonb_build_object('out', t.full(t.path('r-top'))), 'the root has the outputs of its resolution');

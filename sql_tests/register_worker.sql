@@ -1,4 +1,4 @@
--- register_worker(name, verbs, systems, features, store directory, store identity): a worker introduces itself.
+-- register_worker(name, verbs, systems, features, store directory, store identity, ...): a worker introduces itself.
 \ir include/farm.sql
 
 select results_eq(
@@ -13,9 +13,18 @@ select throws_ok($$select resolver.register_worker('w', '{load}', '{}', '{}', '/
                  'this database speaks about another store', 'another store is refused');
 select throws_ok($$select resolver.register_worker('w', '{load}', '{}', '{}', '/gnu/store', 'one')$$, 'NX015',
                  'this database speaks about another store', 'also one with another directory');
+select lives_ok($$select resolver.register_worker('all', '{build}', '{}', '{}', '/nix/store', 'one', 4,
+    '[{"machine": "ssh-ng://a", "systems": ["m68k-linux"]}]', '{"big-parallel": 1}', 'local')$$, 'what it takes may be said more exactly');
+select results_eq(
+    $$select w.jobs, b.machine, b.systems, b.features, b.mandatory, w.feature_limits, w.only_kind from resolver.worker w, unnest(w.builders) b$$,
+    $$values (4, 'ssh-ng://a', '{m68k-linux}'::text[], '{}'::text[], '{}'::text[], '{"big-parallel": 1}'::jsonb, 'local')$$, 'and is known');
+select throws_ok($$select resolver.register_worker('w', '{build}', '{}', '{}', '/nix/store', 'one', p_feature_limits => '{"kvm": "many"}')$$,
+                 '22P02', null, 'a limit is a number');
+select throws_ok($$select resolver.register_worker('w', '{build}', '{}', '{}', '/nix/store', 'one', p_only_kind => 'odd')$$, '23514', null,
+                 'there are two kinds');
 select throws_ok($$select resolver.register_worker('w', '{dance}', '{}', '{}', '/nix/store', 'one')$$, '23514', null,
                  'there are three verbs');
-select is((select count(*) from resolver.worker), 2::bigint, 'refused workers are not there');
+select is((select count(*) from resolver.worker), 3::bigint, 'refused workers are not there');
 select is(resolver.hydra_path('x'), '/nix/store/x', 'paths in Hydra''s tables lie in that store');
 
 select * from t.done();

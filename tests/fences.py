@@ -17,12 +17,14 @@ class Fence(NamedTuple):
 LOCKS = (
     "build/fail_steps",
     "build/finish_steps",
+    "build/step_runs",
     "builds/end_builds",
     "builds/enqueue",
     "builds/sync_builds",
     "common/verify_owners",
     "fleet/advance",
     "fleet/claim_builds",
+    "fleet/fail_unsupported",
     "fleet/register_worker",
     "fleet/release_claims",
     "fleet/release_other_claims",
@@ -87,7 +89,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("build/fail_steps", [
         ("when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
         ("when b.detail is not null then 'refused'", "", "fail_steps.sql"),
-        ("when r.body ->> 'class' = 'transient' and s.tries < 4 then 'retried'",
+        ("when r.body ->> 'class' = 'transient' and s.tries + 1 < x.max_tries then 'retried'",
          "when r.body ->> 'class' = 'transient' then 'retried'", "fail_steps.sql"),
     ]),
     # What was read ahead, and claimed by nobody.
@@ -105,11 +107,30 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
     ]),
     ("fleet/claim_builds", [
-        ("where s.stage = 'buildable' and s.owner is not null\n               and (s.not_before",
-         "where s.stage = 'buildable'\n               and (s.not_before", "claim_derivations.sql"),
-        ("               and (s.not_before is null or s.not_before <= v_now)\n", "", "fail_steps.sql"),
-        ("d.features <@ v_worker.features", "true", "claim_derivations.sql"),
+        ("where resolver.takes(v_worker, m)", "", "claim_derivations.sql"),
         ("where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
+    ]),
+    ("fleet/next_to_build", [
+        ("                      and (s.not_before is null or s.not_before <= v_now) and", "                      and", "fail_steps.sql"),
+        (" and s.derivation <> all (p_without)", "", "claim_derivations.sql"),
+        ("s.jobset = q.jobset and s.global_priority < q.global_priority", "false", "queue.sql"),
+        ("order by l.global_priority desc, u.used", "order by l.global_priority desc, u.used desc", "queue.sql"),
+    ]),
+    ("fleet/takes", [
+        ("and b.mandatory <@ p_type.features", "", "claim_derivations.sql"),
+        ("not p_type.floating or ", "p_type.floating or ", "claim_derivations.sql"),
+        ("p_worker.only_kind is null\n       and", "", "claim_derivations.sql"),
+    ]),
+    ("fleet/next_within_limits", [
+        ("where n.number > n.places", "where false", "claim_derivations.sql"),
+    ]),
+    ("fleet/fail_unsupported", [
+        ("(g.build is null or g.opened <= v_before)", "true", "unsupported.sql"),
+        ("g.build = s.owner and g.opened <= v_before\n", "g.build = s.owner\n", "unsupported.sql"),
+        ("or m.unsupported_since <= v_before", "", "unsupported.sql"),
+    ]),
+    ("common/raise_inputs", [
+        ("i.height < a.height and ", "", "queue.sql"),
     ]),
     ("fleet/claim_graph_work", [
         ("s.stage = 'unloaded' and s.lease is null and", "s.stage = 'unloaded' and", "claim_load.spec"),
@@ -240,7 +261,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "where g.root = e.derivation and g.ended is null", "finish_steps.sql"),
     ]),
     ("common/continue_walks", [
-        ("from resolver.walk w order by w.kind limit 1", "from resolver.walk w order by w.kind desc limit 1", "restart_build.sql"),
+        ("order by w.kind = 'raise', w.kind limit 1", "order by w.kind = 'raise', w.kind desc limit 1", "restart_build.sql"),
     ]),
     ("common/reach_dependents", [
         ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),

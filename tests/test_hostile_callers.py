@@ -85,7 +85,7 @@ def put_in_the_way(connection: psycopg.Connection, database: str) -> tuple[int, 
     )
     for name, columns in tables:
         assert isinstance(columns, list)
-        columns = [re.sub(r" resolver\.", " text -- ", column) for column in columns]
+        columns = [re.sub(r" resolver\..*", " text", column) for column in columns]
         connection.execute(f"create table evil.{name} ({', '.join(columns)})".encode())
         connection.execute(f"create temporary table {name} ({', '.join(columns)})".encode())
         connection.execute(f"grant all on {name} to public".encode())

@@ -95,7 +95,15 @@ def running(build: int, seconds: float, worker: str = "here:1") -> dict[str, Any
 
 
 def status(**others: Any) -> dict[str, Any]:
-    return {"stages": {}, "running": [], "workers": [], "builds": [], "unfinished_builds": 0, "failures": 0} | others
+    return {
+        "stages": {},
+        "running": [],
+        "workers": [],
+        "unsupported": [],
+        "builds": [],
+        "unfinished_builds": 0,
+        "failures": 0,
+    } | others
 
 
 def waiting(job: str, reason: str) -> dict[str, Any]:

@@ -32,8 +32,12 @@ logs = "logs"
 jobs = 4
 verbs = ["load", "resolve"]
 systems = ["x86_64-linux"]
+features = ["kvm", "big-parallel"]
+feature_limits = ["big-parallel=1"]
+only = "local"
 trust_store = true
 max_log_size = 0
+max_output_size = 1000000
 """
 
 

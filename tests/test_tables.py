@@ -201,6 +201,10 @@ def test_status_is_told_in_words() -> None:
             {"build": 3, "job": "here", "drv": LIST, "held_up": {"drv": LIST, "reason": "is being built"}},
             {"build": 4, "job": "there", "drv": COUNT, "held_up": {"drv": LIST, "reason": "no worker"}},
         ],
+        "unsupported": [
+            {"system": "mips-linux", "features": [], "reason": "no worker builds for mips-linux", "seconds": 7322,
+             "limit_seconds": 86400}
+        ],
         "unfinished_builds": 150,
         "failures": 0,
     }  # fmt: skip
@@ -212,11 +216,22 @@ def test_status_is_told_in_words() -> None:
         "  and 148 more",
     ]
     assert "  12 s  ad2vcfi-list-of-words.drv  build 3 step 1  host:1" in lines
+    assert lines[lines.index("No machine yet, given up after 24 h 00 min") + 1] == (
+        "  2 h 02 min  no worker builds for mips-linux"
+    )
     assert "  40  realised  have all outputs that are wanted" in lines
 
 
 def test_an_idle_database_has_a_status_too() -> None:
-    nothing = {"stages": {}, "running": [], "workers": [], "builds": [], "unfinished_builds": 0, "failures": 0}
+    nothing = {
+        "stages": {},
+        "running": [],
+        "workers": [],
+        "unsupported": [],
+        "builds": [],
+        "unfinished_builds": 0,
+        "failures": 0,
+    }
     assert plain(status_in_words(nothing)) == [
         "No unfinished builds", "", "No worker is running", "", "0 known derivations",
     ]  # fmt: skip

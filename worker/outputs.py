@@ -18,6 +18,8 @@ from .nix.closure import PathInfos
 from .nix.store import Store
 from .nix.store_path import name_part
 
+DEFAULT_OUTPUT_LIMIT = 2 << 30
+"""Bytes of all outputs of a build. Hydra's own default of max_output_size."""
 FILE_LIMIT = 1 << 20
 """Bytes that are read of a file in ``nix-support``; lines beyond are passed over."""
 LINE_LIMIT = 8 << 10

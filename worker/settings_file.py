@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .build_log import DEFAULT_LIMIT
+from .outputs import DEFAULT_OUTPUT_LIMIT
 
 CONFIG_VARIABLE = "HYDRA_RESOLVER_CONFIG"
 
@@ -74,6 +75,27 @@ def _numbers(at_least: int) -> Kind:
     return Kind(f"a whole number, {at_least} or more", check, lambda text: check(int(text)))
 
 
+def is_feature_limit(text: str) -> bool:
+    """Whether it is FEATURE=NUMBER."""
+    feature, equals, number = text.partition("=")
+    return bool(feature and equals and number.isdecimal())
+
+
+def _limits(value: Any) -> list[str]:
+    if not all(is_feature_limit(word) for word in _words(value)):
+        raise ValueError
+    return list(value)
+
+
+def _one_of(known: tuple[str, ...]) -> Kind:
+    def check(value: Any) -> str:
+        if value not in known:
+            raise ValueError
+        return str(value)
+
+    return Kind(" or ".join(known), check, check)
+
+
 def _lists(words: str, known: tuple[str, ...] = ()) -> Kind:
     return Kind(words, lambda value: _words(value, known), lambda text: _words(text.replace(",", " ").split(), known))
 
@@ -84,6 +106,7 @@ PATH = Kind(
 )
 TRUTH = Kind("true or false", _of(bool), _truth)
 VERBS = ("load", "resolve", "build")
+ONLY_KINDS = ("local", "prefer-local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +148,13 @@ SETTINGS = (
     Setting("jobs", _numbers(1), "Nix's max-jobs"),
     Setting("verbs", _lists("a list of load, resolve, build", VERBS), "all three", list(VERBS)),
     Setting("systems", _lists("a list of strings, such as [\"x86_64-linux\"]"), "Nix's system and extra-platforms"),
+    Setting("features", _lists("a list of strings, such as [\"kvm\"]"), "Nix's system-features"),
+    Setting("feature_limits", Kind("a list of limits, such as [\"big-parallel=1\"]", _limits,
+                                   lambda text: _limits(text.replace(",", " ").split())), "none"),
+    Setting("only", _one_of(ONLY_KINDS), "all that can be built here, or by Nix's builders"),
     Setting("trust_store", TRUTH, "only of an embedded store"),
     Setting("max_log_size", _numbers(0), "64 MiB; 0: no limit", DEFAULT_LIMIT),
+    Setting("max_output_size", _numbers(0), "2 GiB; 0: no limit", DEFAULT_OUTPUT_LIMIT),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 

@@ -78,7 +78,7 @@ def test_the_store_tells_about_itself(store: Store, client: Client) -> None:
     assert client.protocol_minor >= 34
     assert client.trusted is True
     assert store.settings.max_jobs == 2
-    assert store.settings.has_builders is False
+    assert store.settings.builders == ()
 
 
 def test_a_store_below_another_root_has_its_files_there(store: Store, tmp_path: Path) -> None:

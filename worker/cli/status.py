@@ -24,7 +24,13 @@ STAGES = {
 
 def status_in_words(status: Mapping[str, Any]) -> list[Text]:
     """The answer of the database's `status()`, for people."""
-    lines = [*_builds(status), *_running(status["running"]), *_workers(status["workers"]), *_derivations(status)]
+    lines = [
+        *_builds(status),
+        *_running(status["running"]),
+        *_workers(status["workers"]),
+        *_unsupported(status),
+        *_derivations(status),
+    ]
     return lines[1:]  # each part begins with an empty line
 
 
@@ -70,6 +76,14 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
             for worker in workers
         ]
     )  # fmt: skip
+
+
+def _unsupported(status: Mapping[str, Any]) -> Iterator[Text]:
+    machines = status["unsupported"]
+    if machines:
+        limit = machines[0]["limit_seconds"]
+        yield from _head("no machine yet" + ("" if limit is None else f", given up after {duration(limit)}"))
+        yield from _aligned([[duration(machine["seconds"]), printable(machine["reason"])] for machine in machines])
 
 
 def _derivations(status: Mapping[str, Any]) -> Iterator[Text]:

@@ -13,11 +13,12 @@ from typing import Any
 
 import click
 
-from ..database.procedures import VERBS, Procedures, Verb
+from ..database.procedures import ONLY_KINDS, VERBS, OnlyKind, Procedures, Verb
 from ..hydra_conf import UploadError, refuse_uploads
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
 from ..nix.store import Store
+from ..settings_file import is_feature_limit
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
@@ -29,8 +30,12 @@ class Wishes:
     """What the command line says of a worker; `None`: see the environment, the settings file, the default."""
 
     systems: tuple[str, ...] | None = None
+    features: tuple[str, ...] | None = None
+    feature_limits: tuple[str, ...] | None = None
+    only: OnlyKind | None = None
     trust_store: bool | None = None
     max_log_size: int | None = None
+    max_output_size: int | None = None
     logs: Path | None = None
     listen_database: str | None = None
 
@@ -58,6 +63,7 @@ def running_worker(
             " Add the line `extra-experimental-features = ca-derivations` to nix.conf"
             " (to the daemon's, if there is one, and restart it)."
         )
+    only: OnlyKind | None = own.value("only", wishes.only)
     trusted = own.value("trust_store", wishes.trust_store)
     context = Context(
         store,
@@ -65,14 +71,23 @@ def running_worker(
         own.value("logs", wishes.logs) or options.state_directory.logs,
         options.store is None if trusted is None else trusted,
         max_log_size=own.value("max_log_size", wishes.max_log_size),
+        max_output_size=own.value("max_output_size", wishes.max_output_size),
+        remote=only is None,
     )
+    # With max-jobs = 0 Nix builds nothing on this machine.
+    own_systems = (settings.system, *settings.extra_platforms) if settings.max_jobs else ()
+    builders = settings.builders if only is None else ()
+    limits = [limit.rpartition("=") for limit in own.value("feature_limits", wishes.feature_limits) or ()]
     abilities = Abilities(
         name=f"{platform.node()}:{os.getpid()}",
         verbs=tuple(verbs),
-        systems=tuple(own.value("systems", wishes.systems) or (settings.system, *settings.extra_platforms)),
-        features=settings.system_features,
-        jobs=own.value("jobs", jobs) or max(1, settings.max_jobs),
+        systems=tuple(own.value("systems", wishes.systems) or own_systems),
+        features=tuple(own.value("features", wishes.features) or settings.system_features),
+        jobs=own.value("jobs", jobs) or settings.max_jobs or sum(builder.jobs for builder in builders) or 1,
         store_identity=store_identity(options),
+        builders=builders,
+        feature_limits={feature: int(number) for feature, _, number in limits},
+        only_kind=only,
     )
     listen = options.listen_url(conninfo, wishes.listen_database)
     procedures = Procedures(conninfo)
@@ -89,6 +104,13 @@ def running_worker(
         procedures.close()
 
 
+def _checked_limits(_context: click.Context, _option: click.Parameter, limits: tuple[str, ...]) -> tuple[str, ...]:
+    for limit in limits:
+        if not is_feature_limit(limit):
+            raise click.BadParameter(f"'{limit}' is not a feature with a number, such as big-parallel=1")
+    return limits
+
+
 def _refuse_uploads(hydra_config: Path | None) -> None:
     try:
         refuse_uploads(hydra_config)
@@ -102,6 +124,22 @@ def _refuse_uploads(hydra_config: Path | None) -> None:
 @click.option(
     "--system", "systems", multiple=True, metavar="NAME", help="Build for this system; default: those of Nix."
 )
+@click.option(
+    "--feature", "features", multiple=True, metavar="NAME", help="A system feature of this machine; default: Nix's."
+)
+@click.option(
+    "--feature-limit",
+    "feature_limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    callback=_checked_limits,
+    help="No more builds at the same time that require this feature, such as big-parallel=1.",
+)
+@click.option(
+    "--only",
+    type=click.Choice(ONLY_KINDS),
+    help="local: nothing for remote builders; prefer-local: of that what says preferLocalBuild.",
+)
 @click.option("--drain", is_flag=True, help="End when nothing is left to do.")
 @click.option(
     "--trust-store/--no-trust-store",
@@ -113,6 +151,12 @@ def _refuse_uploads(hydra_config: Path | None) -> None:
     type=click.IntRange(min=0),
     metavar="BYTES",
     help="A build whose log is longer is ended; 0: no limit; default: 64 MiB.",
+)
+@click.option(
+    "--max-output-size",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    help="A build whose outputs are larger fails; 0: no limit; default: 2 GiB.",
 )
 @click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Where build logs are written.")
 @click.option(
@@ -128,6 +172,8 @@ def worker(
     verbs: tuple[Verb, ...],
     jobs: int | None,
     systems: tuple[str, ...],
+    features: tuple[str, ...],
+    feature_limits: tuple[str, ...],
     drain: bool,
     as_json: bool,
     **wishes: Any,
@@ -142,7 +188,9 @@ def worker(
             store,
             verbs=options.settings.value("verbs", verbs or None),
             jobs=jobs,
-            wishes=Wishes(systems=systems or None, **wishes),
+            wishes=Wishes(
+                systems=systems or None, features=features or None, feature_limits=feature_limits or None, **wishes
+            ),
             observer=observer,
         ) as running:
             for number in (signal.SIGTERM, signal.SIGINT):

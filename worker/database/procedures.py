@@ -1,12 +1,11 @@
-"""The stored procedures, one method each. Nothing else in the package sends SQL to the schema `resolver`."""
+"""The stored procedures that workers call, one method each.
+
+Only this module and `records` send SQL to the schema `resolver`.
+"""
 
 from __future__ import annotations
 
-import random
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,18 +13,14 @@ import psycopg
 from psycopg.rows import args_row, scalar_row, tuple_row
 from psycopg.types.json import Jsonb
 
-from .. import failpoints
-from .connections import Connections, disconnect
-from .errors import is_transient, translated
+from .calls import Calls, statement_of
+from .errors import translated
 
 Verb = Literal["load", "resolve", "build"]
 VERBS: tuple[Verb, ...] = ("load", "resolve", "build")
 ReportOf = Literal["register_derivations", "set_resolved_to", "finish_steps", "fail_steps"]
-
-CONNECTION_SECONDS = 5.0
-"""How long one try of a call waits for a connection."""
-RETRY_SECONDS = 30.0
-"""How long a call is repeated while the database can't be reached."""
+OnlyKind = Literal["local", "prefer-local"]
+ONLY_KINDS: tuple[OnlyKind, ...] = ("local", "prefer-local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +46,8 @@ class Answer(NamedTuple):
     detail: str | None
 
 
-def _call(procedure: str, parameters: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
-    return f"select * from resolver.{procedure}({', '.join(['%s'] * len(parameters))})".encode(), parameters
-
-
-class Procedures:
-    """Calls the procedures, each in a transaction of its own, over a small pool of connections.
-
-    A call is repeated while the database restarts or can't be reached, for at most `RETRY_SECONDS`: reports may be sent
-    twice. Raises the classes of `errors` for what the procedures refuse, `psycopg.Error` for all else.
-    """
-
-    def __init__(self, conninfo: str, *, connections: int = 4) -> None:
-        self.conninfo = conninfo
-        self._stopping = threading.Event()
-        self._patience_ends = float("inf")
-        self._calls: dict[object, tuple[psycopg.Connection[Any], float]] = {}
-        """The calls that wait for an answer: over which connection, and since when (monotonic)."""
-        self._connections = Connections(conninfo, connections)
-
-    def close(self) -> None:
-        """Close all connections; calls that are being repeated give up."""
-        self._stopping.set()
-        self._connections.close()
-
-    def hurry(self, seconds: float) -> None:
-        """From now on, calls are repeated for no longer than this."""
-        self._patience_ends = time.monotonic() + seconds
-
-    def break_off(self, seconds: float) -> None:
-        """End the calls that have waited longer for an answer: they are repeated over new connections.
-
-        A connection to a database that is out of reach may look well for hours.
-        """
-        newest = time.monotonic() - seconds
-        for connection, began in list(self._calls.values()):
-            if began < newest:
-                disconnect(connection)
+class Procedures(Calls):
+    """Each method is a call, or raises as :class:`Calls` says."""
 
     def register_worker(
         self,
@@ -98,10 +58,19 @@ class Procedures:
         features: Sequence[str],
         store_directory: str,
         store_identity: str,
+        jobs: int | None = None,
+        builders: Sequence[Mapping[str, Any]] = (),
+        feature_limits: Mapping[str, int] | None = None,
+        only_kind: OnlyKind | None = None,
     ) -> int:
-        """Introduce a worker; returns its number. Raises OtherStoreError."""
-        words = [name, list(verbs), list(systems), list(features), store_directory, store_identity]
+        """Introduce a worker, with what it takes; returns its number. Raises OtherStoreError."""
+        words: list[Any] = [name, list(verbs), list(systems), list(features), store_directory, store_identity]
+        words += [jobs, Jsonb(builders), Jsonb(dict(feature_limits or {})), only_kind]
         return int(self._value("register_worker", *words))
+
+    def step_runs(self, lease: int, machine: str) -> bool:
+        """Say which machine builds what was claimed; false when the claim is over."""
+        return bool(self._value("step_runs", lease, machine))
 
     def lease_seconds(self) -> float:
         """How long a worker may be silent."""
@@ -128,7 +97,10 @@ class Procedures:
 
         Not repeated: after an error, report once more, and release what may have been claimed.
         """
-        report, claim = _call(procedure, [Jsonb(reports)]), _call("claim_derivations", [worker, verb, limit])
+        report, claim = (
+            statement_of(procedure, [Jsonb(reports)]),
+            statement_of("claim_derivations", [worker, verb, limit]),
+        )
         try:
             with self._calling(procedure) as connection:
                 answers, claims = (
@@ -240,45 +212,3 @@ class Procedures:
         """A build with its outputs and steps; null when there is none."""
         answer = self._value("build_report", build)
         return None if answer is None else dict(answer)
-
-    def _value(self, procedure: str, *parameters: Any) -> Any:
-        return self._repeated(procedure, parameters, scalar_row)[0]
-
-    def _repeated(self, procedure: str, parameters: Sequence[Any], rows: Any) -> list[Any]:
-        deadline = time.monotonic() + RETRY_SECONDS
-        while True:
-            try:
-                return self._once(procedure, parameters, rows)
-            except psycopg.Error as error:
-                if not is_transient(error) or time.monotonic() > min(deadline, self._patience_ends):
-                    raise translated(error) from error
-                if self._stopping.wait(random.uniform(0.1, 0.5)):
-                    raise
-
-    def _once(self, procedure: str, parameters: Sequence[Any], rows: Any) -> list[Any]:
-        with self._calling(procedure) as connection, connection.cursor(row_factory=rows) as cursor:
-            return cursor.execute(*_call(procedure, parameters)).fetchall()
-
-    @contextmanager
-    def _calling(self, procedure: str) -> Iterator[psycopg.Connection[Any]]:
-        failpoints.reach(f"before {procedure}")
-        with self._connections.one(self._wait()) as connection, self._under_way(connection):
-            try:
-                yield connection
-            except psycopg.errors.ReadOnlySqlTransaction:
-                connection.close()  # a session stays read-only, though the database may not
-                raise
-        failpoints.reach(f"after {procedure}")
-
-    @contextmanager
-    def _under_way(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
-        call = object()
-        self._calls[call] = connection, time.monotonic()
-        try:
-            yield
-        finally:
-            del self._calls[call]
-
-    def _wait(self) -> float:
-        """How long to wait for a connection, at least a moment."""
-        return max(0.5, min(CONNECTION_SECONDS, self._patience_ends - time.monotonic()))

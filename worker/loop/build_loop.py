@@ -177,7 +177,11 @@ class BuildLoop:
             if reason := self._why_not(claim):  # from here on abort() finds the connection
                 return Outcome(None, reason=reason)
             outcome = build(
-                shared.context, client, claim, lambda paths: shared.procedures.withdraw_outputs(list(paths))
+                shared.context,
+                client,
+                claim,
+                lambda paths: shared.procedures.withdraw_outputs(list(paths)),
+                lambda machine: self._runs(claim, machine),
             )
             shared.store_trouble = None
             if not outcome.in_the_way - deleted:
@@ -186,6 +190,14 @@ class BuildLoop:
             slot.connection.close()  # after this failure Nix may have ended it
             slot.connection.get().delete_paths(outcome.in_the_way)
             deleted |= outcome.in_the_way
+
+    def _runs(self, claim: Claim, machine: str) -> None:
+        """Say where it is built; without remote builders the claim has said it."""
+        if self._shared.abilities.builders:
+            try:
+                self._shared.procedures.step_runs(claim.lease, machine)
+            except psycopg.Error as error:  # the report says it again
+                self._shared.observer.event("database_error", verb="build", message=str(error))
 
     def _run_reporter(self) -> None:
         while (first := self._done.get()) is not None:

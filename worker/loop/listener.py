@@ -15,7 +15,14 @@ from ..database.procedures import Verb
 from .shared import Shared
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
-BUILD_CHANNELS = ("builds_added", "builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
+BUILD_CHANNELS = (
+    "builds_added",
+    "builds_restarted",
+    "builds_cancelled",
+    "builds_bumped",
+    "builds_deleted",
+    "jobset_shares_changed",
+)
 BEAT_CHANNEL = "worker_beat"
 """Every heartbeat is notified on it: who hears none listens in vain, though the connection may look well."""
 UNHEARD_BEATS = 3

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..database.procedures import VERBS, Answer, Procedures, ReportOf, Verb
+from ..database.procedures import VERBS, Answer, OnlyKind, Procedures, ReportOf, Verb
+from ..nix.builders import RemoteBuilder
 from ..verbs.context import Context
 from .claims import Claims
 
@@ -27,7 +28,10 @@ class Observer:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a worker does, and how much of it at a time."""
+    """What a worker does, and how much of it at a time.
+
+    `systems`, `features`: of its own machine; `feature_limits`: how many builds that require a feature at a time.
+    """
 
     name: str
     verbs: tuple[Verb, ...]
@@ -35,6 +39,9 @@ class Abilities:
     features: tuple[str, ...]
     jobs: int
     store_identity: str
+    builders: tuple[RemoteBuilder, ...] = ()
+    feature_limits: Mapping[str, int] = field(default_factory=dict)
+    only_kind: OnlyKind | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +81,13 @@ class Shared:
             features=self.abilities.features,
             store_directory=self.context.store.store_dir.path,
             store_identity=self.abilities.store_identity,
+            jobs=self.abilities.jobs,
+            builders=[
+                {"machine": b.uri, "systems": b.systems, "features": b.features, "mandatory": b.mandatory_features}
+                for b in self.abilities.builders
+            ],
+            feature_limits=self.abilities.feature_limits,
+            only_kind=self.abilities.only_kind,
         )
         self.acknowledged = sent
 

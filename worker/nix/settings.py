@@ -11,9 +11,9 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+from .builders import RemoteBuilder, parse_builders
 from .errors import StoreError
 from .protocol.operations import set_options
 
@@ -34,7 +34,7 @@ class BuildSettings:
     max_silent_time: int = 0
     timeout: int = 0
     max_log_size: int = 0
-    has_builders: bool = False
+    builders: tuple[RemoteBuilder, ...] = ()
     system: str = ""
     extra_platforms: tuple[str, ...] = ()
     system_features: tuple[str, ...] = ()
@@ -42,14 +42,24 @@ class BuildSettings:
     overrides: Mapping[str, str] = field(default_factory=dict)
 
     def with_limits(
-        self, *, timeout: int | None = None, max_silent_time: int | None = None, max_log_size: int = 0
+        self,
+        *,
+        timeout: int | None = None,
+        max_silent_time: int | None = None,
+        max_log_size: int = 0,
+        remote: bool = True,
     ) -> BuildSettings:
-        """With limits of one build; ``None`` keeps the operator's. Of log sizes the lower one holds, 0 being none."""
+        """With limits of one build; ``None`` keeps the operator's. Of log sizes the lower one holds, 0 being none.
+
+        ``remote``: whether it may be sent to a remote builder.
+        """
         return replace(
             self,
             timeout=self.timeout if timeout is None else timeout,
             max_silent_time=self.max_silent_time if max_silent_time is None else max_silent_time,
             max_log_size=min(filter(None, (self.max_log_size, max_log_size)), default=0),
+            builders=self.builders if remote else (),
+            overrides=self.overrides if remote else {**self.overrides, "builders": ""},
         )
 
     def request(self) -> bytes:
@@ -57,7 +67,7 @@ class BuildSettings:
         overrides = {"timeout": str(self.timeout), "max-silent-time": str(self.max_silent_time), **self.overrides}
         if self.max_log_size:
             overrides.setdefault("max-build-log-size", str(self.max_log_size))
-        if not self.has_builders:
+        if not self.builders:
             # Otherwise every call starts a process of its own to ask for remote builders.
             overrides.setdefault("build-hook", "")
         return set_options(
@@ -86,7 +96,7 @@ def parse_settings(text: str) -> BuildSettings:
             max_silent_time=int(values.get("max-silent-time", 0)),
             timeout=int(values.get("timeout", 0)),
             max_log_size=int(values.get("max-build-log-size", 0)),
-            has_builders=_has_builders(str(values.get("builders", ""))),
+            builders=parse_builders(str(values.get("builders", "")), str(values.get("system", ""))),
             system=str(values.get("system", "")),
             extra_platforms=tuple(values.get("extra-platforms", ())),
             system_features=tuple(values.get("system-features", ())),
@@ -98,20 +108,3 @@ def parse_settings(text: str) -> BuildSettings:
 
 def _jobs(value: Any) -> int:
     return (os.cpu_count() or 1) if value == "auto" else int(value)
-
-
-def _has_builders(builders: str) -> bool:
-    for line in builders.replace(";", "\n").splitlines():
-        entry = line.strip()
-        if entry.startswith("@"):
-            try:
-                text = Path(entry[1:]).read_text(errors="replace")
-            except FileNotFoundError:
-                continue
-            except OSError:
-                return True
-            if any(machine.strip() and not machine.lstrip().startswith("#") for machine in text.splitlines()):
-                return True
-        elif entry and not entry.startswith("#"):
-            return True
-    return False

@@ -15,7 +15,7 @@ from ..nix.derivation import Derivation, DerivationError
 from ..nix.errors import NixError
 from ..nix.protocol.messages import BuildEvents
 from ..outputs import inspect_outputs
-from ..step_status import StepFailure, failure_of, failure_of_error
+from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw
 from .load import STATUS_ABORTED, Report
 
@@ -47,21 +47,24 @@ class OtherDerivationStarted(Exception):
 class _Watcher(BuildEvents):
     """Follows one build: writes its log, and ends the call when Nix builds something else or the log floods."""
 
-    def __init__(self, drv_path: str, open_log: Callable[[], BuildLog]) -> None:
+    def __init__(self, drv_path: str, open_log: Callable[[], BuildLog], runs: Callable[[str], None]) -> None:
         self.drv_path = drv_path
         self.machine = HERE
         self.log: BuildLog | None = None
         self.log_exceeded = False
         self.under_way: Callable[[], None] = lambda: None
         self._open_log = open_log
+        self._runs = runs
 
     def started(self, drv_path: str, machine: str) -> None:
         if drv_path != self.drv_path:
             raise OtherDerivationStarted(drv_path)
+        if self.log is not None:
+            return  # the builder says it once more, of itself
         self.machine = machine or HERE
         self.under_way()
-        if self.log is None:
-            self.log = self._open_log()
+        self._runs(self.machine)
+        self.log = self._open_log()
 
     def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
         if self.log is not None and not self.log.write_line(line):
@@ -77,9 +80,12 @@ class LogFlooded(Exception):
     """The log went beyond its limit."""
 
 
-def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) -> Outcome:
+def build(
+    context: Context, client: Client, claim: Claim, withdraw: Withdraw, runs: Callable[[str], None] = lambda _: None
+) -> Outcome:
     """Build what was claimed. Everything that it needs must be valid: Nix would build it behind the database otherwise.
 
+    `runs` is told the machine that Nix builds it on, once there is one.
     Raises ConnectionLost when the connection was ended, or ended by itself.
     """
     try:
@@ -108,10 +114,13 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
             timeout=claim.timeout,
             max_silent_time=claim.max_silent,
             max_log_size=context.max_log_size,  # Nix counts bytes of a line that does not end, too
+            remote=context.remote,
         )
     )
     watcher = _Watcher(
-        context.store.full_path(claim.drv), lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size)
+        context.store.full_path(claim.drv),
+        lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size),
+        runs,
     )
     try:
         with context.turn.taken() as watcher.under_way:
@@ -130,7 +139,11 @@ def build(context: Context, client: Client, claim: Claim, withdraw: Withdraw) ->
     finally:
         watcher.close()
     if not result.succeeded:
-        return _failed(claim, failure_of(result, kind=derivation.kind), watcher, result)
+        failure = failure_of(result, kind=derivation.kind)
+        if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
+            # The claim was for a machine that builds it: Nix says the same when it can't be reached.
+            failure = replace(failure, status=STATUS_ABORTED, failure_class="transient")
+        return _failed(claim, failure, watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
 
 
@@ -155,10 +168,15 @@ def _succeeded(
     if gone:
         return Outcome(None, reason=f"outputs were collected as soon as they were there: {', '.join(sorted(gone))}")
     context.roots.add_many(client, sorted(set(outputs.values())))
+    infos = PathInfos(client)
+    size = sum(info.nar_size for info in infos.get_many(outputs.values()).values()) if context.max_output_size else 0
+    if size > context.max_output_size:
+        words = f"the outputs have {size} bytes, and may have {context.max_output_size}"
+        return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)
     report = _report(claim, watcher, result) | {
         "outputs": outputs,
         "already_valid": result.status in _ALREADY_VALID,
-        "info": inspect_outputs(context.store, PathInfos(client), outputs) if claim.root else None,
+        "info": inspect_outputs(context.store, infos, outputs) if claim.root else None,
     }
     return Outcome(report, succeeded=True)
 

@@ -12,6 +12,7 @@ from ..nix.client import Client
 from ..nix.derivation import Derivation
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
+from ..outputs import DEFAULT_OUTPUT_LIMIT
 from .turn import Turn
 
 CACHED_DERIVATIONS = 4096
@@ -23,6 +24,7 @@ class Context:
 
     `trust_store`: whether realisations that the store has on record are believed; on a daemon that others use as well,
     any user could have registered them. `max_log_size`: bytes of the log of one build, 0 for no limit.
+    `max_output_size`: bytes of all outputs of one build, 0 for no limit. `remote`: whether remote builders are used.
     """
 
     store: Store
@@ -30,6 +32,8 @@ class Context:
     logs: Path
     trust_store: bool
     max_log_size: int = DEFAULT_LIMIT
+    max_output_size: int = DEFAULT_OUTPUT_LIMIT
+    remote: bool = True
     derivations: DerivationCache = field(init=False)
     turn: Turn = field(init=False, default_factory=Turn)
 

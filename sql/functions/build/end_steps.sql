@@ -11,6 +11,7 @@ declare
                                               array(select r.stepnr from unnest(p_reports) r));
     v_payload text;
 begin
+    perform resolver.record_use(array(select r.lease from unnest(p_reports) r));
     for v_payload in
         update public.BuildSteps s
            set busy = 0, status = coalesce((r.body ->> 'status')::integer, 0),

@@ -5,7 +5,7 @@
 -- Stages    building -> failed, buildable, waiting (an input was lost meanwhile)
 -- Locks     the graph lock
 -- Notifies  step_finished, build_finished
--- A transient failure is tried five times, 1, 3, 9 and 27 minutes after one another.
+-- A transient failure is tried five times, 1, 3, 9 and 27 minutes after one another, unless resolver.setting says otherwise.
 create or replace function resolver.fail_steps(p_reports jsonb)
     returns table (lease bigint, outcome text, detail text)
     language plpgsql volatile security definer
@@ -20,7 +20,7 @@ begin
         select row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome
                         when b.detail is not null then 'refused'
-                        when r.body ->> 'class' = 'transient' and s.tries < 4 then 'retried'
+                        when r.body ->> 'class' = 'transient' and s.tries + 1 < x.max_tries then 'retried'
                         else 'done' end, b.detail, r.digest, r.body)::resolver.report
           from unnest(resolver.open_reports(p_reports, 'build')) r
          cross join lateral (
@@ -28,15 +28,16 @@ begin
                            and (coalesce(r.body ->> 'class', '') not in ('builder', 'transient', 'timeout', 'unsupported')
                                 or r.body ->> 'status' is null)
                           then 'the report has no known class, or no status' end as detail) b
-          left join resolver.derivation_state s on s.derivation = r.derivation);
+          left join resolver.derivation_state s on s.derivation = r.derivation
+         cross join resolver.setting x);
     perform resolver.failpoint('fail_steps: judged');
     v_failed := array(select r from unnest(v_reports) r where r.outcome in ('done', 'retried'));
     perform resolver.close_leases(v_failed);
     perform resolver.end_steps(v_failed);
     update resolver.derivation_state s
        set stage = 'buildable', lease = null, tries = s.tries + 1,
-           not_before = resolver.clock() + interval '60 seconds' * 3 ^ s.tries
-      from unnest(v_failed) r
+           not_before = resolver.clock() + x.retry_delay * 3 ^ s.tries
+      from unnest(v_failed) r cross join resolver.setting x
      where s.derivation = r.derivation and r.outcome = 'retried';
     -- It may have failed since its inputs were lost. Then nobody waits for it, and who will does not wait for a back-off.
     update resolver.derivation_state s set owner = null, not_before = null

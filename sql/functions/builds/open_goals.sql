@@ -24,13 +24,13 @@ begin
     insert into resolver.derivation_state (derivation) select n.derivation from new n;
 
     with opened as (
-        insert into resolver.goal as g (build, root, opened, retry)
-        select b.id, d.derivation, v_now, case when b.id = any (p_retry) then true when b.id = any (p_accept) then false end
+        insert into resolver.goal as g (build, root, jobset, opened, retry)
+        select b.id, d.derivation, b.jobset_id, v_now, case when b.id = any (p_retry) then true when b.id = any (p_accept) then false end
           from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
          where b.id = any (p_builds) and b.finished = 0
          order by b.id
         on conflict (build) do update
-           set root = excluded.root, ended = null, status = null, cached = null, cause = null, info = null, recorded = null,
+           set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cached = null, cause = null, info = null, recorded = null,
                retry = case when g.recorded is not null then true else g.retry end,
                opened = case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end
         returning g.root
@@ -40,16 +40,22 @@ begin
         return;
     end if;
 
+    -- It may be wanted already, and more urgently, as an input of something else.
     update resolver.derivation_state s
        set stage = case when s.stage = 'realised' then 'unloaded' else s.stage end,
            resolved_to = case when s.stage = 'realised' then null else s.resolved_to end,
-           owner = w.build, global_priority = w.global_priority, priority = w.priority
-      from (select distinct on (g.root) g.root, g.build, b.globalPriority as global_priority, b.priority
+           owner = w.build, jobset = w.jobset, global_priority = w.global_priority, priority = w.priority,
+           height = case when s.stage = 'realised' or s.owner is null then 0 else s.height end
+      from (select distinct on (g.root) g.root, g.build, g.jobset, b.globalPriority as global_priority, b.priority
               from resolver.goal g join public.Builds b on b.id = g.build
              where g.root = any (v_roots) and g.ended is null
              order by g.root, b.globalPriority desc, b.priority desc, b.id) w
-     where s.derivation = w.root;
-    update resolver.derivation_state s set owner = resolver.find_owner(s.derivation) where s.derivation = any (v_left);
+     where s.derivation = w.root
+       and (s.owner is null or s.stage = 'realised' or (w.global_priority, w.priority) >= (s.global_priority, s.priority)
+            or not exists (select from resolver.goal g where g.build = s.owner and g.ended is null));
+    update resolver.derivation_state s
+       set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
+     where s.derivation = any (v_left);
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
 
     insert into resolver.walk (kind, derivation)

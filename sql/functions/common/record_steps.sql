@@ -27,7 +27,7 @@ begin
         insert into public.BuildSteps (build, stepnr, type, drvPath, busy, status, errorMsg, startTime, stopTime, machine,
                                        system, propagatedFrom, resolvedDrvPath)
         select n.build, n.stepnr, n.type, v_directory || d.drv, n.busy, n.status, n.message, v_now,
-               case when n.busy = 0 then v_now end, case when n.busy <> 0 then 'localhost' else '' end, d.system,
+               case when n.busy = 0 then v_now end, case when n.busy = 30 then 'localhost' else '' end, d.system,
                case when n.propagated_from = any (v_builds) then n.propagated_from end, n.resolved
           from numbered n join resolver.derivation d on d.derivation = n.derivation
     ), outputs as (

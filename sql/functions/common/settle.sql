@@ -21,6 +21,7 @@ begin
     with chosen as materialized (
         select s.derivation,
                s.failed_dependency,
+               d.machine_type,
                i.input,
                i.failing,
                case when i.input is not null then 'waiting'
@@ -51,7 +52,7 @@ begin
         delete from resolver.watch w using chosen c where w.derivation = c.derivation and c.input is null
     ), moved as (
         update resolver.derivation_state s
-           set stage = c.stage, failed_dependency = case when c.failing then c.input end
+           set stage = c.stage, failed_dependency = case when c.failing then c.input end, machine_type = c.machine_type
           from chosen c
          where s.derivation = c.derivation
            -- What load has claimed is settled by its report. Here, since it may have claimed it just now, without the lock.

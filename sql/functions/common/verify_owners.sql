@@ -1,4 +1,4 @@
--- verify_owners(verb): among those next in the queue, finds new owners for derivations whose owner has ended.
+-- verify_owners(verb): among those next to be loaded or resolved, finds new owners for derivations whose owner has ended.
 --
 -- Takes the graph lock only when there is one. A derivation that nobody needs leaves the queue (owner null).
 create or replace function resolver.verify_owners(p_verb text) returns void
@@ -6,7 +6,7 @@ create or replace function resolver.verify_owners(p_verb text) returns void
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_stage text := case p_verb when 'load' then 'unloaded' when 'resolve' then 'resolvable' else 'buildable' end;
+    v_stage text := case p_verb when 'load' then 'unloaded' else 'resolvable' end;
     v_stale bigint[];
 begin
     loop
@@ -21,7 +21,8 @@ begin
         end if;
         perform resolver.failpoint('verify_owners: found');
         perform resolver.lock_graph();
-        update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
+        update resolver.derivation_state s
+           set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
          where s.derivation = any (v_stale)
            and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
     end loop;

@@ -2,7 +2,8 @@
 --
 -- Stages    realised -> unloaded, for an input that has a newly wanted output that is not valid
 -- Notifies  derivation_wanted, dependency_ready, step_ready
--- Locks     the caller holds the graph lock. The inputs for which something changed go on the work list.
+-- Locks     the caller holds the graph lock. The inputs for which something changed go on the work list; so do those of these
+--           derivations that are above a longer chain than was known: see raise_inputs().
 create or replace function resolver.want_inputs(p_derivations bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -26,19 +27,21 @@ begin
     on conflict (derivation, name) do update set wanted = true where not o.wanted;
 
     with wish as (
-        select distinct on (w.derivation) w.derivation, w.owner, w.global_priority, w.priority
-          from (select dep.input as derivation, s.owner, s.global_priority, s.priority
+        select distinct on (w.derivation) w.derivation, w.owner, w.jobset, w.global_priority, w.priority,
+               least(w.height, 10000) as height
+          from (select dep.input as derivation, s.owner, s.jobset, s.global_priority, s.priority, s.height + 1 as height
                   from resolver.derivation_state s
                   join resolver.dependency dep on dep.derivation = s.derivation
                  where s.derivation = any (p_derivations) and s.stage in ('unloaded', 'waiting') and s.owner is not null
                 union all
-                select s.resolved_to, s.owner, s.global_priority, s.priority
+                select s.resolved_to, s.owner, s.jobset, s.global_priority, s.priority, s.height
                   from resolver.derivation_state s
                  where s.derivation = any (p_derivations) and s.stage = 'resolved' and s.owner is not null) w
          order by w.derivation, w.global_priority desc, w.priority desc, w.owner
     ), changed as (
         update resolver.derivation_state i
-           set owner = w.owner, global_priority = w.global_priority, priority = w.priority,
+           set owner = w.owner, jobset = w.jobset, global_priority = w.global_priority, priority = w.priority,
+               height = case when i.owner is null or i.stage = 'realised' then w.height else greatest(i.height, w.height) end,
                stage = case when i.stage = 'realised' then 'unloaded' else i.stage end,
                resolved_to = case when i.stage <> 'realised' then i.resolved_to end
           from wish w
@@ -52,6 +55,16 @@ begin
     )
     select array_agg(c.derivation), array_agg(distinct c.stage) into v_changed, v_stages from changed c;
 
+    insert into resolver.walk (kind, derivation)
+    select 'raise', s.derivation
+      from resolver.derivation_state s
+     where s.derivation = any (p_derivations) and s.owner is not null
+       and (s.stage in ('unloaded', 'waiting')
+            and exists (select from resolver.dependency dep join resolver.derivation_state i on i.derivation = dep.input
+                         where dep.derivation = s.derivation and i.height <= s.height and i.stage not in ('realised', 'failed'))
+            or s.stage = 'resolved'
+            and exists (select from resolver.derivation_state i where i.derivation = s.resolved_to and i.height < s.height))
+    on conflict do nothing;
     if v_changed is not null then
         insert into resolver.walk (kind, derivation) select 'want', x from unnest(v_changed) x on conflict do nothing;
         perform pg_notify(n.channel, '')

@@ -26,15 +26,15 @@ as $$
                            '^Cannot build ''[^'']*''\.\s*Reason:\s*', ''), '\s+', ' ', 'g'), 300)
                   from public.BuildSteps b
                  where b.drvPath = resolver.hydra_path(d.drv) and b.status = 3), '')
-        when not exists (select from resolver.worker w
-                          where w.gone is null and 'build' = any (w.verbs) and (d.system = any (w.systems) or d.system = 'builtin'))
-            then format('no worker builds for %s', d.system)
-        when not exists (select from resolver.worker w
-                          where w.gone is null and 'build' = any (w.verbs) and (d.system = any (w.systems) or d.system = 'builtin')
-                            and d.features <@ w.features)
-            then format('no worker for %s has the system features %s', d.system, array_to_string(d.features, ', '))
+        when resolver.lacking(s.machine_type) is not null then resolver.lacking(s.machine_type) || coalesce(
+            '; fails at ' || to_char(case when m.unsupported_since < g.opened then g.opened else m.unsupported_since end
+                                     + x.max_unsupported_time, 'YYYY-MM-DD HH24:MI TZ'), '')
         else 'waits for a worker to build it' end
-      from resolver.derivation_state s join resolver.derivation d on d.derivation = s.derivation
+      from resolver.derivation_state s
+      join resolver.derivation d on d.derivation = s.derivation
+      left join resolver.machine_type m on m.machine_type = s.machine_type
+      left join resolver.goal g on g.build = s.owner
+     cross join resolver.setting x
      where s.derivation = p_derivation
 $$;
 

@@ -13,7 +13,7 @@ begin
         return false;
     end if;
     perform resolver.lock_graph();
-    perform resolver.continue_walks();
+    perform resolver.continue_walks(p_raise => true);
     perform resolver.reopen_builds(1000);
     perform resolver.record_ends(1000);
     return exists (select from resolver.walk);

@@ -1,4 +1,4 @@
--- claim_builds(worker, limit): claims for the verb build, in queue order, for the worker's systems and features.
+-- claim_builds(worker, limit): claims for the verb build, in queue order, of what the worker takes.
 --
 -- The step row of an attempt that was aborted for the same build is turned busy again: there is no second one.
 create or replace function resolver.claim_builds(p_worker integer, p_limit integer)
@@ -10,6 +10,7 @@ as $$
 declare
     v_worker  resolver.worker;
     v_now     timestamptz;
+    v_types   integer[];
     v_ids     bigint[];
     v_builds  integer[];
     v_stepnrs integer[];
@@ -21,35 +22,34 @@ begin
     perform resolver.lock_graph();
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
-    loop
-        v_ids := array(
-            select s.derivation
-              from resolver.derivation_state s
-              join resolver.derivation d on d.derivation = s.derivation
-             where s.stage = 'buildable' and s.owner is not null
-               and (s.not_before is null or s.not_before <= v_now)
-               and (d.system = any (v_worker.systems) or d.system = 'builtin') and d.features <@ v_worker.features
-             order by s.global_priority desc, s.priority desc, s.derivation
-             limit p_limit);
+    v_types := array(select m.machine_type from resolver.machine_type m where resolver.takes(v_worker, m));
+    for v_round in 1..20 loop
+        v_ids := case when v_worker.feature_limits = '{}' then resolver.next_to_build(v_types, p_limit)
+                      else resolver.next_within_limits(v_worker, v_types, p_limit) end;
         if cardinality(v_ids) = 0 then
             return;
         end if;
-        -- verify_owners() looks at the head of the queue; these may be far behind it, for another system.
-        update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
+        update resolver.derivation_state s
+           set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
          where s.derivation = any (v_ids)
            and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
         exit when not found;
+        if v_round = 20 then
+            -- A great many builds were cancelled. The graph lock is not held for all of that: the next claim goes on.
+            perform pg_notify('step_ready', '');
+            return;
+        end if;
     end loop;
     v_builds := array(select resolver.account_of(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
-    v_stepnrs := resolver.start_steps(v_ids, v_builds);
+    v_stepnrs := resolver.start_steps(v_ids, v_builds, case when v_worker.builders = '{}' then 30 else 35 end);
 
     return query
     with started as (
         select x.* from unnest(v_ids, v_builds, v_stepnrs) with ordinality x (derivation, build, stepnr, nr)
          where x.stepnr is not null
     ), opened as (
-        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened)
-        select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now from started x order by x.nr
+        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened, started)
+        select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now, case when v_worker.builders = '{}' then v_now end from started x order by x.nr
         returning l.lease, l.derivation, l.build, l.stepnr
     ), moved as (
         update resolver.derivation_state s set stage = 'building', lease = o.lease

@@ -21,10 +21,10 @@ begin
             using errcode = 'NX019', detail = format('%L.', p_verb), hint = 'Claim for load, resolve or build.';
     end if;
     perform resolver.failpoint('claim_derivations: the worker lives');
-    perform resolver.verify_owners(p_verb);
     if p_verb = 'build' then
         return query select * from resolver.claim_builds(p_worker, p_limit);
     else
+        perform resolver.verify_owners(p_verb);
         return query select * from resolver.claim_graph_work(p_worker, p_verb, p_limit);
     end if;
 end

@@ -6,20 +6,23 @@ create or replace function resolver.has_work(p_worker integer) returns boolean
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
 as $$
-    select exists (select from resolver.walk)
+    select exists (select from resolver.walk w where w.kind <> 'raise')
         or exists (select from resolver.failure f where f.reopening)
         or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
         or exists (select from resolver.lease l where l.closed is null)
         or exists (select from resolver.worker w
                      join resolver.derivation_state s on s.owner is not null
-                     join resolver.derivation d on d.derivation = s.derivation
                     where w.worker = p_worker
                       and exists (select from resolver.goal g where g.build = s.owner and g.ended is null)
                       and (s.stage = 'unloaded' and 'load' = any (w.verbs)
-                           or s.stage = 'resolvable' and 'resolve' = any (w.verbs)
-                           or s.stage = 'buildable' and 'build' = any (w.verbs)
-                              and (s.not_before is null or s.not_before < resolver.clock() + interval '2 minutes')
-                              and (d.system = any (w.systems) or d.system = 'builtin') and d.features <@ w.features))
+                           or s.stage = 'resolvable' and 'resolve' = any (w.verbs)))
+        or exists (select from resolver.worker w
+                     join resolver.machine_type m on resolver.takes(w, m)
+                     join resolver.derivation_state s on s.machine_type = m.machine_type
+                    where w.worker = p_worker and 'build' = any (w.verbs)
+                      and s.stage = 'buildable' and s.owner is not null
+                      and (s.not_before is null or s.not_before < resolver.clock() + interval '2 minutes')
+                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null))
 $$;
 
 comment on function resolver.has_work(integer) is 'False when a worker that drains the queue can end.';

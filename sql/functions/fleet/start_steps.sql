@@ -1,7 +1,8 @@
--- start_steps(derivations, builds): busy rows for attempts; an aborted one of the same build is taken up again.
+-- start_steps(derivations, builds, busy): busy rows for attempts; an aborted one of the same build is taken up again.
 --
+-- Arguments busy: 30: they are built here; 35: they wait for a machine, see step_runs()
 -- Returns   the step numbers; null where the build was deleted, or is held by a transaction that may delete it.
-create or replace function resolver.start_steps(p_derivations bigint[], p_builds integer[]) returns integer[]
+create or replace function resolver.start_steps(p_derivations bigint[], p_builds integer[], p_busy integer) returns integer[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
@@ -23,8 +24,8 @@ begin
     v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
                          from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
     update public.BuildSteps s
-       set busy = 30, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null,
-           isNonDeterministic = null, machine = 'localhost', propagatedFrom = null
+       set busy = p_busy, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null,
+           isNonDeterministic = null, machine = case when p_busy = 30 then 'localhost' else '' end, propagatedFrom = null
       from unnest(p_builds, v_stepnrs) x (build, stepnr)
      where s.build = x.build and s.stepnr = x.stepnr;
 
@@ -35,12 +36,12 @@ begin
           left join (
               select v_new[s.nr] as nr, s.stepnr
                 from resolver.record_steps(array(
-                         select row(p_builds[i], p_derivations[i], 0, 30, null, null, null, null)::resolver.new_step
+                         select row(p_builds[i], p_derivations[i], 0, p_busy, null, null, null, null)::resolver.new_step
                            from unnest(v_new) with ordinality u (i, nr)
                           order by u.nr)) s) n on n.nr = x.nr
          order by x.nr);
 end
 $$;
 
-comment on function resolver.start_steps(bigint[], integer[]) is
+comment on function resolver.start_steps(bigint[], integer[], integer) is
     'Busy rows of BuildSteps for attempts; rows of aborted attempts are used again.';

@@ -1,7 +1,8 @@
--- sweep(): takes back what dead workers held, and claims that outlived their deadline. Every worker calls it at its tick.
+-- sweep(): takes back what dead workers held, and claims that outlived their deadline; what no worker takes fails in the end.
 --
+-- Every worker calls it at its tick.
 -- Returns   how many claims were taken back.
--- Stages    building -> buildable
+-- Stages    building -> buildable; buildable -> failed: see fail_unsupported()
 create or replace function resolver.sweep() returns integer
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
@@ -16,6 +17,7 @@ begin
        and not exists (select from public.BuildSteps b
                         where b.busy <> 0 and not exists (select from resolver.lease l
                                                            where l.closed is null and l.build = b.build and l.stepnr = b.stepnr)) then
+        perform resolver.fail_unsupported();
         return 0;
     end if;
     perform resolver.failpoint('sweep: there is something');
@@ -30,6 +32,7 @@ begin
          order by l.lease);
     perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more');
     perform resolver.end_orphaned_steps();
+    perform resolver.fail_unsupported();
     return cardinality(v_leases);
 end
 $$;

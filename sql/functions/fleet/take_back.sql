@@ -19,6 +19,7 @@ begin
     select coalesce(array_agg(l.derivation), '{}'), array_agg(l.build order by l.lease), array_agg(l.stepnr order by l.lease)
       into v_derivations, v_builds, v_stepnrs
       from resolver.lease l where l.lease = any (p_leases) and l.verb = 'build';
+    perform resolver.record_use(array(select l.lease from resolver.lease l where l.lease = any (p_leases) and l.verb = 'build'));
     v_free := resolver.free_steps(v_builds, v_stepnrs);
     update public.BuildSteps b
        set busy = 0, status = 3, errorMsg = p_reason, stopTime = resolver.hydra_time(resolver.clock())

@@ -48,7 +48,8 @@ begin
     perform resolver.settle(v_dependents);
 
     -- What was lost may have been nobody's concern, and what was to be made of it is not wanted any more.
-    update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
+    update resolver.derivation_state s
+       set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
      where s.derivation = any (v_lost || array(select r.resolved from resolver.resolution r
                                                 where r.derivation = any (v_dependents) and r.released = v_now))
        and (s.stage = 'buildable' or s.stage = 'unloaded' and s.owner is null);

@@ -1,6 +1,6 @@
--- refuse(derivation, failure): {"class", "status", "message"}: it can't be loaded or resolved, for good.
+-- refuse(derivation, failure): {"class", "status", "message"}: it can't be loaded, resolved or built, for good.
 --
--- Stages    unloaded, waiting, resolvable -> failed
+-- Stages    unloaded, waiting, resolvable, buildable -> failed
 -- Locks     the caller holds the graph lock.
 -- A step row on the account of its build tells people the reason.
 create or replace function resolver.refuse(p_derivation bigint, p_failure jsonb) returns void

@@ -22,9 +22,11 @@ begin
       from unnest(p_reports) r where not r.body ? 'failed';
     update resolver.derivation d
        set name = r.name, system = r.system, kind = r.kind, must_resolve = r.must_resolve, prefer_local = r.prefer_local,
-           features = array(select jsonb_array_elements_text(r.features))
+           features = f.features,
+           machine_type = resolver.machine_type_of(r.system, f.features, r.prefer_local, r.kind = 'floating')
       from jsonb_to_recordset(v_loaded) r (drv text, name text, system text, kind text, must_resolve boolean,
                                            prefer_local boolean, features jsonb)
+     cross join lateral (select array(select jsonb_array_elements_text(r.features)) as features) f
      where d.drv = r.drv and d.kind is null;
     perform resolver.register_found(v_loaded, v_ids);
 

@@ -11,17 +11,18 @@ as $$
 declare
     v_resolved bigint[];
 begin
-    insert into resolver.derivation as d (drv, name, system, kind, features, prefer_local, must_resolve)
-    select distinct on (x.drv) x.drv, x.name, x.system, x.kind, array(select jsonb_array_elements_text(x.features)),
-           x.prefer_local, false
+    insert into resolver.derivation as d (drv, name, system, kind, features, prefer_local, must_resolve, machine_type)
+    select distinct on (x.drv) x.drv, x.name, x.system, x.kind, f.features, x.prefer_local, false,
+           resolver.machine_type_of(x.system, f.features, x.prefer_local, x.kind = 'floating')
       from unnest(p_reports) r
      cross join jsonb_to_record(r.body -> 'resolved')
            x (drv text, name text, system text, kind text, features jsonb, prefer_local boolean)
+     cross join lateral (select array(select jsonb_array_elements_text(x.features)) as features) f
      where x.name is not null
      order by x.drv
     on conflict (drv) do update
        set name = excluded.name, system = excluded.system, kind = excluded.kind, features = excluded.features,
-           prefer_local = excluded.prefer_local, must_resolve = false
+           prefer_local = excluded.prefer_local, must_resolve = false, machine_type = excluded.machine_type
      where d.kind is null;
     v_resolved := array(
         select d.derivation
@@ -29,8 +30,8 @@ begin
           join resolver.derivation d on d.drv = r.body -> 'resolved' ->> 'drv'
          order by r.nr);
 
-    insert into resolver.derivation_state (derivation, owner, global_priority, priority)
-    select distinct on (x.resolved) x.resolved, s.owner, s.global_priority, s.priority
+    insert into resolver.derivation_state (derivation, owner, jobset, global_priority, height, priority)
+    select distinct on (x.resolved) x.resolved, s.owner, s.jobset, s.global_priority, s.height, s.priority
       from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
       join unnest(v_resolved) with ordinality x (resolved, nr) on x.nr = r.nr
       join resolver.derivation_state s on s.derivation = r.derivation

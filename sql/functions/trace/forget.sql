@@ -17,6 +17,7 @@ begin
      where f.derivation = any (p_seen) and (f.cleared < p_before or f.derivation = any (p_gone));
     delete from resolver.dependency dep where dep.derivation = any (p_gone);
     delete from resolver.dependency dep where dep.input = any (p_gone);
+    delete from resolver.walk w where w.derivation = any (p_gone);
     delete from resolver.watch w where w.derivation = any (p_gone);
     delete from resolver.output o where o.derivation = any (p_gone);
     delete from resolver.derivation_state s where s.derivation = any (p_gone);

@@ -31,7 +31,7 @@ begin
                             where g.root = s.derivation and (g.recorded is null or g.recorded >= p_before))
            and not exists (select from resolver.goal g
                             where g.cause = s.derivation and (g.recorded is null or g.recorded >= p_before))
-           and not exists (select from resolver.walk w where w.derivation = s.derivation));
+           and not exists (select from resolver.walk w where w.derivation = s.derivation and w.kind <> 'raise'));
 
     -- What is realised, or failed, or is looked at anew before it is built, has its inputs no more, or learns of them again.
     v_held := array(

@@ -78,7 +78,7 @@ create or replace view resolver.check_failed_dependency as
       from resolver.derivation_state s
       join resolver.derivation_state i on i.derivation = s.failed_dependency
      where i.stage <> 'failed' and i.failed_dependency is null
-       and not exists (select from resolver.walk);
+       and not exists (select from resolver.walk w where w.kind <> 'raise');
 comment on view resolver.check_failed_dependency is 'A failed dependency failed, or has one itself (unless a walk is under way).';
 
 create or replace view resolver.check_references as
@@ -99,6 +99,6 @@ comment on view resolver.check_references is
 create or replace view resolver.check_goal as
     select g.build, g.root, s.stage
       from resolver.goal g join resolver.derivation_state s on s.derivation = g.root
-     where g.ended is null and not exists (select from resolver.walk)
+     where g.ended is null and not exists (select from resolver.walk w where w.kind <> 'raise')
        and (s.stage in ('realised', 'failed') or s.failed_dependency is not null);
 comment on view resolver.check_goal is 'A goal has ended as soon as its root is realised, failed, or has a failed dependency.';

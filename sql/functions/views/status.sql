@@ -14,9 +14,18 @@ as $$
                       join resolver.worker w on w.worker = l.worker
                      where l.closed is null and l.verb = 'build'),
         'workers', (select coalesce(jsonb_agg(jsonb_build_object(
-                               'worker', w.worker, 'name', w.name, 'verbs', w.verbs, 'systems', w.systems,
+                               'worker', w.worker, 'name', w.name, 'verbs', w.verbs, 'jobs', w.jobs,
+                               'systems', (select coalesce(jsonb_agg(distinct x.system order by x.system), '[]')
+                                             from (select unnest(w.systems) as system
+                                                   union all select unnest(b.systems) from unnest(w.builders) b) x),
                                'silent_seconds', extract(epoch from resolver.clock() - w.heartbeat)) order by w.worker), '[]')
                       from resolver.worker w where w.gone is null),
+        'unsupported', (select coalesce(jsonb_agg(jsonb_build_object(
+                                   'system', m.system, 'features', m.features, 'reason', coalesce(resolver.lacking(m.machine_type), 'there is a worker now'),
+                                   'seconds', extract(epoch from resolver.clock() - m.unsupported_since),
+                                   'limit_seconds', (select extract(epoch from x.max_unsupported_time) from resolver.setting x))
+                                   order by m.unsupported_since), '[]')
+                          from resolver.machine_type m where m.unsupported_since is not null),
         'builds', (select coalesce(jsonb_agg(jsonb_build_object(
                               'build', g.build, 'job', b.job, 'drv', d.drv, 'stage', s.stage,
                               'held_up', resolver.held_up(g.root)) order by g.build), '[]')

@@ -1,0 +1,59 @@
+-- fail_unsupported(): what has waited for too long for a worker that takes it fails, a hundred of each machine type at a time.
+--
+-- The time counts from when the last worker left, or the first of its type was ready; and no build that was added later than
+-- that has its derivations fail before it has waited as long itself.
+-- Stages    buildable -> failed
+-- Locks     the graph lock, only if there is something to do
+-- Notifies  as a failed step does: see refuse()
+create or replace function resolver.fail_unsupported() returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_before      timestamptz := resolver.clock() - (select s.max_unsupported_time from resolver.setting s);
+    v_unsupported integer[] := resolver.unsupported_types();
+    v_type        integer;
+    v_late        bigint[];
+begin
+    if not exists (select from resolver.machine_type m
+                    where (m.unsupported_since is not null) <> (m.machine_type = any (v_unsupported))
+                       or m.unsupported_since <= v_before) then
+        return;
+    end if;
+    perform resolver.lock_graph();
+    v_unsupported := resolver.unsupported_types();
+    update resolver.machine_type m
+       set unsupported_since = case when m.machine_type = any (v_unsupported) then resolver.clock() end
+     where (m.unsupported_since is not null) <> (m.machine_type = any (v_unsupported));
+
+    for v_type in select m.machine_type from resolver.machine_type m where m.unsupported_since <= v_before order by 1 loop
+        v_late := array(
+            select s.derivation
+              from resolver.derivation_state s
+              left join resolver.goal g on g.build = s.owner and g.ended is null
+             where s.stage = 'buildable' and s.owner is not null and s.machine_type = v_type
+               and (g.build is null or g.opened <= v_before)
+             limit 100);
+        -- No claim has looked whether anybody still wants them.
+        update resolver.derivation_state s
+           set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
+         where s.derivation = any (v_late)
+           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
+        perform resolver.refuse(s.derivation, jsonb_build_object(
+                    'class', 'unsupported', 'status', 9, 'message', resolver.lacking(v_type)))
+           from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.opened <= v_before
+          where s.derivation = any (v_late);
+        if cardinality(v_late) < 100 then
+            update resolver.machine_type m
+               set unsupported_since = (select min(g.opened) from resolver.derivation_state s join resolver.goal g on g.build = s.owner
+                                         where s.stage = 'buildable' and s.owner is not null and s.machine_type = v_type)
+             where m.machine_type = v_type;
+        end if;
+    end loop;
+    perform resolver.continue_walks();
+    perform resolver.record_ends(100);
+end
+$$;
+
+comment on function resolver.fail_unsupported() is
+    'Derivations that no live worker takes fail as unsupported, once they have waited for resolver.setting.max_unsupported_time.';

@@ -1,0 +1,17 @@
+-- unsupported_types(): machine types of which something is ready to be built, and that no live worker takes.
+create or replace function resolver.unsupported_types() returns integer[]
+    language plpgsql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return array(
+        select m.machine_type
+          from resolver.machine_type m
+         where exists (select from resolver.derivation_state s
+                        where s.stage = 'buildable' and s.owner is not null and s.machine_type = m.machine_type)
+           and not exists (select from resolver.worker w
+                            where w.gone is null and 'build' = any (w.verbs) and resolver.takes(w, m)));
+end
+$$;
+
+comment on function resolver.unsupported_types() is 'Machine types that something waits for, and no live worker takes.';

@@ -1,0 +1,170 @@
+"""What a worker takes: builders of nix.conf, limits by feature, only local ones; and the machine that Nix names."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hydra_resolver.nix.builders import RemoteBuilder, parse_builders
+from hydra_resolver.nix.settings import parse_settings
+
+from .farm import Farm, open_farm
+
+# What nix.conf says
+
+
+def test_a_line_of_builders_says_what_a_machine_builds() -> None:
+    line = "ssh-ng://nix@big i686-linux,x86_64-linux /root/key 8 2 kvm,benchmark big-parallel c3NoLWVk"
+    assert parse_builders(line, "x86_64-linux") == (
+        RemoteBuilder("ssh-ng://nix@big", ("i686-linux", "x86_64-linux"), 8, ("kvm", "benchmark"), ("big-parallel",)),
+    )
+
+
+@pytest.mark.parametrize("line", ["ssh://far", "ssh://far -", "ssh://far - - - - - - -"])
+def test_what_a_line_does_not_say_has_a_default(line: str) -> None:
+    assert parse_builders(line, "x86_64-linux") == (RemoteBuilder("ssh://far", ("x86_64-linux",)),)
+
+
+def test_machines_are_on_lines_or_between_semicolons_and_in_files(tmp_path: Path) -> None:
+    machines = tmp_path / "machines"
+    machines.write_text("# all of them\n\nssh://one # the first\nssh://two m68k-linux\n")
+    text = f"@{machines} ; ssh://three\n@{tmp_path}/absent"
+    assert [builder.uri for builder in parse_builders(text, "x86_64-linux")] == [
+        "ssh://one",
+        "ssh://two",
+        "ssh://three",
+    ]
+    assert parse_builders("", "x86_64-linux") == ()
+
+
+def test_a_line_that_nix_would_not_understand_is_left_out() -> None:
+    assert parse_builders("ssh://one - - many\nssh://two", "any")[0].uri == "ssh://two"
+
+
+def test_without_builders_or_when_they_are_not_to_be_used_there_is_no_build_hook() -> None:
+    with_some = parse_settings(json.dumps({"builders": {"value": "ssh://far"}, "system": {"value": "any"}}))
+    assert [builder.uri for builder in with_some.builders] == ["ssh://far"]
+    assert b"build-hook" not in with_some.request()
+    assert b"build-hook" in with_some.with_limits(remote=False).request()
+    assert b"build-hook" in parse_settings("{}").request()
+
+
+# Workers on a real Nix
+
+
+@pytest.fixture
+def farm(tmp_path: Path) -> Iterator[Farm]:
+    with open_farm(tmp_path / "state") as open_one:
+        yield open_one
+
+
+def enqueued(farm: Farm, name: str, expression: str) -> None:
+    farm.command("enqueue", farm.write(name, expression))
+
+
+def finished(farm: Farm) -> list[str]:
+    return [
+        row["job"] for row in farm.rows("select job from Builds where finished = 1 and buildStatus = 0 order by job")
+    ]
+
+
+def test_no_more_of_a_feature_is_built_at_the_same_time_than_the_worker_was_told(farm: Farm, tmp_path: Path) -> None:
+    script = f"echo + >> {tmp_path}/log; sleep 0.3; echo - >> {tmp_path}/log; echo > $out"
+    enqueued(
+        farm,
+        "big.nix",
+        f"""builtins.listToAttrs (map (n: {{
+              name = "big" + toString n;
+              value = floating "big${{toString n}}" "{script}" {{ requiredSystemFeatures = [ "big-parallel" ]; }};
+            }}) [ 1 2 3 4 ])""",
+    )
+    farm.command("worker", "--drain", "--jobs", "4", "--feature", "big-parallel", "--feature-limit", "big-parallel=1")
+    assert finished(farm) == ["big1", "big2", "big3", "big4"]
+    assert (tmp_path / "log").read_text().split() == ["+", "-"] * 4
+
+
+def test_a_limit_has_to_be_a_number(farm: Farm) -> None:
+    done = farm.command("worker", "--drain", "--feature-limit", "big-parallel", check=False)
+    assert done.returncode == 2
+    assert "'big-parallel' is not a feature with a number, such as big-parallel=1" in done.stderr
+
+
+def test_a_worker_may_take_only_what_prefers_to_be_built_locally(farm: Farm) -> None:
+    enqueued(
+        farm,
+        "some.nix",
+        """{ tiny = floating "tiny" "echo > $out" { preferLocalBuild = true; };
+             large = floating "large" "echo > $out" { }; }""",
+    )
+    farm.command("worker", "--drain", "--only", "prefer-local")
+    assert finished(farm) == ["tiny"]
+    farm.command("worker", "--drain", "--only", "local")
+    assert finished(farm) == ["large", "tiny"]
+
+
+def test_outputs_may_not_be_larger_than_the_worker_was_told(farm: Farm) -> None:
+    enqueued(
+        farm,
+        "sizes.nix",
+        """let large = floating "large" "head -c 100000 /dev/zero > $out" { }; in {
+             inherit large; small = floating "small" "echo > $out" { };
+             on-large = floating "on-large" "cat ${large} > $out" { }; }""",
+    )
+    farm.command("worker", "--drain", "--max-output-size", "50000")
+    ended = {row["job"]: row["buildstatus"] for row in farm.rows("select job, buildStatus from Builds")}
+    assert ended == {"large": 11, "small": 0, "on-large": 2}
+    steps = farm.rows("select status, errorMsg from BuildSteps where status <> 0")
+    assert [step["status"] for step in steps] == [11, 11]
+    assert "bytes, and may have 50000" in steps[0]["errormsg"]
+
+
+@contextmanager
+def remote_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch, columns: str) -> Iterator[str]:
+    """Nix builds nothing itself (max-jobs = 0); its builder is another store on this machine."""
+    farm.store.prepare()
+    builder = f"local?root={farm.state}/far"
+    settings = {
+        "max-jobs": "0",
+        "builders": f"{builder} {columns}",
+        "sandbox": "true",
+        "sandbox-paths": "/bin /usr /lib /lib64",
+        "build-dir": "/tmp",
+    }
+    for name, value in farm.store.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NIX_CONFIG", "".join(f"{name} = {value}\n" for name, value in settings.items()))
+    yield builder
+
+
+def test_the_machine_of_a_step_is_the_builder_that_nix_names(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with remote_farm(farm, monkeypatch, "- - 3 1 ca-derivations"):
+        job = farm.write("far.nix", """floating "far" "sleep 3; echo > $out" { }""")
+        farm.command("enqueue", "--store", "local", job)
+        seen: list[tuple[int, str]] = []
+        worker = threading.Thread(target=lambda: farm.command("worker", "--drain", "--store", "local"))
+        worker.start()
+        while worker.is_alive():
+            for row in farm.rows("select busy, machine from BuildSteps"):
+                if (now := (row["busy"], row["machine"])) not in seen:
+                    seen.append(now)
+            time.sleep(0.02)
+        assert finished(farm) == ["far"], farm.rows("select * from BuildSteps")
+        ((_, machine),) = [now for now in seen if now[0] == 30]
+        assert machine.endswith(f"?root={farm.state}/far")
+        assert seen[-1] == (0, machine)
+        assert seen in ([(35, ""), (30, machine), (0, machine)], [(30, machine), (0, machine)])
+        assert farm.rows("select jobs, systems from resolver.worker") == [{"jobs": 3, "systems": []}]
+
+
+def test_a_builder_that_nix_would_not_send_it_to_is_not_counted_on(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with remote_farm(farm, monkeypatch, "- - 3"):
+        job = farm.write("far.nix", """floating "far" "echo > $out" { }""")
+        farm.command("enqueue", "--store", "local", job)
+        farm.command("worker", "--drain", "--store", "local")
+        assert farm.rows("select stage from resolver.derivation_state") == [{"stage": "buildable"}]

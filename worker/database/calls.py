@@ -1,0 +1,104 @@
+"""How procedures are called: over a few connections, each call in a transaction of its own, repeated if need be."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg.rows import scalar_row
+
+from .. import failpoints
+from .connections import Connections, disconnect
+from .errors import is_transient, translated
+
+CONNECTION_SECONDS = 5.0
+"""How long one try of a call waits for a connection."""
+RETRY_SECONDS = 30.0
+"""How long a call is repeated while the database can't be reached."""
+
+
+def statement_of(procedure: str, parameters: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
+    """The statement that calls a procedure, for `Cursor.execute`."""
+    return f"select * from resolver.{procedure}({', '.join(['%s'] * len(parameters))})".encode(), parameters
+
+
+class Calls:
+    """Calls procedures over a small pool of connections.
+
+    A call is repeated while the database restarts or can't be reached, for at most `RETRY_SECONDS`: reports may be sent
+    twice. Raises the classes of `errors` for what the procedures refuse, `psycopg.Error` for all else.
+    """
+
+    def __init__(self, conninfo: str, *, connections: int = 4) -> None:
+        self.conninfo = conninfo
+        self._stopping = threading.Event()
+        self._patience_ends = float("inf")
+        self._calls: dict[object, tuple[psycopg.Connection[Any], float]] = {}
+        """The calls that wait for an answer: over which connection, and since when (monotonic)."""
+        self._connections = Connections(conninfo, connections)
+
+    def close(self) -> None:
+        """Close all connections; calls that are being repeated give up."""
+        self._stopping.set()
+        self._connections.close()
+
+    def hurry(self, seconds: float) -> None:
+        """From now on, calls are repeated for no longer than this."""
+        self._patience_ends = time.monotonic() + seconds
+
+    def break_off(self, seconds: float) -> None:
+        """End the calls that have waited longer for an answer: they are repeated over new connections.
+
+        A connection to a database that is out of reach may look well for hours.
+        """
+        newest = time.monotonic() - seconds
+        for connection, began in list(self._calls.values()):
+            if began < newest:
+                disconnect(connection)
+
+    def _value(self, procedure: str, *parameters: Any) -> Any:
+        return self._repeated(procedure, parameters, scalar_row)[0]
+
+    def _repeated(self, procedure: str, parameters: Sequence[Any], rows: Any) -> list[Any]:
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                return self._once(procedure, parameters, rows)
+            except psycopg.Error as error:
+                if not is_transient(error) or time.monotonic() > min(deadline, self._patience_ends):
+                    raise translated(error) from error
+                if self._stopping.wait(random.uniform(0.1, 0.5)):
+                    raise
+
+    def _once(self, procedure: str, parameters: Sequence[Any], rows: Any) -> list[Any]:
+        with self._calling(procedure) as connection, connection.cursor(row_factory=rows) as cursor:
+            return cursor.execute(*statement_of(procedure, parameters)).fetchall()
+
+    @contextmanager
+    def _calling(self, procedure: str) -> Iterator[psycopg.Connection[Any]]:
+        failpoints.reach(f"before {procedure}")
+        with self._connections.one(self._wait()) as connection, self._under_way(connection):
+            try:
+                yield connection
+            except psycopg.errors.ReadOnlySqlTransaction:
+                connection.close()  # a session stays read-only, though the database may not
+                raise
+        failpoints.reach(f"after {procedure}")
+
+    @contextmanager
+    def _under_way(self, connection: psycopg.Connection[Any]) -> Iterator[None]:
+        call = object()
+        self._calls[call] = connection, time.monotonic()
+        try:
+            yield
+        finally:
+            del self._calls[call]
+
+    def _wait(self) -> float:
+        """How long to wait for a connection, at least a moment."""
+        return max(0.5, min(CONNECTION_SECONDS, self._patience_ends - time.monotonic()))
