@@ -20,7 +20,9 @@ class Model:
         self.now = 0
 
     def missing(self, name: str) -> list[str]:
-        return [i for i, outputs in self.at[name].inputs.items() if not self.at[i].valid.keys() >= {*outputs}]
+        # What is realised may have inputs that were forgotten; they are missing once it is not realised any more.
+        inputs = self.at[name].inputs.items()
+        return [i for i, outputs in inputs if i not in self.at or not self.at[i].valid.keys() >= {*outputs}]
 
     def stage(self, name: str) -> str:
         it = self.at[name]

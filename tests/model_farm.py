@@ -30,6 +30,8 @@ TABLES = (
     "resolver.dependency",
     "resolver.derivation_state",
     "resolver.derivation",
+    "resolver.machine_type",
+    "resolver.jobset_use",
     "resolver.worker",
     "resolver.store",
     "BuildStepOutputs",
