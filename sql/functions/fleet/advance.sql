@@ -1,16 +1,21 @@
 -- advance(): a bounded part of what was put off: walks over the graph, builds whose row another transaction held.
 --
 -- Returns   whether there is more. Every worker calls it at its tick, and again while it says so.
+-- Stages    waiting -> failed, for a derivation that waits for itself: see circular()
 create or replace function resolver.advance() returns boolean
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
 as $$
 begin
     if not exists (select from resolver.walk)
-       and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
+       and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
+       and resolver.circular() is null then
         return false;
     end if;
     perform resolver.lock_graph();
+    perform resolver.refuse(c.derivation, jsonb_build_object('class', 'unsupported', 'status', 1, 'message', 'it needs itself'))
+       from resolver.circular() c (derivation)
+      where c.derivation is not null;
     perform resolver.continue_walks();
     perform resolver.record_ends(1000);
     return exists (select from resolver.walk);
