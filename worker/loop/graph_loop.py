@@ -98,7 +98,7 @@ class GraphLoop:
     def _reports(self, claims: Sequence[Claim]) -> Iterator[list[Report]]:
         context, client = self._shared.context, self._connection.get()
         if self._verb == "load":
-            return load(context, client, claims)
+            return load(context, client, claims, self._withdraw)
         return resolve(context, client, claims, self._withdraw)
 
     def _withdraw(self, paths: Iterable[str]) -> int:

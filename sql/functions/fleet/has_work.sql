@@ -9,6 +9,7 @@ as $$
     select exists (select from resolver.walk)
         or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
         or exists (select from resolver.lease l where l.closed is null)
+        or resolver.circular() is not null
         or exists (select from resolver.worker w
                      join resolver.derivation_state s on s.owner is not null
                      join resolver.derivation d on d.derivation = s.derivation
