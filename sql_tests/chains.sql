@@ -63,6 +63,16 @@ select is(t.steps('wrapper'),
           array['1: producer built', '2: inner built', '3: wrapper resolved to r-wrapper', '4: r-wrapper built'], 'four steps');
 select is(t.ended('wrapper'), 'status 0', 'and the build has ended');
 
+select is(resolver.explain(t.drv('inner')) #> '{chain,0,producer}', jsonb_build_object('drv', t.drv('producer'), 'output', 'out'),
+          'explain says what wrote it');
+select is(resolver.trace(t.drv('inner')) -> 'producer', jsonb_build_object('drv', t.drv('producer'), 'output', 'out'), 'so does trace');
+select is(resolver.trace(t.drv('wrapper')) -> 'producer', 'null', 'nobody wrote what the evaluator did');
+select is(resolver.build_graph(t.id('wrapper')) -> 'chains',
+          jsonb_build_array(jsonb_build_object('drv', t.drv('wrapper'), 'input', t.drv('producer'), 'outputs', '{out,lib}'::text[], 'followed', 1)),
+          'the graph has the chain');
+select set_eq($$select t.named(n ->> 'drv') from jsonb_array_elements(resolver.build_graph(t.id('wrapper')) -> 'nodes') n$$,
+              array['wrapper', 'producer', 'inner', 'r-wrapper'], 'and all that it leads to');
+
 -- The same once more: everything is known.
 select t.want('again', 'wrapper');
 select t.load();
