@@ -9,6 +9,7 @@ from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine
 
 from .model import STAGES, Model
+from .model_chains import inputs_of
 from .model_farm import Claim, Farm, Report, hashed, named
 from .model_graphs import finished, loaded, path, resolution, resolved
 from .model_types import Failure, Goal, Node
@@ -179,6 +180,8 @@ class Compared(RuleBasedStateMachine):
     def compare(self) -> None:
         model, seen = self.model, self.farm.look()
         self.aborted = {*seen["aborted"]}
+        self.follow_chains()
+        self.drop_claims(seen)
         self.spread_failures(seen)
         model.record()
         assert seen["violations"] == []
@@ -204,6 +207,20 @@ class Compared(RuleBasedStateMachine):
             "busy": len(building),
             "uncounted": 0,
         }
+
+    def follow_chains(self) -> None:
+        """What they lead to is wanted."""
+        for name in [n for n, it in self.model.at.items() if it.chains]:
+            if self.model.stage(name) in ("waiting", "resolvable", "resolved"):
+                for needed, outputs in inputs_of(self.model.at, name).items():
+                    self.model.want(needed, outputs)
+
+    def drop_claims(self, seen: Any) -> None:
+        """Nobody may need any more what was written: its .drv was lost, or another one was written."""
+        for claim in self.opened("load", "resolve"):
+            if str(claim.lease) not in seen["claims"] and claim.name.startswith("made"):
+                assert claim.name not in self.needed()
+                self.model.at[claim.name].verb = None
 
     def spread_failures(self, seen: Any) -> None:
         """Failures end goals, or are tried again for their sake."""
