@@ -171,7 +171,16 @@ select t.want('reader', 'reader');
 select t.load();
 select pg_temp.makes('scribe', 'first');
 select t.load();
+select resolver.release_claims(t.worker_id(), array(select lease from resolver.lease where closed is null), 'test');
+savepoint loaded;
+update resolver.derivation_state set stage = 'unloaded' where derivation = t.number('first');
+select t.claim('load');
 select resolver.withdraw_outputs(array[t.drv('first')]);
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('unreadable') || jsonb_build_object(
+              'lease', t.lease('first', 'load'), 'drv', t.drv('first'))))), 'lease_lost', 'that a lost .drv can''t be read is no failure');
+rollback to loaded;
+select resolver.withdraw_outputs(array[t.drv('first')]);
+select is_empty('select * from resolver.invariant_violations()', 'a .drv is lost');
 select set_eq($$select unnest(pg_temp.inputs('reader'))$$, array['scribe^out', 'slow^out'], 'what a lost .drv led to is no dependency any more');
 select is((select owner from resolver.derivation_state where derivation = t.number('first')), null, 'and not wanted');
 select is(t.stage('scribe'), 'unloaded', 'its producer is looked at again');
@@ -202,6 +211,11 @@ select is(t.ended('critic'), 'status 1', 'an output that is no derivation ends t
 select is(pg_temp.message('critic'),
           format('output ''out'' of %s is %s, which is not named like a derivation', t.full(t.drv('novelist')), t.full(t.path('novelist'))),
           'with that reason');
+select resolver.withdraw_outputs(array[t.path('novelist')]);
+select t.want('novelist', 'novelist');
+select t.load();
+select t.finish('novelist');
+select is((select count(*) from resolver.failure where derivation = t.number('critic')), 1::bigint, 'once, however often it is written');
 select t.derivation('no-lib');
 select t.derivation('poet');
 select t.derivation('needs-lib', '{poet^out^lib}');
@@ -212,6 +226,12 @@ select t.load();
 select is(t.ended('needs-lib'), 'status 1', 'so does a missing output of what was written');
 select is(pg_temp.message('needs-lib'), format('it needs output ''lib'' of %s, which has no output of that name', t.full(t.drv('no-lib'))),
           'with that reason');
+select t.derivation('poet-2');
+select t.derivation('needs-lib-2', '{poet-2^out^lib}');
+select t.want('needs-lib-2', 'needs-lib-2');
+select t.load();
+select pg_temp.makes('poet-2', 'no-lib');
+select is(t.ended('needs-lib-2'), 'status 1', 'at once when what was written was known before');
 select t.derivation('liar');
 select t.derivation('on-nothing', '{liar^out^out}');
 select t.want('on-nothing', 'on-nothing');
@@ -242,6 +262,7 @@ select pg_temp.makes('snake', 'head');
 select t.load();
 select is(t.stage('tail') || ' ' || t.watches('tail') || ' ' || t.watches('head') || ' ' || t.watches('body'), 'waiting head body tail',
           'a circle of several waits');
+select is(resolver.has_work(t.worker_id()), true, 'which is something to do');
 select resolver.advance();
 select is(t.ended('head'), 'status 2', 'for the next tick');
 select is(pg_temp.message('tail'), 'it needs itself', 'which ends it where the chain is');
@@ -249,6 +270,10 @@ select is(resolver.circular(), null, 'then there is none');
 
 -- Forgetting.
 select t.pass('100 days');
+select resolver.withdraw_outputs(array(select path from resolver.output where valid_since is not null and path <> t.path('r-wrapper')));
+select resolver.prune('90 days');
+select is(t.stage('producer') is null and t.stage('wrapper') = 'realised', true, 'what is kept may have needed what is forgotten');
+select is_empty('select * from resolver.invariant_violations()', 'and has no chain then');
 select resolver.withdraw_outputs(array(select path from resolver.output where valid_since is not null));
 select resolver.prune('90 days');
 select is((select count(*) from resolver.chain), 0::bigint, 'chains are forgotten with their derivations');
