@@ -19,6 +19,7 @@ from hydra_resolver.verbs.load import describe
 
 from .failing import assert_sound
 from .farm import Farm, name_of, open_farm
+from .nix.conftest import nixes, programs_or_skip
 from .nix.sample import DRV, LIB, LIB_OUT, derivation
 
 WRITING = """
@@ -79,6 +80,20 @@ def test_one_producer_one_produced_derivation_one_wrapper(farm: Farm) -> None:
     assert steps(build) == [("simple.drv", 0), ("simple", 0), ("simple-wrapper", 13), ("simple-wrapper", 0)]
     again = run(farm, "simple", jobs)["wrapper"]
     assert (again["status"], again["cached"], again["steps"]) == (0, True, [])
+
+
+def test_the_oldest_nix_builds_them_too_though_it_could_not_resolve_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = min(nixes(()), key=lambda nix: nix.number)
+    monkeypatch.setenv("PATH", f"{programs_or_skip(oldest)}:{os.environ['PATH']}")
+    assert not oldest.number.resolves_any_kind_with_dynamic_inputs
+    with open_farm(tmp_path) as farm:
+        build = run(farm, "oldest", """{
+          wrapper = let low = write (floating "low" "echo low > $out" { });
+            in wrap "wrapper" [ (of (write (wrap "middle" [ (of low) ]))) ];
+        }""")["wrapper"]  # fmt: skip
+        assert content(farm, build) == "low\n"
 
 
 def test_what_is_written_may_be_of_any_kind(farm: Farm) -> None:
@@ -253,7 +268,7 @@ def test_what_is_written_is_megabytes(farm: Farm) -> None:
     assert_sound(farm)
     assert {job: build["status"] for job, build in builds.items()} == {"wide": 2, "long": 2, "harmless": 0}
     assert "more than 10000 inputs" in message(farm, builds["wide"])
-    assert "builder failed" in message(farm, builds["long"])
+    assert "failed with exit code" in message(farm, builds["long"])
 
 
 def test_a_written_derivation_that_is_lost_is_written_again(farm: Farm) -> None:
@@ -300,6 +315,17 @@ def test_a_producer_writes_a_diamond_with_recursive_nix(farm: Farm) -> None:
             *((name, status) for name in ("left", "right", "middle", "top", "on-diamond") for status in (13, 0)),
         ]
     )
+
+
+def test_what_if_follows_chains(farm: Farm) -> None:
+    run(farm, "thought", """{
+      wrapper = wrap "on-thought" [ (of (write (floating "thought" "echo thought > $out" { }))) ];
+    }""")  # fmt: skip
+    drvs = {row["name"]: row["drv"] for row in farm.rows("select name, drv from resolver.derivation")}
+    told = farm.command("what-if", f"{drvs['thought']}^out={'0' * 32}-thought").stdout
+    assert re.search(r"^built +\w{7}-on-thought\.drv to ", told, re.MULTILINE)
+    told = farm.command("what-if", f"{drvs['thought.drv']}^out={'0' * 32}-thought.drv").stdout
+    assert re.search(r"^unknown +\w{7}-on-thought\.drv: what would be written is not known", told, re.MULTILINE)
 
 
 def test_paths_that_were_computed_without_what_is_written_are_refused_at_load() -> None:
