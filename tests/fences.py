@@ -215,9 +215,6 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("fleet/advance", [
         ("       and resolver.circular() is null", "", "chains.sql"),
     ]),
-    ("fleet/has_work", [
-        ("        or resolver.circular() is not null\n", "", "chains.sql"),
-    ]),
     ("trace/forget", [
         ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_gone)"
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),

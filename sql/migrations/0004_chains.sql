@@ -9,6 +9,8 @@ create table resolver.chain (
     constraint chain_key primary key (derivation, root, outputs),
     constraint chain_followed_within_chain check (followed >= 0 and followed < cardinality(outputs))
 );
+comment on table resolver.dependency is
+    'A derivation input, or what a chain leads to: satisfied when all the outputs it names are valid.';
 create index chain_input on resolver.chain (input);
 comment on table resolver.chain is
     'What a dynamic derivation needs: an output of its input, or of the derivation that this output is, and so on.';
