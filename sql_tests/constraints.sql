@@ -6,7 +6,7 @@ select t.derivation('a');
 select t.derivation('b', '{a}');
 select t.derivation('bad');
 select t.derivation('later');
-select t.derivation('user', '{later}');
+select t.derivation('user', '{later,later^out^out}');
 select t.want('b', 'b');
 select t.want('bad', 'bad');
 select t.want('user', 'user');
@@ -46,6 +46,8 @@ insert into breaks values
                               select derivation, derivation, inputs, outputs, paths, time from resolver.resolution$$),
     ('resolution_samples_are_whole', $$update resolver.resolution set paths = '{}'$$),
     ('failure_pkey', 'insert into resolver.failure overriding system value select * from resolver.failure'),
+    ('chain_key', 'insert into resolver.chain select * from resolver.chain'),
+    ('chain_followed_within_chain', 'update resolver.chain set followed = cardinality(outputs)'),
     ('failure_in_force', 'insert into resolver.failure (derivation, class, status, time) select derivation, class, status, time from resolver.failure'),
     ('failure_class_known', $$update resolver.failure set class = 'odd'$$),
     ('failure_reopening_is_cleared', 'update resolver.failure set reopening = true where cleared is null'),

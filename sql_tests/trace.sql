@@ -33,14 +33,14 @@ $$;
 select t.derivation('up-1');
 select t.derivation('down-1', '{up-1}');
 select pg_temp.want('first', 'down-1', 'job');
-select is(pg_temp.trace('down-1') - 'drv', '{"kind": "floating", "stage": "waiting", "realisations": [], "resolutions": [],
+select is(pg_temp.trace('down-1') - 'drv', '{"kind": "floating", "stage": "waiting", "producer": null, "realisations": [], "resolutions": [],
           "resolved_from": [], "failures": []}', 'nothing has happened yet');
 select t.claim('build');
 select t.pass('20 seconds');
 select t.finish('up-1', jsonb_build_object('out', t.path('up')));
 select is(pg_temp.trace('up-1'), jsonb_build_object(
               'drv', t.drv('up-1'), 'kind', 'floating', 'stage', 'realised', 'resolutions', '[]'::jsonb,
-              'resolved_from', '[]'::jsonb, 'failures', '[]'::jsonb,
+              'resolved_from', '[]'::jsonb, 'failures', '[]'::jsonb, 'producer', null,
               'realisations', jsonb_build_array(jsonb_build_object(
                   'output', 'out', 'path', t.path('up'), 'source', 'built', 'build', t.id('first'), 'stepnr', 1, 'machine', 'here',
                   'seconds', 20, 'time', '2026-01-01T12:00:20+00:00', 'ceased', null))),

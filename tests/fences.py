@@ -217,6 +217,29 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "withdraw_outputs.sql"),
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
          "s.stage in ('resolvable', 'buildable')", "withdraw_outputs.sql"),
+        ("    perform resolver.follow_chains(v_dynamic);\n", "", "chains.sql"),
+        ("v_dependents || v_dynamic", "v_dependents", "chains.sql"),
+    ]),
+    # Chains: what builders write may be anything.
+    ("common/follow_chains", [
+        (" and l.path ~ '^[0-9a-z]{32}-[^/]+\\.drv$'", "", "chains.sql"),
+        ("         where l.input <> l.derivation\n", "", "chains.sql"),
+        (" or made.derivation = l.derivation)", ")", "chains.sql"),
+        ("do update set outputs = excluded.outputs where dep.outputs <> excluded.outputs", "do nothing", "chains.sql"),
+        ("set owner = resolver.find_owner(s.derivation)", "set owner = s.owner", "chains.sql"),
+        ("s.owner is null and s.lease is not null", "false", "chains.sql"),
+    ]),
+    ("common/wake", [
+        ("and s.stage = 'waiting'", "", "chains.sql"),
+        ("        perform resolver.refuse_missing_outputs(v_dynamic);\n", "", "chains.sql"),
+        ("        perform resolver.want_inputs(v_dynamic);\n", "", "chains.sql"),
+    ]),
+    ("fleet/advance", [
+        ("       and resolver.circular() is null", "", "chains.sql"),
+    ]),
+    ("trace/forget", [
+        ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_gone)"
+         " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
     ("builds/record_end", [

@@ -161,7 +161,13 @@ def read(conninfo: str) -> Record:
             return connection.execute(query.encode()).fetchall()
 
         dependencies: dict[int, dict[int, Sequence[str]]] = defaultdict(dict)
-        for derivation, dependency, outputs in tuples("select derivation, input, outputs from resolver.dependency"):
+        # Of chains their beginnings: where they led may have changed, and is what check_chain looks at.
+        for derivation, dependency, outputs in tuples(
+            "select derivation, input, outputs from resolver.dependency"
+            " where derivation not in (select derivation from resolver.chain)"
+            " union all"
+            " select derivation, root, array_agg(distinct outputs[1]) from resolver.chain group by derivation, root"
+        ):
             dependencies[derivation][dependency] = outputs
         return Record(
             events=rows(

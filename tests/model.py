@@ -7,6 +7,7 @@ which of several failures ends a build or is tried again.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from .model_chains import inputs_of, valid_outputs
 from .model_types import Derivation, Ended, Failure, Goal, Node
 
 STAGES = {"load": "unloaded", "resolve": "resolvable", "build": "building"}  # of what is claimed
@@ -20,9 +21,7 @@ class Model:
         self.now = 0
 
     def missing(self, name: str) -> list[str]:
-        # What is realised may have inputs that were forgotten; they are missing once it is not realised any more.
-        inputs = self.at[name].inputs.items()
-        return [i for i, outputs in inputs if i not in self.at or not self.at[i].valid.keys() >= {*outputs}]
+        return [i for i, outputs in inputs_of(self.at, name).items() if not valid_outputs(self.at, i) >= outputs]
 
     def stage(self, name: str) -> str:
         it = self.at[name]
@@ -98,15 +97,15 @@ class Model:
             self.lose({path for output, path in it.valid.items() if output not in valid})
             it.valid, it.verb, it.unloaded = {**valid, **it.valid}, None, False
             if it.must_resolve is None:
-                it.must_resolve = bool(node.inputs) and node.kind != "input-addressed"
+                it.must_resolve = bool(node.inputs or node.chains) and node.kind != "input-addressed"
             it.wanted |= {*node.outputs} if self.wanting(node.name) else set()
         whole = {node.name for node, _, _ in found if self.stage(node.name) == "realised"}
         for node, _, info in found:
             if node.name in whole:
                 self.realise(node, info)
         for node in [node for node, _, _ in found if node.name not in whole]:
-            self.at[node.name].inputs = node.inputs
-            for name, outputs in node.inputs.items():
+            self.at[node.name].inputs, self.at[node.name].chains = node.inputs, node.chains
+            for name, outputs in inputs_of(self.at, node.name).items():
                 self.want(name, outputs)
 
     def follow(self, name: str, to: Node, found: Mapping[str, str], info: bool) -> None:

@@ -27,6 +27,7 @@ TABLES = (
     "resolver.resolution",
     "resolver.realisation",
     "resolver.output",
+    "resolver.chain",
     "resolver.dependency",
     "resolver.derivation_state",
     "resolver.derivation",
@@ -49,12 +50,14 @@ create or replace function resolver.clock() returns timestamptz
 as $$
     select to_timestamp(current_setting('t.now')::double precision)
 $$;
-create function public.named(text) returns text language sql immutable as $$
+create or replace function public.named(text) returns text language sql immutable as $$
     select substring($1 from '[0-9a-z]{32}-(.*?)(?:[.]drv)?$')
 $$;
-insert into Users (userName, emailAddress, password) values ('someone', '', '');
-insert into Projects (name, displayName, owner) values ('project', 'project', 'someone');
-insert into Jobsets (project, name, nixExprInput, nixExprPath, emailOverride) values ('project', 'jobset', '', '', '');
+insert into Users (userName, emailAddress, password) values ('someone', '', '') on conflict do nothing;
+insert into Projects (name, displayName, owner) values ('project', 'project', 'someone')
+    on conflict do nothing;
+insert into Jobsets (project, name, nixExprInput, nixExprPath, emailOverride) values ('project', 'jobset', '', '', '')
+    on conflict do nothing;
 """
 
 SNAPSHOT = """
@@ -62,7 +65,7 @@ select jsonb_build_object(
     'derivations', (
         select coalesce(jsonb_object_agg(named(d.drv), jsonb_build_array(
                    s.stage, named(r.drv), s.stage = 'failed' or s.failed_dependency is not null,
-                   (select coalesce(jsonb_object_agg(o.name, named(o.path)), '{}') from resolver.output o
+                   (select coalesce(jsonb_object_agg(o.name, substr(o.path, 34)), '{}') from resolver.output o
                      where o.derivation = s.derivation and o.valid_since is not null))), '{}')
           from resolver.derivation_state s
           join resolver.derivation d using (derivation)
@@ -94,8 +97,8 @@ select jsonb_build_object(
 
 
 def hashed(name: str) -> str:
-    """A base name of a store path."""
-    return f"{md5(name.encode()).hexdigest()}-{name}"
+    """A base name of a store path: of the .drv of `x` for `x.drv`."""
+    return f"{md5(name.removesuffix('.drv').encode()).hexdigest()}-{name}"
 
 
 def drv(name: str) -> str:

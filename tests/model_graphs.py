@@ -19,6 +19,7 @@ INFO: dict[str, Any] = {
     "products": [],
     "metrics": [],
 }
+MADE = ("dev", "out")  # outputs of what is written
 KINDS = ["floating", "floating", "floating", "deferred", "fixed", "input-addressed"]
 
 
@@ -27,7 +28,8 @@ def graphs(draw: st.DrawFn) -> list[Node]:
     """Each derivation may use outputs of those before it. The last letter of a name tells what the builder is like."""
     nodes: list[Node] = []
     for number in range(draw(st.integers(3, 7))):
-        kind, builder = draw(st.sampled_from(KINDS)), draw(st.sampled_from("xxy"))
+        kind, builder = draw(st.sampled_from(KINDS)), draw(st.sampled_from("xxyw"))
+        builder = "x" if builder == "w" and kind != "floating" else builder
         outputs = draw(st.sampled_from([("out",), ("out",), ("dev", "out")]))
         uses = (
             draw(st.lists(st.sampled_from(nodes), max_size=3, unique_by=lambda n: n.name))
@@ -36,12 +38,22 @@ def graphs(draw: st.DrawFn) -> list[Node]:
         )
         uses = uses or nodes[-1:] if number % 3 else uses
         inputs = {n.name: tuple(sorted(draw(st.sets(st.sampled_from(n.outputs), min_size=1)))) for n in uses}
-        nodes.append(Node(f"{kind[0]}{number}{builder}", kind, outputs, inputs))
-    return nodes
+        writers = [n for n in nodes if n.name[-1] == "w"] if number % 3 and kind != "input-addressed" else []
+        chains = [(n.name, draw(st.sampled_from(n.outputs)), draw(st.sampled_from(MADE))) for n in writers]
+        nodes.append(Node(f"{kind[0]}{number}{builder}", kind, outputs, inputs, tuple(chains)))
+    return [*made(nodes[0]), *nodes]
+
+
+def made(leaf: Node) -> list[Node]:
+    """What builders with a `w` write: this or that. One of them has an input."""
+    inputs = {leaf.name: leaf.outputs[:1]}
+    return [Node("made0x", "floating", MADE, {}), Node("made1x", "floating", MADE, inputs)]
 
 
 def path(node: Node, output: str, variant: int = 0) -> str:
     """Of an output. Different derivations may have the same; a builder of a floating one may give this or that."""
+    if node.name[-1] == "w":
+        return f"made{variant}x.drv"
     if node.kind in ("fixed", "floating"):
         return f"{node.kind}-{node.name[-1]}-{output}-{variant if node.kind == 'floating' else 0}"
     return f"{node.name}-{output}"
@@ -64,6 +76,8 @@ def resolution(node: Node, paths: list[str], known: list[Node]) -> Node:
 
 def described(node: Node) -> dict[str, Any]:
     """What reports say of a derivation."""
+    roots = {root for root, *_ in node.chains} - node.inputs.keys()
+    chains = [{"drv": drv(root), "outputs": outputs} for root, *outputs in node.chains]
     return {
         "drv": drv(node.name),
         "name": node.name,
@@ -71,8 +85,12 @@ def described(node: Node) -> dict[str, Any]:
         "kind": node.kind,
         "features": [],
         "prefer_local": False,
-        "must_resolve": bool(node.inputs) and node.kind != "input-addressed",
-        "inputs": [{"drv": drv(name), "outputs": list(outputs)} for name, outputs in node.inputs.items()],
+        "must_resolve": bool(node.inputs or node.chains) and node.kind != "input-addressed",
+        "inputs": [
+            {"drv": drv(name), "outputs": list(outputs)}
+            for name, outputs in [*node.inputs.items(), *((root, ()) for root in roots)]
+        ],
+        **({"chains": chains} if chains else {}),
     }
 
 

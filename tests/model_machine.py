@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from hypothesis import note
 
 from .model import STAGES
+from .model_chains import inputs_of
 from .model_failing import Failing
 from .model_farm import Claim, Farm, Report, hashed, named
 from .model_graphs import finished, loaded, path, resolution, resolved
@@ -174,6 +175,8 @@ class Compared(Failing):
     def compare(self) -> None:
         model, seen = self.model, self.farm.look()
         self.aborted = {*seen["aborted"]}
+        self.follow_chains()
+        self.drop_claims(seen)
         self.spread_failures(seen)
         model.record()
         assert seen["violations"] == []
@@ -199,3 +202,17 @@ class Compared(Failing):
             "busy": len(building),
             "uncounted": 0,
         }
+
+    def follow_chains(self) -> None:
+        """What they lead to is wanted."""
+        for name in [n for n, it in self.model.at.items() if it.chains]:
+            if self.model.stage(name) in ("waiting", "resolvable", "resolved"):
+                for needed, outputs in inputs_of(self.model.at, name).items():
+                    self.model.want(needed, outputs)
+
+    def drop_claims(self, seen: Any) -> None:
+        """Nobody may need any more what was written: its .drv was lost, or another one was written."""
+        for claim in self.opened("load", "resolve"):
+            if str(claim.lease) not in seen["claims"] and claim.name.startswith("made"):
+                assert claim.name not in self.needed()
+                self.model.at[claim.name].verb = None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from .model import STAGES
+from .model_chains import inputs_of
 from .model_farm import Claim, drv, hashed
 from .model_graphs import graphs, path, resolved
 from .model_hydra import HydraRules
@@ -227,7 +228,9 @@ class Machine(HydraRules):
         model.at = {name: it for name, it in model.at.items() if name not in gone}
         for name, it in model.at.items():
             assert it.resolved_to not in gone
-            assert model.stage(name) in ("unloaded", "realised", "failed") or not gone & it.inputs.keys()
+            assert (
+                model.stage(name) in ("unloaded", "realised", "failed") or not gone & inputs_of(model.at, name).keys()
+            )
             it.inputs = {i: outputs for i, outputs in it.inputs.items() if i not in gone}
         assert all(goal.recorded for build, goal in model.goals.items() if build not in goals)
         model.goals = {build: goal for build, goal in model.goals.items() if build in goals}

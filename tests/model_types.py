@@ -14,6 +14,7 @@ class Node(NamedTuple):
     kind: str
     outputs: tuple[str, ...]
     inputs: Mapping[str, tuple[str, ...]]
+    chains: tuple[tuple[str, ...], ...] = ()  # an input, an output of it, one of what that is, and so on
 
 
 class Failure(NamedTuple):
@@ -44,6 +45,7 @@ class Derivation:
     unloaded: bool = True  # has to be looked at
     must_resolve: bool | None = None  # None: was never loaded
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # unknown until they were needed
+    chains: tuple[tuple[str, ...], ...] = ()
     wanted: frozenset[str] = frozenset()
     valid: Mapping[str, str] = field(default_factory=dict)
     verb: str | None = None  # that it is claimed for

@@ -58,6 +58,13 @@ in
     addressed = shell { name = "addressed"; } ''echo addressed > "$out"'';
     on-addressed = shell { name = "on-addressed"; } ''echo "${addressed}" > "$out"'';
 
+    # What a builder writes, and what needs that.
+    wrapper = floating "wrapper" ''read -r n < ${builtins.outputOf producer.outPath "out"}; echo "$n" > "$out"'';
+    producer = shell { name = "written.drv"; __contentAddressed = true; outputHashMode = "text"; outputHashAlgo = "sha256"; } ''
+      read -r n < ${first}
+      cp ${builtins.unsafeDiscardOutputDependency (floating "written" ''echo written > "$out"'').drvPath} "$out"
+    '';
+
     on-gone = floating "on-gone" ''echo "${gone}" > "$out"'';
     on-gone-addressed = shell { name = "on-gone-addressed"; } ''echo "${gone-addressed}" > "$out"'';
   };

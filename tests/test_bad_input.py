@@ -25,9 +25,6 @@ JOBS = """{
   on-impure = floating "on-impure" "echo > $out" {
     input = floating "impure" "echo > $out" { __contentAddressed = false; __impure = true; };
   };
-  dynamic = floating "dynamic" "echo > $out" {
-    input = builtins.outputOf (floating "made.drv" "echo > $out" { outputHashMode = "text"; }).outPath "out";
-  };
   no-derivation = floating "made.drv" "echo hello > $out" { outputHashMode = "text"; };
   kill = floating "kill" "kill -9 $$" { };
   segfault = floating "segfault" "kill -SEGV $$" { };
@@ -203,12 +200,11 @@ def test_what_no_worker_can_build_stays_queued_and_says_so(farm: Farm, jobs: Pat
     farm.command("cancel", str(build["id"]))
 
 
-def test_impure_and_dynamic_derivations_are_refused_with_that_reason(farm: Farm, jobs: Path) -> None:
-    words = [word for job in ("impure", "on-impure", "dynamic") for word in ("-A", job)]
+def test_impure_derivations_are_refused_with_that_reason(farm: Farm, jobs: Path) -> None:
+    words = [word for job in ("impure", "on-impure") for word in ("-A", job)]
     stdout = ended(farm, "run", jobs, *words, status=1).stdout
     assert re.search("impure +failed .*impure derivations are not supported", stdout)
     assert re.search("on-impure +dependency failed .*impure derivations are not supported", stdout)
-    assert re.search("dynamic +failed .*depends on outputs of derivations that are outputs", stdout)
 
 
 BUILDERS = {

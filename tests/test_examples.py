@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,25 @@ def test_a_comment_in_the_library_rebuilds_the_library_alone(nix_store: Embedded
     (to_kelvin,) = outputs["to-kelvin"]
     program = [to_kelvin / "bin" / "to-kelvin", "10"]
     assert subprocess.run(program, check=True, capture_output=True, text=True).stdout == "283.15\n"
+
+
+def test_what_builders_write_is_built_as_the_example_says(nix_store: EmbeddedStore, tmp_path: Path) -> None:
+    """By us, since a Nix before 2.30 can't; what the demo shows, it shows after this."""
+    done = subprocess.run(
+        [sys.executable, "-m", "hydra_resolver", "demo", "--dynamic", "--state", tmp_path / "state"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Every build ended as it should" in done.stdout
+    outputs = dict(re.findall(r"^ +\d+ +(\S+) +succeeded +built +(\S+)$", done.stdout, re.MULTILINE))
+    assert {job: Path(path).read_text() for job, path in outputs.items() if job != "file-and-derivation"} == {
+        "wrapper": "hello, world\n", "two-levels": "very deep\n", "counted": "The list has 4 words.\n",
+    }  # fmt: skip
+    written = r"hello was written with \d{3,4} bytes\n"
+    assert re.fullmatch(written, Path(outputs["file-and-derivation"]).read_text())
+    chain = r"-deep\.drv\.drv\.drv\^out is .*\n.*-deep\.drv\.drv\^out is .*\n.*-deep\.drv\^out is \w{7}-deep\n"
+    assert re.search(chain, done.stdout)
+    assert set(jobs_of(nix_store, EXAMPLES / "dynamic.nix", tmp_path / "roots")) == {*outputs, "on-written-failure"}

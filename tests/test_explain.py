@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,21 @@ def test_a_queued_build_waits_for_a_worker_and_a_failed_one_leads_to_the_cause(f
     assert "-a.drv realised" in drawn
     assert "bad.drv failed resolved to " in drawn
     assert farm.command("explain", "1").stdout.splitlines()[0] == "build 1 (a): succeeded"
+
+
+def test_chains_are_explained_and_drawn(farm: Farm) -> None:
+    jobs = """{ top = floating "top" "cat ${builtins.outputOf (floating "low.drv"
+      "cp ${builtins.unsafeDiscardOutputDependency (floating "low" "exit 1" { }).drvPath} $out"
+      { outputHashMode = "text"; }).outPath "out"} > $out" { }; }"""
+    farm.command("enqueue", farm.write("jobs.nix", jobs))
+    farm.command("worker", "--drain", "--verb", "load")
+    assert re.search(r"^  needs \w{7}-low\.drv\.drv\^out\^out$", farm.command("graph", "1").stdout, re.MULTILINE)
+    farm.command("worker", "--drain")
+    written = r"-low\.drv \(written by \w{7}-low\.drv\.drv\^out\)"
+    assert re.search(rf"can never have \w{{7}}{written}  failed \(builder\)", farm.command("explain", "1").stdout)
+    assert re.search(rf"^  \w{{7}}{written} failed$", farm.command("graph", "1").stdout, re.MULTILINE)
+    (row,) = farm.rows("select drv from resolver.derivation where name = 'low'")
+    assert re.search(written, farm.command("trace", row["drv"]).stdout)
 
 
 def test_what_nobody_knows_is_an_error(farm: Farm) -> None:

@@ -154,7 +154,9 @@ def _resolve(one: Dependent, paths: Mapping[InputOutput, str | _Lost], resolve: 
         return resolve(one.drv, inputs)
     except NixError as error:
         return _unknown(one, Fate.UNKNOWN, f"its .drv can't be read: {error}")
-    except (DerivationError, MissingOutputs, InvalidStorePath) as error:
+    except MissingOutputs as error:
+        return _unknown(one, Fate.UNKNOWN, f"what would be written is not known: {error}")
+    except (DerivationError, InvalidStorePath) as error:
         return _unknown(one, Fate.REFUSED, str(error))
 
 

@@ -24,7 +24,8 @@ as $$
 $$;
 select t.at('2026-01-01 12:00:00+00');
 
--- What a .drv file says; inputs are written as in Nix: 'b' is output out of b, 'b^out,dev' two outputs of it.
+-- What a .drv file says; inputs are written as in Nix: 'b' is output out of b, 'b^out,dev' two outputs of it, 'b^out^dev' output
+-- dev of the derivation that output out of b is.
 create table t.node (
     name     text primary key,
     kind     text not null,
@@ -144,9 +145,15 @@ create function t.loaded(p_name text) returns jsonb language sql stable as $$
                    'info', case when bool_and(o.valid) then t.info() end,
                    'outputs', jsonb_agg(to_jsonb(o)),
                    'inputs', (select coalesce(jsonb_agg(jsonb_build_object(
-                                         'drv', t.drv(split_part(i, '^', 1)),
-                                         'outputs', to_jsonb(string_to_array(coalesce(nullif(split_part(i, '^', 2), ''), 'out'), ',')))), '[]')
-                                from unnest(n.inputs) i))
+                                         'drv', t.drv(i[1]),
+                                         'outputs', case when cardinality(i) < 3
+                                                         then to_jsonb(string_to_array(coalesce(i[2], 'out'), ',')) else '[]' end)), '[]')
+                                from unnest(n.inputs) x cross join string_to_array(x, '^') i))
+               || coalesce((select jsonb_build_object('chains', jsonb_agg(jsonb_build_object(
+                                       'drv', t.drv(i[1]), 'outputs', to_jsonb(i[2:]))))
+                              from unnest(n.inputs) x cross join string_to_array(x, '^') i
+                             where cardinality(i) > 2
+                            having count(*) > 0), '{}')
           from t.node n
          cross join lateral (
                select x as name, p.path, exists (select from t.stored s where s.path = p.path) as valid

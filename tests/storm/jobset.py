@@ -35,12 +35,19 @@ let
   } // fields);
   fixed = fields: make ({ outputHashMode = "flat"; outputHashAlgo = "sha256"; } // fields);
   addressed = make;
+  write = drv: floating {
+    name = "${drv.name}.drv"; outputHashMode = "text"; drv = builtins.unsafeDiscardOutputDependency drv.drvPath;
+    args = [ "-euc" "cp $drv $out" ];
+  };
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One derivation. `constant`: its outputs are the same whatever its inputs and its version are."""
+    """One derivation. `constant`: its outputs are the same whatever its inputs and its version are.
+
+    `written`: whoever uses it uses what the output of another derivation makes, which is its .drv.
+    """
 
     name: str
     kind: Kind
@@ -49,6 +56,7 @@ class Node:
     constant: bool
     fate: Fate
     seconds: float
+    written: bool = False
     version: int = 1
 
 
@@ -93,10 +101,15 @@ class Jobset:
             found[node.name] = DEPENDENCY_FAILED if bad else own[node.fate]
         return found
 
+    def _reference(self, name: str, output: str) -> str:
+        if not self.nodes[name].written:
+            return f"{name}.{output}"
+        return f'(builtins.outputOf (write {name}).outPath "{output}")'
+
     def _binding(self, node: Node) -> str:
         fields = {
             "name": f'"{node.name}"',
-            "inputs": "[ " + " ".join(f"{name}.{output}" for name, output in node.inputs) + " ]",
+            "inputs": "[ " + " ".join(self._reference(name, output) for name, output in node.inputs) + " ]",
             "outputs": "[ " + " ".join(f'"{output}"' for output in node.outputs) + " ]",
             "constant": "1" if node.constant else "0",
             "fate": f'"{node.fate}"',
@@ -154,6 +167,7 @@ def _new_node(dice: random.Random, name: str, nodes: Mapping[str, Node]) -> Node
         constant=kind == "fixed" or dice.random() < 0.3,
         fate=fate,
         seconds=dice.choice([0, 0, 0, 0.1, 0.3, 1, 3]),
+        written=dice.random() < 0.2,
     )
 
 

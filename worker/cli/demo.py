@@ -22,8 +22,9 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 EXPECTED = {
     "fails": 1, "fails-resolved": 1, "wrong-hash": 1, "on-failed": 2, "on-failed-resolved": 2, "failed-with-output": 6,
+    "on-written-failure": 2,
 }  # fmt: skip
-"""Jobs of demo.nix that are there to fail, and how; all others are to succeed."""
+"""Jobs of demo.nix and dynamic.nix that are there to fail, and how; all others are to succeed."""
 
 CHOSEN = ("words-second.report", "words-first.report", "words-second.count", "words-first.count")
 """Jobs of demo.nix of which some are cut off early: which of them depends on who was first."""
@@ -38,15 +39,21 @@ Runs = list[tuple[dict[str, int], Reports]]
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each build, and nothing else.")
+@click.option("--dynamic", is_flag=True, help="Build examples/dynamic.nix: derivations that builders write.")
 @target_options
 @clear_errors
-def demo(options: Options, as_json: bool) -> None:
+def demo(options: Options, as_json: bool, dynamic: bool) -> None:
     """Build the examples, show what happened, and draw how one of them was cut off early.
 
     What is to fail fails: exit status 0 if every build ended as it should, 1 if not, 2 if it could not be run.
     """
     with open_session(options) as session:
-        runs = _run_json(session) if as_json else _run_in_words(session)
+        if dynamic:
+            runs = _run_dynamic(session, as_json)
+        elif as_json:
+            runs = _run_json(session)
+        else:
+            runs = _run_in_words(session)
         surprises = [line for expected, reports in runs for line in unexpected(expected, reports)]
         interrupted = session.interrupted()
     if interrupted:
@@ -106,6 +113,22 @@ def _run_in_words(session: Session) -> Runs:
     show_builds(after)
     _explain_change(session, after)
     return [*runs, ({}, after)]
+
+
+def _run_dynamic(session: Session, as_json: bool) -> Runs:
+    reports = _build(session, "dynamic.nix")
+    if as_json:
+        print_json(reports)
+        return [(EXPECTED, reports)]
+    show_builds(reports)
+    _say(
+        "Some derivations of these builds were written by builders. Below `filled in`, each hangs from the output that"
+        " it is, which had to be built before anything was known of it."
+    )
+    for report in reports:
+        _draw(session, report)
+        show([Text()])
+    return [(EXPECTED, reports)]
 
 
 def _explain_change(session: Session, after: Reports) -> None:

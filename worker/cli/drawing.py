@@ -68,14 +68,25 @@ def _draw_resolved(root: Node, step: dict[str, Any], terminal: dict[str, Any] | 
     original = root.add(_number(step), short_name(step["drv"]))
     inputs = step["filled_in"] or []
     if inputs:
-        filled = original.add(("filled in", "dim"))
-        for drv, output, path in inputs:
-            filled.add(f"{short_name(drv)}^{output}", (" is ", "dim"), short_name(path))
+        original.children.append(_draw_filled_in(inputs))
     end = original.add(("resolved to ", "cyan"), short_name(step["resolved"]))
     if terminal is None:
         end.add("not ended yet")
     else:
         end.add(_number(terminal), _ending(terminal, cut_off=True))
+
+
+def _draw_filled_in(inputs: Sequence[Sequence[str]]) -> Node:
+    """The paths of inputs. What a builder wrote, and what came of that, hangs from the output that it is: a chain."""
+    filled = Node(Text("filled in", style="dim"))
+    nodes = [
+        Node(Text.assemble(f"{short_name(drv)}^{output}", (" is ", "dim"), short_name(path)))
+        for drv, output, path in inputs
+    ]
+    producers = {base_name(path): node for (_, _, path), node in zip(inputs, nodes, strict=True)}
+    for (drv, _, _), node in zip(inputs, nodes, strict=True):
+        producers.get(drv, filled).children.append(node)
+    return filled
 
 
 def _number(step: dict[str, Any]) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from ..database.records import Records
 from .errors import CouldNotRun, clear_errors
 from .tables import show
 from .target import Options, open_database, target_options
-from .words import STATUS_WORDS, counted, duration, printable, short_name
+from .words import STATUS_WORDS, counted, duration, printable, short_name, written_by
 
 
 def _with_records(options: Options, action: Callable[[Records], Any]) -> Any:
@@ -60,6 +60,7 @@ def explanation(found: Mapping[str, Any]) -> list[Text]:
                 "  " * depth,
                 (how, "dim"),
                 short_name(link["drv"]),
+                (written_by(link), "dim"),
                 (f"  {_reason(link)}", _STYLES.get(link["stage"], "")),
             )
         )
@@ -103,6 +104,9 @@ def graph(options: Options, build: int, as_json: bool) -> None:
 def draw_graph(found: Mapping[str, Any]) -> list[Text]:
     """The answer of the database's `build_graph()`, inputs below what needs them; a repetition is only named."""
     nodes = {node["drv"]: node for node in found["nodes"]}
+    chains: dict[str, list[str]] = {drv: [] for drv in nodes}
+    for chain in found["chains"]:
+        chains[chain["drv"]].append("^".join([short_name(chain["input"]), *chain["outputs"]]))
     inputs: dict[str, list[str]] = {drv: [] for drv in nodes}
     for edge in found["edges"]:
         inputs[edge["drv"]].append(edge["input"])
@@ -114,15 +118,17 @@ def draw_graph(found: Mapping[str, Any]) -> list[Text]:
     while pending:
         depth, drv = pending.pop()
         node = nodes[drv]
-        line = Text.assemble("  " * depth, short_name(drv), " ", (node["stage"], _STYLES.get(node["stage"], "yellow")))
+        line = Text.assemble("  " * depth, short_name(drv), (written_by(node), "dim"), " ")
+        line.append(node["stage"], style=_STYLES.get(node["stage"], "yellow"))
         if node["resolved_to"]:
             line.append(f" resolved to {short_name(node['resolved_to'])}", style="cyan")
+        lines.append(line)
         if drv not in drawn:
+            lines += [Text("  " * (depth + 1) + f"needs {chain}", style="dim") for chain in chains[drv]]
             pending += [(depth + 1, name) for name in reversed(inputs[drv])]
         elif inputs[drv]:
             line.append(" (see above)", style="dim")
         drawn.add(drv)
-        lines.append(line)
     return [*lines, Text(f"{counted(len(nodes), 'derivation')}, {len(found['edges'])} dependencies")]
 
 

@@ -17,7 +17,7 @@ from .drawing import Node
 from .errors import CouldNotRun, clear_errors
 from .tables import show_tree
 from .target import Options, open_database, target_options
-from .words import base_name, duration, first_line, printable, short_name
+from .words import base_name, duration, first_line, printable, short_name, written_by
 
 INPUTS_SHOWN = 10
 """How many inputs of a resolution are shown in words; --json has all."""
@@ -68,7 +68,10 @@ def trace(options: Options, drv: str, as_json: bool) -> None:
 def trace_in_words(found: Json) -> Node:
     """The answer of the database's `trace()`, for people."""
     root = Node(
-        Text.assemble((short_name(found["drv"]), "bold"), f"  {found['kind'] or 'not loaded'}, {found['stage']}")
+        Text.assemble(
+            (short_name(found["drv"]), "bold"),
+            f"{written_by(found)}  {found['kind'] or 'not loaded'}, {found['stage']}",
+        )
     )
     events = [
         *((one["time"], _resolution(one)) for one in found["resolutions"]),

@@ -18,6 +18,7 @@ from ..nix.errors import NixError
 from ..nix.resolve import Resolved, resolve
 from ..nix.store import Store
 from ..nix.store_path import InvalidStorePath
+from ..verbs.resolve import follow_chains
 from ..what_if import Fate, Finding, what_if
 from .errors import CouldNotRun, clear_errors
 from .tables import show
@@ -59,7 +60,11 @@ def what_if_command(options: Options, given: tuple[str, ...], as_json: bool) -> 
 
         def resolve_in_thought(drv: str, inputs: Mapping[InputOutput, str]) -> Resolved:
             derivation = store.read_derivation(drv, client)
-            return resolve(derivation, drv, inputs, version=store.nix_version, store_dir=store.store_dir)
+            known: dict[str, dict[str, str]] = {}
+            for (input_drv, (name,)), path in inputs.items():
+                known.setdefault(input_drv, {})[name] = path
+            outputs = follow_chains(derivation, known)
+            return resolve(derivation, drv, outputs, version=store.nix_version, store_dir=store.store_dir)
 
         findings = what_if(paths, records.dependents, records.outcomes, resolve_in_thought, store.store_dir)
     if as_json:

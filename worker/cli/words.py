@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 STATUS_WORDS = {
     0: "succeeded", 1: "failed", 2: "dependency failed", 3: "aborted", 4: "cancelled", 6: "failed with output",
@@ -31,6 +33,12 @@ def short_name(path: str) -> str:
     name = base_name(path)
     found = _ONE_NAME.fullmatch(name)
     return f"{found[1][:HASH_SHOWN]}-{found[2]}" if found else name
+
+
+def written_by(derivation: Mapping[str, Any]) -> str:
+    """What wrote its .drv, if a builder did: to be appended to its name."""
+    producer = derivation["producer"]
+    return f" (written by {short_name(producer['drv'])}^{producer['output']})" if producer else ""
 
 
 def printable(text: str) -> str:

@@ -101,6 +101,7 @@ class EmbeddedStore:
         known = json.loads(output_of([self.programs / "nix", "__dump-xp-features"], env=self.environment()))
         return {
             "experimental-features": " ".join(feature for feature in FEATURES if feature in known),
+            "extra-system-features": "recursive-nix",
             "build-users-group": "",  # one user owns everything, also when that is root
             "build-dir": str(self.directory / "builds"),  # the user's TMPDIR may not exist
             "sandbox": "false",

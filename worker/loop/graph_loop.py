@@ -120,7 +120,7 @@ class GraphLoop:
     def _reports(self, claims: Sequence[Claim]) -> Iterator[list[Report]]:
         context, client = self._shared.context, self._connection.get()
         if self._verb == "load":
-            return load(context, client, claims)
+            return load(context, client, claims, self._withdraw)
         return resolve(context, client, claims, self._known_outputs, self._withdraw)
 
     def _known_outputs(self, drvs: Sequence[str]) -> Mapping[str, Mapping[str, str]]:

@@ -69,10 +69,6 @@ class ImpureInput(CannotResolve):
     """A derivation that depends on an impure one, and is neither fixed nor impure; or on what an impure one makes."""
 
 
-class UnsupportedByNix(CannotResolve):
-    """A derivation that this version of Nix can't resolve."""
-
-
 class UnreadableAttributes(CannotResolve):
     """Structured attributes that Nix can't read, before or after placeholders were replaced."""
 
@@ -105,9 +101,7 @@ def should_resolve(derivation: Derivation, version: NixVersion) -> bool:
     return derivation.has_dynamic_inputs and version.resolves_any_kind_with_dynamic_inputs
 
 
-def check_resolvable(
-    derivation: Derivation, drv_path: str, version: NixVersion, input_kinds: Mapping[str, Kind] | None = None
-) -> None:
+def check_resolvable(derivation: Derivation, drv_path: str, input_kinds: Mapping[str, Kind] | None = None) -> None:
     """Raise the :class:`CannotResolve` that ``derivation`` deserves, if any, before anything is looked up.
 
     ``input_kinds`` tells the kind of input derivations by base name; those that are not there are taken for pure.
@@ -117,8 +111,6 @@ def check_resolvable(
     except InvalidDerivation as error:
         raise InvalidOutputs(drv_path, str(error)) from None
     _check_output_names(derivation, drv_path)
-    if derivation.has_dynamic_inputs and not version.resolves_any_kind_with_dynamic_inputs:
-        raise UnsupportedByNix(drv_path, f"Nix {version} can't build outputs of derivations that are outputs")
     if kind is Kind.INPUT_ADDRESSED and derivation.has_dynamic_inputs:
         raise StaleOutputPath(drv_path, "it is input-addressed, but its inputs are not known before others are built")
     if kind in (Kind.DEFERRED, Kind.FIXED):
@@ -175,7 +167,7 @@ def resolve(
     looked at. Raises :class:`MissingOutputs` when some are not there, :class:`CannotResolve` when Nix would reject the
     derivation, :class:`InvalidStorePath` when an output's path is no store path. Resolving twice changes nothing.
     """
-    check_resolvable(derivation, drv_path, version, input_kinds)
+    check_resolvable(derivation, drv_path, input_kinds)
     _check_fixed_path(derivation, drv_path, store_dir)
     found: dict[InputOutput, str] = {}
     missing: list[InputOutput] = []

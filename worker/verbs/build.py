@@ -16,7 +16,7 @@ from ..nix.errors import NixError
 from ..nix.protocol.messages import BuildEvents
 from ..outputs import inspect_outputs
 from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
-from .context import Context, Withdraw
+from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_ABORTED, Report
 
 HERE = "localhost"
@@ -91,6 +91,8 @@ def build(
     try:
         derivation = context.derivations.get(claim.drv, client)
     except (NixError, DerivationError) as error:
+        if withdraw_lost(claim.drv, client, withdraw):
+            return Outcome(None, reason=f"the .drv is gone from the store: {error}")
         failure = StepFailure(STATUS_ABORTED, "transient", f"the .drv can't be read: {error}")
         return _failed(claim, failure, None)
 
@@ -102,7 +104,7 @@ def build(
         for name in derivation.outputs
         if derivation.output_path(name, store_dir) is None
     ]
-    gone = set(inputs) - client.protect([*inputs, *unfinished])
+    gone = {claim.drv, *inputs} - client.protect([claim.drv, *inputs, *unfinished])
     if gone:
         if withdraw(sorted(gone)):
             return Outcome(None, reason=f"inputs are gone from the store: {', '.join(sorted(gone))}")

@@ -70,3 +70,8 @@ class DerivationCache:
 
 Withdraw = Callable[[Iterable[str]], int]
 """Tells the database that store paths are gone; returns how many of them it knew."""
+
+
+def withdraw_lost(drv: str, client: Client, withdraw: Withdraw) -> bool:
+    """Withdraw a .drv that could not be read, if it is gone; whether that was news, since a builder had written it."""
+    return not client.query_valid_paths([drv]) and withdraw([drv]) > 0

@@ -13,8 +13,9 @@ from ..nix.client import Client
 from ..nix.closure import PathInfos
 from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
+from ..nix.resolve import check_resolvable
 from ..outputs import inspect_outputs
-from .context import Context
+from .context import Context, Withdraw, withdraw_lost
 
 Report = dict[str, Any]
 T = TypeVar("T")
@@ -23,14 +24,17 @@ STATUS_FAILED, STATUS_ABORTED = 1, 3
 
 PART = 20
 """So many derivations are reported together, while the next are read."""
+MOST_INPUTS = 10_000
+"""A report holds the graph lock for seconds with so many, and a builder may write any number into a .drv."""
 READ_AHEAD = 2000
 """So many inputs, and inputs of inputs, are read and reported after what was claimed: most are wanted in a moment."""
 
 
-def load(context: Context, client: Client, claims: Sequence[Claim]) -> Iterator[list[Report]]:
+def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> Iterator[list[Report]]:
     """Read what was claimed; gives a report for each, in the form that `register_derivations` takes, a few at a time.
 
-    Reports of what was read ahead, with lease `None`, come after those of what needs it.
+    Reports of what was read ahead, with lease `None`, come after those of what needs it. A lost .drv is withdrawn: if a
+    builder had written it, that ends the claim, and the report that it can't be read is too late.
     """
     infos = PathInfos(client)
     unread = _Unread(context, {claim.drv for claim in claims})
@@ -43,6 +47,7 @@ def load(context: Context, client: Client, claims: Sequence[Claim]) -> Iterator[
                 reports.append(describe(claim.drv, derivation) | {"lease": claim.lease})
                 readable.append((claim, derivation))
             except NixError as error:
+                withdraw_lost(claim.drv, client, withdraw)
                 reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv can't be read: {error}"))
             except DerivationError as error:
                 reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
@@ -122,10 +127,10 @@ def describe(drv: str, derivation: Derivation) -> Report:
     kind = derivation.kind
     if kind is Kind.IMPURE:
         raise DerivationError("it is impure, and impure derivations are not supported")
-    if derivation.has_dynamic_inputs:
-        raise DerivationError("it depends on outputs of derivations that are outputs, which is not supported yet")
+    if len(derivation.input_drvs) > MOST_INPUTS:
+        raise DerivationError(f"it has more than {MOST_INPUTS} inputs")
     attributes = build_attributes(derivation)
-    return {
+    report: Report = {
         "drv": drv,
         "name": derivation.name,
         "system": derivation.platform.decode(errors="replace"),
@@ -135,6 +140,14 @@ def describe(drv: str, derivation: Derivation) -> Report:
         "must_resolve": bool(derivation.input_drvs) and kind is not Kind.INPUT_ADDRESSED,
         "inputs": [{"drv": drv, "outputs": list(node.outputs)} for drv, node in derivation.input_drvs.items()],
     }
+    if derivation.has_dynamic_inputs:
+        check_resolvable(derivation, drv)
+        report["chains"] = [
+            {"drv": wanted.drv_path, "outputs": list(wanted.chain)}
+            for wanted in derivation.needed_outputs()
+            if len(wanted.chain) > 1
+        ]
+    return report
 
 
 def static_outputs(context: Context, derivation: Derivation) -> dict[str, str | None]:

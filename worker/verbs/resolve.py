@@ -14,7 +14,7 @@ from ..nix.resolve import MissingOutputs, Resolved
 from ..nix.resolve import resolve as resolve_derivation
 from ..nix.store_path import InvalidStorePath
 from ..outputs import inspect_outputs
-from .context import Context, Withdraw
+from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_FAILED, Report, describe, static_outputs
 
 FIRST_PART, LARGEST_PART = 4, 16
@@ -45,7 +45,7 @@ def resolve(
         for claim in part:
             report: Report = {"lease": claim.lease, "samples": _samples(claim)}
             reports.append(report)
-            if (resolved := _resolve_one(context, client, claim, report)) is not None:
+            if (resolved := _resolve_one(context, client, claim, report, withdraw)) is not None:
                 resolutions.append(Resolution(claim, report, resolved))
         known = known_outputs([resolved.path for _, _, resolved in resolutions])
         if known:
@@ -62,20 +62,29 @@ def _growing_parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
         start, size = start + size, min(2 * size, LARGEST_PART)
 
 
-def _resolve_one(context: Context, client: Client, claim: Claim, report: Report) -> Resolved | None:
+def follow_chains(derivation: Derivation, inputs: Mapping[str, Mapping[str, str]]) -> dict[InputOutput, str]:
+    """The path of each output that the derivation needs, as far as these lead: outputs of derivations, by base name."""
+    paths: dict[InputOutput, str] = {}
+    for wanted in derivation.needed_outputs():
+        path: str | None = wanted.drv_path
+        for output in wanted.chain:
+            path = inputs.get(path, {}).get(output) if path is not None else None
+        if path is not None:
+            paths[wanted] = path
+    return paths
+
+
+def _resolve_one(context: Context, client: Client, claim: Claim, report: Report, withdraw: Withdraw) -> Resolved | None:
     """What it resolves to; `None` when that is itself, or nothing: then the report says so."""
-    outputs = {
-        InputOutput(drv, (name,)): path
-        for drv, drv_outputs in claim.inputs.items()
-        for name, path in drv_outputs.items()
-    }
     store = context.store
     try:
         derivation = context.derivations.get(claim.drv, client)
+        outputs = follow_chains(derivation, claim.inputs)
         resolved = resolve_derivation(
             derivation, claim.drv, outputs, version=store.nix_version, store_dir=store.store_dir
         )
     except NixError as error:
+        withdraw_lost(claim.drv, client, withdraw)
         report["failed"] = _failure(f"the .drv can't be read: {error}")
     except (DerivationError, MissingOutputs, InvalidStorePath) as error:
         report["failed"] = _failure(f"it can't be resolved: {error}")

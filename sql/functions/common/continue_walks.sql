@@ -22,8 +22,8 @@ begin
         with taken as (
             delete from resolver.walk w
              where w.kind = v_kind
-               and w.derivation in (select l.derivation from resolver.walk l where l.kind = v_kind
-                                     order by l.derivation limit v_left)
+               and w.derivation = any (array(select l.derivation from resolver.walk l where l.kind = v_kind
+                                               order by l.derivation limit v_left))
             returning w.derivation
         )
         select array_agg(t.derivation) into v_layer from taken t;

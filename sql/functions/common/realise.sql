@@ -54,8 +54,7 @@ begin
         perform pg_notify('derivation_wanted', '');
     end if;
 
-    perform resolver.settle(array(select w.derivation from resolver.watch w
-                                   where w.input = any (v_ids) order by w.derivation));
+    perform resolver.wake(v_ids);
 end
 $$;
 

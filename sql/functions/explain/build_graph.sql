@@ -1,6 +1,7 @@
 -- build_graph(build): the derivations that a build needs, as far as they are known: one object; null for an unknown build.
 --
--- {"root": drv, "nodes": [{"drv", "stage", "kind", "resolved_to"}], "edges": [{"drv", "input", "outputs", "satisfied"}]}
+-- {"root": drv, "nodes": [{"drv", "stage", "kind", "resolved_to", "producer"}], "edges": [{"drv", "input", "outputs", "satisfied"}],
+--  "chains": [{"drv", "input", "outputs", "followed"}]}
 create or replace function resolver.build_graph(p_build integer) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, public, pg_temp
@@ -20,7 +21,7 @@ as $$
     select jsonb_build_object(
         'root', resolver.base_name(b.drvPath),
         'nodes', (select coalesce(jsonb_agg(jsonb_build_object(
-                             'drv', d.drv, 'stage', s.stage, 'kind', d.kind,
+                             'drv', d.drv, 'stage', s.stage, 'kind', d.kind, 'producer', resolver.producer_of(d.drv),
                              'resolved_to', (select x.drv from resolver.resolution r
                                                join resolver.derivation x on x.derivation = r.resolved
                                               where r.derivation = n.derivation and r.released is null)) order by d.drv), '[]')
@@ -36,7 +37,14 @@ as $$
                     from needed n
                     join resolver.dependency dep on dep.derivation = n.derivation
                     join resolver.derivation d on d.derivation = dep.derivation
-                    join resolver.derivation i on i.derivation = dep.input))
+                    join resolver.derivation i on i.derivation = dep.input),
+        'chains', (select coalesce(jsonb_agg(jsonb_build_object(
+                             'drv', d.drv, 'input', i.drv, 'outputs', c.outputs, 'followed', c.followed)
+                             order by d.drv, i.drv, c.outputs), '[]')
+                    from needed n
+                    join resolver.chain c on c.derivation = n.derivation and cardinality(c.outputs) > 1
+                    join resolver.derivation d on d.derivation = c.derivation
+                    join resolver.derivation i on i.derivation = c.root))
       from public.Builds b
      where b.id = p_build
 $$;

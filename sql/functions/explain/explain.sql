@@ -1,7 +1,8 @@
 -- explain(drv), explain(build): why it is not built yet, or how it ended: one object; null for what is unknown.
 --
 -- {"drv", "stage", "build": {"build", "job", "finished", "status", "cached"} or null, "wanted_by": build or null,
---  "chain": [{"drv", "stage", "how", "reason", "claim": {"worker", "build", "stepnr", "seconds"} or null}]}
+--  "chain": [{"drv", "stage", "how", "reason", "claim": {"worker", "build", "stepnr", "seconds"} or null,
+--             "producer": {"drv", "output"} that wrote its .drv, or null}]}
 -- The chain leads from the derivation along what each waits for. Its last link is what could move, or why nothing can.
 create or replace function resolver.explain(p_drv text default null, p_build integer default null) returns jsonb
     language sql stable security definer
@@ -14,7 +15,8 @@ as $$
                     from public.Builds b where b.id = p_build),
         'wanted_by', (select g.build from resolver.goal g where g.build = s.owner and g.ended is null),
         'chain', (select jsonb_agg(jsonb_build_object('drv', cd.drv, 'stage', cs.stage, 'how', c.how,
-                                                      'reason', resolver.reason(c.derivation), 'claim', l.claim) order by c.depth)
+                                                      'reason', resolver.reason(c.derivation), 'claim', l.claim,
+                                                      'producer', resolver.producer_of(cd.drv)) order by c.depth)
                     from resolver.chain_of(d.derivation) c
                     join resolver.derivation cd on cd.derivation = c.derivation
                     join resolver.derivation_state cs on cs.derivation = c.derivation

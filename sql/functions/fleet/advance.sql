@@ -2,6 +2,7 @@
 -- are restarted together with another one.
 --
 -- Returns   whether there is more. Every worker calls it at its tick, and again while it says so.
+-- Stages    waiting -> failed, for a derivation that waits for itself: see circular()
 create or replace function resolver.advance() returns boolean
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
@@ -9,10 +10,14 @@ as $$
 begin
     if not exists (select from resolver.walk)
        and not exists (select from resolver.failure f where f.reopening)
-       and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
+       and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
+       and resolver.circular() is null then
         return false;
     end if;
     perform resolver.lock_graph();
+    perform resolver.refuse(c.derivation, jsonb_build_object('class', 'unsupported', 'status', 1, 'message', 'it needs itself'))
+       from resolver.circular() c (derivation)
+      where c.derivation is not null;
     perform resolver.continue_walks(p_raise => true);
     perform resolver.reopen_builds(1000);
     perform resolver.record_ends(1000);

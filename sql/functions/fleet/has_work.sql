@@ -10,6 +10,7 @@ as $$
         or exists (select from resolver.failure f where f.reopening)
         or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
         or exists (select from resolver.lease l where l.closed is null)
+        or resolver.circular() is not null
         or exists (select from resolver.worker w
                      join resolver.derivation_state s on s.owner is not null
                     where w.worker = p_worker

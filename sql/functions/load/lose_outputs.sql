@@ -11,6 +11,7 @@ declare
     v_now        timestamptz := resolver.clock();
     v_lost       bigint[];
     v_dependents bigint[];
+    v_dynamic    bigint[];
 begin
     -- Also what was never served: a second path of an output.
     update resolver.realisation r set ceased = v_now where r.path = any (p_paths) and r.ceased is null;
@@ -45,7 +46,13 @@ begin
        set stage = 'waiting', resolved_to = null, lease = null
      where s.derivation = any (v_dependents);
     perform resolver.end_claims(v_dependents);
-    perform resolver.settle(v_dependents);
+    v_dynamic := array(
+        select distinct dep.derivation
+          from resolver.dependency dep
+          join resolver.derivation_state s on s.derivation = dep.derivation and s.stage = 'waiting'
+         where dep.input = any (v_lost) and exists (select from resolver.chain c where c.derivation = dep.derivation));
+    perform resolver.follow_chains(v_dynamic);
+    perform resolver.settle(v_dependents || v_dynamic);
 
     -- What was lost may have been nobody's concern, and what was to be made of it is not wanted any more.
     update resolver.derivation_state s

@@ -3,7 +3,7 @@
 --
 -- Returns   the derivations that have outputs which were not known to be valid before.
 -- Locks     the caller holds the graph lock.
--- Those that watch them look for their next input.
+-- Those that wait for them look for their next input.
 -- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
 create or replace function resolver.record_outputs(p_outputs jsonb, p_source text) returns bigint[]
     language plpgsql volatile
@@ -41,7 +41,7 @@ begin
     )
     select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
     -- One output may be all that a dependent waits for, though its derivation is not realised by it.
-    perform resolver.settle(array(select w.derivation from resolver.watch w where w.input = any (v_new) order by w.derivation));
+    perform resolver.wake(v_new);
     return v_new;
 end
 $$;

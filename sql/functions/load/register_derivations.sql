@@ -1,6 +1,7 @@
 -- register_derivations(reports): what load found: an array, one element for each claim:
 --   {"lease", "drv", "name", "system", "kind", "features", "prefer_local", "must_resolve", "info",
---    "outputs": [{"name", "path", "valid"}], "inputs": [{"drv", "outputs": [name]}]}
+--    "outputs": [{"name", "path", "valid"}], "inputs": [{"drv", "outputs": [name]}],
+--    "chains": [{"drv", "outputs": [name]}], only when it is dynamic: of inputs, the outputs of outputs that it needs}
 --   {"lease", "drv", "failed": {"class", "status", "message"}}
 -- An element with lease null was not claimed, but read ahead: it counts if its derivation is wanted by now, was never
 -- loaded, is nobody's root, and is not claimed by anybody.

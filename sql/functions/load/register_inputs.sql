@@ -1,10 +1,13 @@
--- register_inputs(reports): [{"drv", "inputs": [{"drv", "outputs"}]}]: the inputs become known, and dependencies.
+-- register_inputs(reports): [{"drv", "inputs": [{"drv", "outputs"}], "chains": [{"drv", "outputs"}]}]: the inputs become known,
+-- and dependencies. Of a derivation that has chains, each output that it needs is one, if only of one link.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.register_inputs(p_reports jsonb) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_dynamic jsonb[];
 begin
     with new as (
         insert into resolver.derivation (drv)
@@ -26,6 +29,26 @@ begin
       join resolver.derivation di on di.drv = i.drv
      order by 1, 2
     on conflict do nothing;
+
+    if p_reports @? '$[*].chains' then
+        v_dynamic := array(select r.report from jsonb_array_elements(p_reports) r (report) where r.report ? 'chains');
+        insert into resolver.chain (derivation, root, outputs, input)
+        select d.derivation, di.derivation, c.outputs, di.derivation
+          from unnest(v_dynamic) r (report)
+          join resolver.derivation d on d.drv = r.report ->> 'drv'
+         cross join lateral (
+              select c.drv, array(select jsonb_array_elements_text(c.outputs)) as outputs
+                from jsonb_to_recordset(r.report -> 'chains') c (drv text, outputs jsonb)
+              union all
+              select i.drv, array[o.name]
+                from jsonb_to_recordset(r.report -> 'inputs') i (drv text, outputs jsonb)
+               cross join jsonb_array_elements_text(i.outputs) o (name)) c
+          join resolver.derivation di on di.drv = c.drv
+         order by 1, 2, 3
+        on conflict do nothing;
+        perform resolver.follow_chains(array(select d.derivation from unnest(v_dynamic) r (report)
+                                               join resolver.derivation d on d.drv = r.report ->> 'drv'));
+    end if;
 end
 $$;
 

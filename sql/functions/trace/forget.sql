@@ -15,6 +15,9 @@ begin
     delete from resolver.resolution r where r.resolved = any (p_gone);
     delete from resolver.failure f
      where f.derivation = any (p_seen) and (f.cleared < p_before or f.derivation = any (p_gone));
+    -- As with dependencies: whoever had these as inputs learns of them again when it is loaded.
+    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_gone) and c.derivation = dep.derivation;
+    delete from resolver.chain c where c.derivation = any (p_gone);
     delete from resolver.dependency dep where dep.derivation = any (p_gone);
     delete from resolver.dependency dep where dep.input = any (p_gone);
     delete from resolver.walk w where w.derivation = any (p_gone);

@@ -1,6 +1,7 @@
 -- trace(drv): everything that is known of a derivation through time: one object; null for one that is unknown.
 --
--- {"drv", "kind", "stage", "realisations": [{"output", "path", "source", "build", "stepnr", "machine", "seconds", "time", "ceased"}],
+-- {"drv", "kind", "stage", "producer": {"drv", "output"} that wrote its .drv, or null,
+--  "realisations": [{"output", "path", "source", "build", "stepnr", "machine", "seconds", "time", "ceased"}],
 --  "resolutions": [{"resolved", "build", "stepnr", "time", "released", "cut_off", "realisations": as above, of "resolved",
 --                   "known_from": {"build", "stepnr", "source", "time", "seconds"}, "inputs": [[drv, output, path]],
 --                   "previous": {"drv", "resolved", "build"}, "difference": {"input", "output", "path", "before"}}],
@@ -12,7 +13,8 @@ create or replace function resolver.trace(p_drv text) returns jsonb
     set search_path = pg_catalog, pg_temp
 as $$
     select jsonb_build_object(
-        'drv', d.drv, 'kind', d.kind, 'stage', s.stage, 'realisations', resolver.realisations_of(d.derivation),
+        'drv', d.drv, 'kind', d.kind, 'stage', s.stage, 'producer', resolver.producer_of(d.drv),
+        'realisations', resolver.realisations_of(d.derivation),
         'resolutions', (
             select coalesce(jsonb_agg(jsonb_build_object(
                        'resolved', x.drv, 'build', r.build, 'stepnr', r.stepnr, 'time', r.time, 'released', r.released,

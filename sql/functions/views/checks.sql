@@ -26,6 +26,35 @@ create or replace view resolver.check_ready as
                                           and o.valid_since is not null);
 comment on view resolver.check_ready is 'Nothing is ready, or resolved, before all its inputs are satisfied.';
 
+create or replace view resolver.check_chain as
+    with recursive link as (
+        select c.derivation, c.root, c.outputs, 1 as link, c.root as input
+          from resolver.chain c
+          join resolver.derivation_state s
+            on s.derivation = c.derivation and s.stage in ('waiting', 'resolvable', 'resolved')
+        union all
+        select l.derivation, l.root, l.outputs, l.link + 1, made.derivation
+          from link l
+          join resolver.output o on o.derivation = l.input and o.name = l.outputs[l.link] and o.valid_since is not null
+          join resolver.derivation made on made.drv = o.path
+         where l.link < cardinality(l.outputs)
+    ), last as (
+        select distinct on (l.derivation, l.root, l.outputs) l.* from link l order by l.derivation, l.root, l.outputs, l.link desc
+    )
+    select l.derivation, l.root, l.outputs, c.input, l.input as leads_to
+      from last l
+      join resolver.chain c on c.derivation = l.derivation and c.root = l.root and c.outputs = l.outputs
+      join resolver.derivation_state s on s.derivation = l.derivation
+     where (c.followed + 1, c.input) <> (l.link, l.input)
+        or l.link < cardinality(l.outputs) and s.stage <> 'waiting'
+    union all
+    select l.derivation, l.root, l.outputs, l.input, l.input
+      from link l
+      left join resolver.dependency dep on dep.derivation = l.derivation and dep.input = l.input
+     where l.outputs[l.link] = any (dep.outputs) is not true;
+comment on view resolver.check_chain is
+    'Chains are followed as far as they lead, every link is a dependency, and nothing is ready before they are followed to the end.';
+
 create or replace view resolver.check_realised as
     select s.derivation, o.name
       from resolver.derivation_state s join resolver.output o on o.derivation = s.derivation
@@ -88,6 +117,7 @@ create or replace view resolver.check_references as
             union all select 'watch', unnest(array[w.derivation, w.input]) from resolver.watch w
             union all select 'output', o.derivation from resolver.output o
             union all select 'dependency', unnest(array[d.derivation, d.input]) from resolver.dependency d
+            union all select 'chain', unnest(array[c.derivation, c.root, c.input]) from resolver.chain c
             union all select 'realisation', r.derivation from resolver.realisation r
             union all select 'resolution', unnest(array[r.derivation, r.resolved]) from resolver.resolution r
             union all select 'walk', w.derivation from resolver.walk w) r

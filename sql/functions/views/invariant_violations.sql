@@ -6,6 +6,7 @@ as $$
     select 'check_watching', count(*) from resolver.check_watching having count(*) > 0
     union all select 'check_watched_input', count(*) from resolver.check_watched_input having count(*) > 0
     union all select 'check_ready', count(*) from resolver.check_ready having count(*) > 0
+    union all select 'check_chain', count(*) from resolver.check_chain having count(*) > 0
     union all select 'check_realised', count(*) from resolver.check_realised having count(*) > 0
     union all select 'check_lease', count(*) from resolver.check_lease having count(*) > 0
     union all select 'check_busy', count(*) from resolver.check_busy having count(*) > 0
