@@ -267,7 +267,7 @@ def test_what_is_written_is_megabytes(farm: Farm) -> None:
     builds = farm.run(write(farm, "megabytes", jobs))
     assert_sound(farm)
     assert {job: build["status"] for job, build in builds.items()} == {"wide": 2, "long": 2, "harmless": 0}
-    assert "more than 10000 inputs" in message(farm, builds["wide"])
+    assert "more than 50000 inputs" in message(farm, builds["wide"])
     assert "failed with exit code" in message(farm, builds["long"])
 
 

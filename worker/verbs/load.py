@@ -24,8 +24,8 @@ STATUS_FAILED, STATUS_ABORTED = 1, 3
 
 PART = 20
 """So many derivations are reported together, while the next are read."""
-MOST_INPUTS = 10_000
-"""A report holds the graph lock for seconds with so many, and a builder may write any number into a .drv."""
+MOST_INPUTS = 50_000
+"""A report holds the graph lock for three seconds with so many, and a builder may write any number into a .drv."""
 READ_AHEAD = 2000
 """So many inputs, and inputs of inputs, are read and reported after what was claimed: most are wanted in a moment."""
 
