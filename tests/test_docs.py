@@ -229,17 +229,25 @@ def test_every_channel_is_named_and_nothing_else() -> None:
 # A session
 
 
-def session(document: str) -> list[tuple[str, str]]:
-    """Its parts: what is typed, and what is answered."""
+def session(text: str) -> list[tuple[str, str]]:
+    """The parts of the session in a section: what is typed, and what is answered."""
     part = re.compile(r"^```sql\n(.*?)^```\n+```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    return part.findall(section(document, "A session"))
+    parts: list[tuple[str, str]] = part.findall(text)
+    assert [typed for typed, _ in parts] == blocks(text, "sql"), "a part has no answer"
+    return parts
+
+
+def with_answers(text: str, parts: list[tuple[str, str]], answers: list[str]) -> str:
+    """The text with new answers to the parts of a session."""
+    for (typed, old), answer in zip(parts, answers, strict=True):
+        text = text.replace(f"```sql\n{typed}```\n\n```text\n{old}```", f"```sql\n{typed}```\n\n```text\n{answer}```")
+    return text
 
 
 def test_the_session_in_psql_is_what_psql_does(database: str) -> None:
     document = DOCS / "sql-api.md"
     text = document.read_text()
-    parts = session(text)
-    assert [typed for typed, _ in parts] == blocks(section(text, "A session"), "sql"), "a part has no answer"
+    parts = session(section(text, "A session"))
     separator = "next part"
     done = subprocess.run(
         [postgres_bin() / "psql", "-X", "--set", "ON_ERROR_STOP=1"],
@@ -251,11 +259,7 @@ def test_the_session_in_psql_is_what_psql_does(database: str) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     answers = [tidy(answer) for answer in done.stdout.split(f"{separator}\n")[:-1]]
-    assert len(answers) == len(parts)
-    new = text
-    for (typed, old), answer in zip(parts, answers, strict=True):
-        new = new.replace(f"```sql\n{typed}```\n\n```text\n{old}```", f"```sql\n{typed}```\n\n```text\n{answer}```")
-    compare_or_update(document, text, new)
+    compare_or_update(document, text, with_answers(text, parts, answers))
 
     with psycopg.connect(database) as connection:
         builds = connection.execute("select finished, buildStatus from Builds").fetchall()

@@ -36,13 +36,15 @@ begin
         end if;
     end loop;
 
-    -- Builds that ended by one failure are told of together; each of the others is told of by itself.
+    -- Builds that ended by one attempt are told of together, after the one that ran it, in whichever transaction that ended.
+    -- Each of the others is told of by itself.
     for v_group in
-        select array_agg(g.build order by (g.build is distinct from f.build), g.build) as builds
+        select array_remove(array[r.build], null) || array_remove(array_agg(g.build order by g.build), r.build) as builds
           from resolver.goal g
-          left join resolver.failure f on f.derivation = g.cause and f.cleared is null
+          left join resolver.failure f on f.derivation = g.cause and f.cleared is null and not g.cached
+          left join resolver.goal r on r.build = f.build and r.cause = g.cause and r.recorded is not null
          where g.build = any (v_recorded)
-         group by coalesce(g.cause, -g.build)
+         group by coalesce(f.derivation, -g.build), r.build
          order by min(g.build)
     loop
         perform resolver.notify_finished(v_group.builds);
