@@ -247,6 +247,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/record_ends", [
         ("for update of b skip locked", "for update of b", "held_build.spec"),
+        ("for key share of j, p skip locked", "for key share of j, p", "held_jobset.spec"),
         ("           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)\n", "", "sync_builds.sql"),
     ]),
     ("builds/lock_counter", [

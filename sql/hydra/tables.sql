@@ -155,7 +155,9 @@ create table BuildMetrics (
     jobset    text not null,
     job       text not null,
     timestamp integer not null,
-    primary key (build, name)
+    primary key (build, name),
+    foreign key (project) references Projects (name) on update cascade,
+    foreign key (project, jobset) references Jobsets (project, name) on update cascade
 );
 
 create table FailedPaths (

@@ -1,7 +1,8 @@
 -- record_ends(limit): goals that have ended become finished builds in Hydra's tables.
 --
--- Locks     the caller holds the graph lock. Rows of Builds in the order of ids, and the counter that all ends meet in:
---           both SKIP LOCKED, since nobody may wait for Hydra's rows under the graph lock. What is skipped stays in goal.
+-- Locks     the caller holds the graph lock. Rows of Builds in the order of ids, those of their jobsets and projects KEY SHARE
+--           (metrics refer to them), and the counter that all ends meet in: all SKIP LOCKED, since nobody may wait for
+--           Hydra's rows under the graph lock. What is skipped stays in goal.
 -- Notifies  build_finished
 create or replace function resolver.record_ends(p_limit integer) returns integer
     language plpgsql volatile
@@ -25,11 +26,14 @@ begin
           from resolver.goal g
           join resolver.derivation d on d.derivation = g.root
           join public.Builds b on b.id = g.build
+          join public.Jobsets j on j.id = b.jobset_id
+          join public.Projects p on p.name = j.project
          where g.ended is not null and g.recorded is null
            -- An evaluator may have given it another derivation since: sync_builds() will see that.
            and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)
          order by b.id limit p_limit
            for update of b skip locked
+           for key share of j, p skip locked
     loop
         if resolver.record_end(v_goal.build) then
             v_recorded := v_recorded || v_goal.build;

@@ -1,0 +1,118 @@
+-- What Hydra's other programs look up in the rows: the terminal of a resolved step, and the paths that are to be rooted.
+\ir include/farm.sql
+
+-- The step page: within the build, a row of what the step was resolved to that is not a resolution itself.
+create function pg_temp.terminal(p_build integer, p_stepnr integer) returns text language sql as $$
+    select t.stepnr || ': ' || coalesce('status ' || t.status, 'busy ' || t.busy)
+      from BuildSteps s
+      join BuildSteps t on t.build = s.build and t.status is distinct from 13
+                       and t.drvPath = regexp_replace(s.drvPath, '[^/]*$', '') || s.resolvedDrvPath
+     where s.build = p_build and s.stepnr = p_stepnr and s.status = 13
+$$;
+create function pg_temp.terminals(p_job text) returns text[] language sql as $$
+    select array_agg(coalesce(pg_temp.terminal(s.build, s.stepnr), 'not yet scheduled') order by s.stepnr)
+      from BuildSteps s where s.build = t.id(p_job) and s.status = 13
+$$;
+
+-- hydra-update-gc-roots: outputs of the builds that succeeded, the derivations of those that are unfinished.
+create function pg_temp.roots(p_job text) returns text[] language sql as $$
+    select array_agg(path order by path)
+      from (select o.path from Builds b join BuildOutputs o on o.build = b.id
+             where b.id = t.id(p_job) and b.finished = 1 and b.buildStatus in (0, 6)
+             union all
+            select b.drvPath from Builds b where b.id = t.id(p_job) and b.finished = 0) r
+$$;
+
+-- Built in this build.
+select t.derivation('leaf');
+select t.derivation('tool', '{leaf}', 'floating', '{out,dev}');
+select t.want('tool', 'tool');
+select t.load();
+select t.finish('leaf');
+select t.resolve('tool', 'r-tool');
+select is(pg_temp.terminals('tool'), '{not yet scheduled}', 'resolved, and nothing has begun: Hydra says so');
+select t.claim('build');
+select is(pg_temp.terminals('tool'), '{3: busy 30}', 'while it is built, the page leads to the row that is busy');
+select is(pg_temp.roots('tool'), array[t.full(t.drv('tool'))], 'an unfinished build: its derivation is rooted');
+select t.finish('r-tool');
+select is(pg_temp.terminals('tool'), '{3: status 0}', 'and then to the one that was built');
+select is(pg_temp.roots('tool'), array(select t.full(t.output_path('r-tool', o)) from unnest('{out,dev}'::text[]) o order by 1),
+          'a finished build: all its outputs are');
+
+-- Cut off: another derivation resolves to the same one.
+select t.derivation('twin', '{leaf}', 'floating', '{out,dev}');
+select t.want('twin', 'twin');
+select t.load();
+select t.resolve('twin', 'r-tool', array[t.path('r-tool'), t.path('r-tool-dev')]);
+select is(pg_temp.terminals('twin'), '{2: status 0}', 'cut off by another build: a terminal in its own build');
+select bag_eq($$select name, path from BuildStepOutputs where build = t.id('twin') and stepnr = 2$$,
+              $$select o, t.full(t.output_path('r-tool', o)) from unnest('{out,dev}'::text[]) o$$, 'with all its outputs');
+select is(pg_temp.roots('twin'), pg_temp.roots('tool'), 'its outputs are rooted as well');
+
+-- Nothing to be done: the same root again.
+select t.want('again', 'tool');
+select t.load();
+select is(t.ended('again'), 'status 0 cached', 'a second build of the same derivation is cached');
+select is(pg_temp.terminals('again'), null, 'it has no resolution');
+select is(pg_temp.roots('again'), pg_temp.roots('tool'), 'and the same paths are rooted');
+
+-- An attempt that two builds share.
+select t.derivation('first', '{leaf}');
+select t.derivation('second', '{leaf}');
+select t.want(n, n) from unnest('{first,second}'::text[]) n;
+select t.load();
+select t.resolve('first', 'r-shared');
+select t.resolve('second', 'r-shared');
+select t.claim('build');
+select t.finish('r-shared');
+select is(pg_temp.terminals('first') || pg_temp.terminals('second'), '{2: status 0,2: status 0}', 'each of two builds has the terminal');
+
+-- Failures: of what the root was resolved to, shared; of what an input was resolved to; known before.
+select t.derivation('bad', '{leaf}');
+select t.derivation('worse', '{leaf}');
+select t.derivation('user', '{bad}');
+select t.want(n, n) from unnest('{bad,worse,user}'::text[]) n;
+select t.load();
+select t.resolve('bad', 'r-bad');
+select t.resolve('worse', 'r-bad');
+select t.claim('build');
+select t.fail('r-bad');
+select resolver.advance();
+select is(pg_temp.terminals('bad') || pg_temp.terminals('worse'), '{2: status 1,2: status 1}', 'a failure that two builds share');
+select is(array[t.ended('bad'), t.ended('worse'), t.ended('user')], '{status 1,status 1,status 2}', 'of their own, or of a dependency');
+select is(t.steps('user'), '{1: r-bad status 1 from bad}', 'who only needs it has no resolution');
+select is(pg_temp.roots(n), null, 'nothing is rooted for ' || n) from unnest('{bad,worse,user}'::text[]) n;
+select t.pass('1 minute');
+select t.want('late', 'bad');
+select t.load();
+select is(t.ended('late'), 'status 1 cached', 'a cached failure');
+select is(pg_temp.terminals('late'), '{2: status 8}', 'has its terminal');
+
+-- Succeeded with failure, found in the store, cancelled, restarted.
+select t.derivation('odd');
+select t.want('odd', 'odd');
+select t.load();
+select t.finish('odd', null, t.info() || '{"failed": true}');
+select is(t.ended('odd'), 'status 6', 'succeeded with failure');
+select is(pg_temp.roots('odd'), array[t.full(t.path('odd'))], 'is rooted');
+select t.derivation('found', '{}', 'input-addressed');
+select t.store_has(t.path('found'));
+select t.want('found', 'found');
+select t.load();
+select is(pg_temp.roots('found'), array[t.full(t.path('found'))], 'found in the store: rooted');
+select t.derivation('dropped');
+select t.want('dropped', 'dropped');
+select t.load();
+select resolver.cancel_build(t.id('dropped'));
+select is(pg_temp.roots('dropped'), null, 'a cancelled build is not');
+select resolver.restart_build(t.id('dropped'));
+select is(pg_temp.roots('dropped'), array[t.full(t.drv('dropped'))], 'but when it is restarted, its derivation is');
+select t.work();
+
+select is_empty($$select b.job, o.name from Builds b join BuildOutputs o on o.build = b.id
+                   where b.finished = 1 and b.buildStatus in (0, 6) and o.path is null$$, 'no output of a build that succeeded is without a path');
+select is_empty($$select s.build, s.stepnr from BuildSteps s
+                   where s.status = 13 and pg_temp.terminal(s.build, s.stepnr) is null$$, 'no resolved step is without its terminal');
+
+select * from t.done();
+rollback;
