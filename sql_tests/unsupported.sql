@@ -106,5 +106,22 @@ select resolver.sweep();
 select is((select count(*) from resolver.derivation_state where stage = 'failed'), 119::bigint + 3, 'the next one the rest');
 select is(t.steps('c1'), '{}', 'the build that was cancelled has no step');
 
+-- More of them than a tick takes have not waited long enough, and are first in the queue.
+select t.derivation('old', p_system => 'sparc-linux');
+select t.want('old', 'old');
+select t.load();
+select resolver.sweep();
+select t.pass('59 seconds');
+select t.derivation('n' || n, p_system => 'sparc-linux') from generate_series(1, 120) n;
+select t.build('n' || n, 'n' || n) from generate_series(1, 120) n;
+update Builds set globalPriority = 1 where finished = 0 and id > t.id('old');
+select resolver.sync_builds();
+select t.load();
+select t.pass('1 second');
+select resolver.heartbeat(t.worker_id());
+select resolver.sweep();
+select is(t.ended('old'), 'status 9', 'what has waited long enough is found behind them');
+select is(t.ended('n1'), 'unfinished', 'they go on waiting');
+
 select * from t.done();
 rollback;
