@@ -123,5 +123,19 @@ select resolver.sweep();
 select is(t.ended('old'), 'status 9', 'what has waited long enough is found behind them');
 select is(t.ended('n1'), 'unfinished', 'they go on waiting');
 
+-- Its first build is cancelled; the other one was added later.
+select t.derivation('shared', p_system => 'alpha-linux');
+select t.want('first', 'shared');
+select t.load();
+select resolver.sweep();
+select t.pass('59 seconds');
+select t.want('second', 'shared');
+select t.load();
+select resolver.cancel_build(t.id('first'));
+select t.pass('1 second');
+select resolver.heartbeat(t.worker_id());
+select resolver.sweep();
+select is(t.ended('second'), 'unfinished', 'the time of a build that was cancelled is not that of the other one');
+
 select * from t.done();
 rollback;
