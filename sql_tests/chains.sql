@@ -179,6 +179,17 @@ select resolver.withdraw_outputs(array[t.drv('first')]);
 select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('unreadable') || jsonb_build_object(
               'lease', t.lease('first', 'load'), 'drv', t.drv('first'))))), 'lease_lost', 'that a lost .drv can''t be read is no failure');
 rollback to loaded;
+select t.build('elsewhere-first', 'first');
+insert into Jobsets (project, name, nixExprInput, nixExprPath, emailOverride) values ('project', 'another', '', '', '');
+update Builds set jobset_id = (select id from Jobsets where name = 'another') where id = t.id('elsewhere-first');
+select resolver.sync_builds();
+update resolver.derivation_state set (owner, jobset) = (select build, jobset from resolver.goal where build = t.id('reader'))
+ where derivation = t.number('first');
+select resolver.withdraw_outputs(array[t.drv('first')]);
+select results_eq($$select owner, jobset from resolver.derivation_state where derivation = t.number('first')$$,
+                  $$select t.id('elsewhere-first'), id from Jobsets where name = 'another'$$,
+                  'who needs it for another reason owns it, and its jobset counts');
+rollback to loaded;
 select resolver.withdraw_outputs(array[t.drv('first')]);
 select is_empty('select * from resolver.invariant_violations()', 'a .drv is lost');
 select set_eq($$select unnest(pg_temp.inputs('reader'))$$, array['scribe^out', 'slow^out'], 'what a lost .drv led to is no dependency any more');

@@ -226,7 +226,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("         where l.input <> l.derivation\n", "", "chains.sql"),
         (" or made.derivation = l.derivation)", ")", "chains.sql"),
         ("do update set outputs = excluded.outputs where dep.outputs <> excluded.outputs", "do nothing", "chains.sql"),
-        ("set owner = resolver.find_owner(s.derivation)", "set owner = s.owner", "chains.sql"),
+        ("    perform resolver.find_owners(", "    perform cardinality(", "chains.sql"),
         ("s.owner is null and s.lease is not null", "false", "chains.sql"),
     ]),
     ("common/wake", [

@@ -53,9 +53,7 @@ begin
      where s.derivation = w.root
        and (s.owner is null or s.stage = 'realised' or (w.global_priority, w.priority) >= (s.global_priority, s.priority)
             or not exists (select from resolver.goal g where g.build = s.owner and g.ended is null));
-    update resolver.derivation_state s
-       set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
-     where s.derivation = any (v_left);
+    perform resolver.find_owners(v_left);
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
 
     insert into resolver.walk (kind, derivation)

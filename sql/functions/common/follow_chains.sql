@@ -47,8 +47,9 @@ begin
               from resolver.links_of(p_derivations) x
              order by x.derivation, x.root, x.outputs, x.link desc) l
      where c.derivation = l.derivation and c.root = l.root and c.outputs = l.outputs and (c.followed + 1, c.input) <> (l.link, l.input);
-    update resolver.derivation_state s set owner = resolver.find_owner(s.derivation)
-     where s.derivation = any (v_dropped) and s.stage not in ('realised', 'failed');
+    perform resolver.find_owners(array(
+        select s.derivation from resolver.derivation_state s
+         where s.derivation = any (v_dropped) and s.stage not in ('realised', 'failed')));
     -- Its .drv is gone: who was about to read it would report that as a failure of its own.
     perform resolver.take_back(array(select s.lease from resolver.derivation_state s
                                       where s.derivation = any (v_dropped) and s.owner is null and s.lease is not null

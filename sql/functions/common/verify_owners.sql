@@ -21,10 +21,7 @@ begin
         end if;
         perform resolver.failpoint('verify_owners: found');
         perform resolver.lock_graph();
-        update resolver.derivation_state s
-           set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
-         where s.derivation = any (v_stale)
-           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
+        perform resolver.replace_ended_owners(v_stale);
     end loop;
 end
 $$;

@@ -29,11 +29,7 @@ begin
         if cardinality(v_ids) = 0 then
             return;
         end if;
-        update resolver.derivation_state s
-           set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
-         where s.derivation = any (v_ids)
-           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
-        exit when not found;
+        exit when not resolver.replace_ended_owners(v_ids);
         if v_round = 20 then
             -- A great many builds were cancelled. The graph lock is not held for all of that: the next claim goes on.
             perform pg_notify('step_ready', '');

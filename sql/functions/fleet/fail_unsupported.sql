@@ -35,10 +35,7 @@ begin
                and (g.build is null or g.opened <= v_before)
              limit 100);
         -- No claim has looked whether anybody still wants them.
-        update resolver.derivation_state s
-           set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
-         where s.derivation = any (v_late)
-           and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
+        perform resolver.replace_ended_owners(v_late);
         perform resolver.refuse(s.derivation, jsonb_build_object(
                     'class', 'unsupported', 'status', 9, 'message', resolver.lacking(v_type)))
            from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.opened <= v_before

@@ -55,11 +55,11 @@ begin
     perform resolver.settle(v_dependents || v_dynamic);
 
     -- What was lost may have been nobody's concern, and what was to be made of it is not wanted any more.
-    update resolver.derivation_state s
-       set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
-     where s.derivation = any (v_lost || array(select r.resolved from resolver.resolution r
-                                                where r.derivation = any (v_dependents) and r.released = v_now))
-       and (s.stage = 'buildable' or s.stage = 'unloaded' and s.owner is null);
+    perform resolver.find_owners(array(
+        select s.derivation from resolver.derivation_state s
+         where s.derivation = any (v_lost || array(select r.resolved from resolver.resolution r
+                                                    where r.derivation = any (v_dependents) and r.released = v_now))
+           and (s.stage = 'buildable' or s.stage = 'unloaded' and s.owner is null)));
 
     insert into resolver.walk (kind, derivation)
     select 'want', x from unnest(v_dependents) x
