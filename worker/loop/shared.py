@@ -128,7 +128,10 @@ class Shared:
         """Report, and claim for another verb what that makes ready, if this worker does it."""
         claims = self.claims.get(then)
         answers = claims.make_with_report(self.worker, procedure, reports) if claims else None
-        return self.procedures.report(procedure, reports) if answers is None else answers
+        if answers is None:
+            answers = self.procedures.report(procedure, reports)
+            self.wake[then].set()  # most likely, and sooner than a notification
+        return answers
 
     def take_in_hand(self, claims: int) -> None:
         """Count claims that are being worked on; a negative number when they were reported."""
