@@ -166,7 +166,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "     where w.heartbeat < v_now - resolver.lease_time();\n", "sweep.sql"),
         ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
          "     where w.gone is null;\n", "beat_and_sweep.spec"),
-        ("l.deadline < v_now or l.worker in", "l.worker in", "sweep.sql"),
+        ("l.deadline < v_now or exists", "exists", "sweep.sql"),
     ]),
     ("common/end_claims", [
         ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),

@@ -12,6 +12,9 @@ declare
     v_directory text := resolver.hydra_path('');
     v_builds    integer[];
 begin
+    if cardinality(p_steps) = 0 then
+        return;
+    end if;
     v_builds := array(select b.id from public.Builds b
                        where b.id = any (array(select s.build from unnest(p_steps) s
                                                union select s.propagated_from from unnest(p_steps) s))

@@ -20,9 +20,7 @@ begin
            and not exists (select from public.BuildSteps t
                             where t.build + 0 = r.build and t.status = 0 and t.drvPath = v_directory || d.drv)
          order by r.build, e.origin);
-    if cardinality(v_steps) > 0 then
-        perform resolver.record_steps(v_steps);
-    end if;
+    perform resolver.record_steps(v_steps);
 end
 $$;
 

@@ -23,8 +23,7 @@ begin
     perform resolver.failpoint('claim_derivations: the worker lives');
     if p_verb = 'build' then
         return query select * from resolver.claim_builds(p_worker, p_limit);
-    else
-        perform resolver.verify_owners(p_verb);
+    elsif resolver.verify_owners(p_verb) then
         return query select * from resolver.claim_graph_work(p_worker, p_verb, p_limit);
     end if;
 end

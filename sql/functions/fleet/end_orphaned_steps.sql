@@ -21,13 +21,18 @@ begin
     v_free := resolver.free_steps(v_builds, v_stepnrs);
     update public.BuildSteps b
        set busy = 0, stopTime = resolver.hydra_time(resolver.clock()),
-           status = coalesce((select 0 from resolver.realisation r where r.build = x.build and r.stepnr = x.stepnr limit 1),
-                             (select f.status from resolver.failure f where f.build = x.build and f.stepnr = x.stepnr limit 1), 3)
+           status = coalesce((select 0 from resolver.derivation d join resolver.realisation r on r.derivation = d.derivation
+                               where d.drv = resolver.base_name(b.drvPath) and r.build = b.build and r.stepnr = b.stepnr limit 1),
+                             (select f.status from resolver.derivation d join resolver.failure f on f.derivation = d.derivation
+                               where d.drv = resolver.base_name(b.drvPath) and f.build = b.build and f.stepnr = b.stepnr limit 1),
+                             3)
       from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
      where b.build = x.build and b.stepnr = x.stepnr and x.nr = any (v_free);
     update public.BuildStepOutputs o set path = resolver.hydra_path(r.path)
       from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
-      join resolver.realisation r on r.build = x.build and r.stepnr = x.stepnr
+      join public.BuildSteps b on b.build = x.build and b.stepnr = x.stepnr
+      join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
+      join resolver.realisation r on r.derivation = d.derivation and r.build = x.build and r.stepnr = x.stepnr
      where o.build = x.build and o.stepnr = x.stepnr and o.name = r.output and x.nr = any (v_free);
 end
 $$;

@@ -3,27 +3,32 @@
 -- The first back-off, of a minute, is waited for: much passes by itself in that time. Who waited for the later ones would
 -- wait for 40 minutes when the disk is full.
 create or replace function resolver.has_work(p_worker integer) returns boolean
-    language sql stable security definer
+    language plpgsql stable security definer
     set search_path = pg_catalog, pg_temp
 as $$
-    select exists (select from resolver.walk w where w.kind <> 'raise')
+begin
+    return
+           exists (select from resolver.walk w where w.kind <> 'raise')
         or exists (select from resolver.failure f where f.reopening)
         or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
         or exists (select from resolver.lease l where l.closed is null)
         or resolver.circular() is not null
-        or exists (select from resolver.worker w
-                     join resolver.derivation_state s on s.owner is not null
-                    where w.worker = p_worker
-                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null)
-                      and (s.stage = 'unloaded' and 'load' = any (w.verbs)
-                           or s.stage = 'resolvable' and 'resolve' = any (w.verbs)))
+        or exists (select from resolver.worker w, resolver.derivation_state s
+                    where w.worker = p_worker and 'load' = any (w.verbs)
+                      and s.stage = 'unloaded' and s.lease is null and s.owner is not null
+                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null))
+        or exists (select from resolver.worker w, resolver.derivation_state s
+                    where w.worker = p_worker and 'resolve' = any (w.verbs)
+                      and s.stage = 'resolvable' and s.lease is null and s.owner is not null
+                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null))
         or exists (select from resolver.worker w
                      join resolver.machine_type m on resolver.takes(w, m)
                      join resolver.derivation_state s on s.machine_type = m.machine_type
                     where w.worker = p_worker and 'build' = any (w.verbs)
                       and s.stage = 'buildable' and s.owner is not null
                       and (s.not_before is null or s.not_before < resolver.clock() + interval '2 minutes')
-                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null))
+                      and exists (select from resolver.goal g where g.build = s.owner and g.ended is null));
+end
 $$;
 
 comment on function resolver.has_work(integer) is 'False when a worker that drains the queue can end.';

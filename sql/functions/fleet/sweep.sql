@@ -28,7 +28,7 @@ begin
     v_leases := array(
         select l.lease from resolver.lease l
          where l.closed is null
-           and (l.deadline < v_now or l.worker in (select w.worker from resolver.worker w where w.gone is not null))
+           and (l.deadline < v_now or exists (select from resolver.worker w where w.worker = l.worker and w.gone is not null))
          order by l.lease);
     perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more');
     perform resolver.end_orphaned_steps();

@@ -1,0 +1,122 @@
+-- What a call costs does not grow with what a farm has done: beside a long history, no call reads more than a few hundred rows.
+\ir include/farm.sql
+
+-- A history of 10,000 builds: each was resolved, built, and ended. Some failed, for good or not.
+create temporary table past as
+select i, 10 * i + 1 as original, 10 * i + 2 as resolved, i + 1000000 as build, i % 10 = 0 as failed from generate_series(1, 10000) i;
+insert into resolver.derivation (derivation, drv, name, system, kind, must_resolve, machine_type) overriding system value
+select p.original, t.drv('past-' || p.i), 'past-' || p.i, 'x86_64-linux', 'floating', true, resolver.machine_type_of('x86_64-linux', '{}', false, true)
+  from past p
+union all
+select p.resolved, t.drv('r-past-' || p.i), 'r-past-' || p.i, 'x86_64-linux', 'floating', false,
+       resolver.machine_type_of('x86_64-linux', '{}', false, true)
+  from past p;
+insert into Builds (id, finished, timestamp, jobset_id, job, drvPath, system, buildStatus, isCachedBuild, startTime, stopTime)
+select p.build, 1, 1, j.id, 'past-' || p.i, t.full(t.drv('past-' || p.i)), 'x86_64-linux', case when p.failed then 1 else 0 end, 0, 1, 2
+  from past p, Jobsets j;
+insert into BuildOutputs (build, name, path) select p.build, 'out', t.full(t.path('past-' || p.i)) from past p;
+insert into BuildSteps (build, stepnr, type, drvPath, busy, status, startTime, stopTime, machine, system, resolvedDrvPath)
+select p.build, 1, 0, t.full(t.drv('past-' || p.i)), 0, 13, 1, 2, '', 'x86_64-linux', t.drv('r-past-' || p.i) from past p
+union all
+select p.build, 2, 0, t.full(t.drv('r-past-' || p.i)), 0, case when p.failed then 1 else 0 end, 1, 2, '', 'x86_64-linux', null from past p;
+insert into BuildStepOutputs (build, stepnr, name, path) select p.build, 2, 'out', t.full(t.path('past-' || p.i)) from past p;
+insert into resolver.goal (build, root, opened, ended, status, cached, cause, recorded)
+select p.build, p.original, '2025-01-01', '2025-01-01', case when p.failed then 1 else 0 end, false,
+       case when p.failed then p.resolved end, '2025-01-01'
+  from past p;
+insert into resolver.worker (name, verbs, systems, features, started, heartbeat, gone)
+select 'past-' || i, '{load,resolve,build}', '{x86_64-linux}', '{}', '2025-01-01', '2025-01-01', '2025-01-02' from generate_series(1, 2000) i;
+insert into resolver.lease (derivation, verb, worker, build, stepnr, opened, closed, outcome, digest)
+select case v.verb when 'build' then p.resolved else p.original end, v.verb, (select max(worker) from resolver.worker),
+       case v.verb when 'build' then p.build end, case v.verb when 'build' then 2 end, '2025-01-01', '2025-01-01', 'done', md5(p.i::text)
+  from past p, unnest('{load,resolve,build}'::text[]) v (verb);
+insert into resolver.derivation_state (derivation, stage, owner, jobset, resolved_to, failed_dependency)
+select p.original, case when p.failed then 'failed' else 'realised' end, p.build, j.id, case when not p.failed then p.resolved end,
+       case when p.failed then p.resolved end
+  from past p, Jobsets j
+union all
+select p.resolved, case when p.failed then 'failed' else 'realised' end, p.build, j.id, null, null from past p, Jobsets j;
+insert into resolver.output (derivation, name, path, valid_since, wanted)
+select d, 'out', case when not p.failed then t.path('past-' || p.i) end, case when not p.failed then timestamptz '2025-01-01' end, true
+  from past p, unnest(array[p.original, p.resolved]) d;
+insert into resolver.dependency (derivation, input, outputs)
+select p.original, q.original, '{out}' from past p join past q on q.i = p.i - 1 and not q.failed;
+insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, build, stepnr, time, released)
+select p.original, p.resolved, '{}', '{}', '{}', p.build, 1, '2025-01-01', case when p.failed then timestamptz '2025-01-01' end from past p;
+insert into resolver.realisation (derivation, output, path, source, build, stepnr, seconds, time)
+select p.resolved, 'out', t.path('past-' || p.i), 'built', p.build, 2, 1, '2025-01-01' from past p where not p.failed;
+insert into resolver.failure (derivation, class, status, build, stepnr, time)
+select p.resolved, 'builder', 1, p.build, 2, '2025-01-01' from past p where p.failed;
+update NrBuilds set count = (select count(*) from Builds where finished = 1) where what = 'finished';
+select setval(pg_get_serial_sequence('resolver.derivation', 'derivation'), 1000000);
+analyze resolver.derivation, resolver.derivation_state, resolver.output, resolver.dependency, resolver.resolution,
+    resolver.realisation, resolver.failure, resolver.goal, resolver.lease, resolver.worker, Builds, BuildSteps, BuildStepOutputs, BuildOutputs;
+
+-- Rows that were read in this transaction, those that were of no use included.
+create function pg_temp.read() returns bigint language sql as $$
+    select sum(case c.relkind when 'r' then pg_stat_get_xact_tuples_returned(c.oid) else 0 end
+               + pg_stat_get_xact_tuples_fetched(c.oid))::bigint
+      from pg_class c
+     where c.relkind in ('r', 'i') and c.relnamespace in ('resolver'::regnamespace, 'public'::regnamespace)
+$$;
+create function pg_temp.cheap(p_call text, p_what text) returns text language plpgsql as $$
+declare
+    v_before bigint := pg_temp.read();
+    v_read   bigint;
+begin
+    execute p_call;
+    v_read := pg_temp.read() - v_before;
+    return ok(v_read < 1000, format('%s reads little (%s)', p_what, v_read));
+end
+$$;
+
+create function pg_temp.claim(p_worker integer, p_verb text) returns void language sql as $$
+    insert into t.claim (verb, name, lease, claim)
+    select p_verb, t.named(c.drv), c.lease, to_jsonb(c) from resolver.claim_derivations(p_worker, p_verb, 100) c
+$$;
+
+-- A small farm beside it.
+select t.worker_id() as worker
+\gset
+select t.derivation('a');
+select t.derivation('b', '{a}');
+select t.derivation('c', '{b}');
+select t.derivation('bad');
+select t.derivation('on-bad', '{bad}');
+select t.build('c', 'c');
+select t.build('on-bad', 'on-bad');
+select pg_temp.cheap('select resolver.sync_builds()', 'sync_builds');
+select pg_temp.cheap(format('select pg_temp.claim(%s, ''load'')', :worker), 'a claim for load');
+select pg_temp.cheap($$select resolver.register_derivations((select jsonb_agg(t.loaded(n)) from unnest('{c,on-bad}'::text[]) n))$$,
+                     'register_derivations');
+select t.load();
+select pg_temp.cheap(format('select pg_temp.claim(%s, ''load'')', :worker), 'a claim for load that finds nothing');
+select pg_temp.cheap(format('select pg_temp.claim(%s, ''resolve'')', :worker), 'a claim for resolve that finds nothing');
+select pg_temp.cheap(format('select pg_temp.claim(%s, ''build'')', :worker), 'a claim for build');
+select pg_temp.cheap($$select t.finish('a')$$, 'finish_steps');
+select pg_temp.cheap(format('select pg_temp.claim(%s, ''resolve'')', :worker), 'a claim for resolve');
+select pg_temp.cheap($$select t.resolve('b', 'r-b')$$, 'set_resolved_to');
+select pg_temp.cheap($$select t.fail('bad')$$, 'fail_steps');
+select pg_temp.cheap(format('select resolver.heartbeat(%s)', :worker), 'heartbeat');
+select pg_temp.cheap($$select resolver.sweep()$$, 'sweep');
+select pg_temp.cheap($$select resolver.advance()$$, 'advance');
+select pg_temp.cheap(format('select resolver.has_work(%s)', :worker), 'has_work');
+select pg_temp.cheap(format('select resolver.release_claims(%s, array[t.lease(''r-b'', ''build'')], '''')', :worker), 'release_claims');
+select pg_temp.cheap(format('select resolver.release_other_claims(%s, ''build'', ''{}'')', :worker), 'release_other_claims');
+insert into BuildSteps (build, stepnr, type, drvPath, busy, startTime, system)
+values (t.id('c'), 99, 0, t.full(t.drv('c')), 1, 1, 'x86_64-linux');
+select pg_temp.cheap($$select resolver.sweep()$$, 'sweep, with what another program left');
+select pg_temp.cheap($$select resolver.restart_build(t.id('on-bad'))$$, 'restart_build');
+select t.id('c') as c
+\gset
+select pg_temp.cheap(format('select resolver.cancel_build(%s)', :c), 'cancel_build');
+select pg_temp.cheap($$select resolver.end_builds()$$, 'end_builds');
+select pg_temp.cheap($$select resolver.register_local_outputs(
+    jsonb_build_array(jsonb_build_object('drv', t.drv('past-7'), 'name', 'out', 'path', t.path('past-7'))))$$, 'register_local_outputs');
+select pg_temp.cheap($$select resolver.withdraw_outputs(array[t.path('a')])$$, 'withdraw_outputs');
+select pg_temp.cheap($$select resolver.unneeded_roots(array[t.path('past-1'), t.path('a'), t.drv('b')])$$, 'unneeded_roots');
+select pg_temp.cheap($$select resolver.register_worker('new', '{load}', '{x86_64-linux}', '{}', '/nix/store', 'one')$$, 'register_worker');
+select pg_temp.cheap($$select resolver.worker_left((select max(worker) from resolver.worker))$$, 'worker_left');
+
+select * from t.done();
+rollback;
