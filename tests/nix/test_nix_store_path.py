@@ -99,6 +99,6 @@ def test_placeholders_are_those_of_the_evaluator() -> None:
     assert output_placeholder("out") == "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"
     plain = upstream_placeholder("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv", "out")
     assert plain == "/0c6rn30q4frawknapgwq386zq358m8r6msvywcvc89n6m5p2dgbz"
-    assert chain_placeholder("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv", ["out"]) == plain
-    dynamic = chain_placeholder("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv.drv", ["out", "out"])
+    assert chain_placeholder("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv", ("out",)) == plain
+    dynamic = chain_placeholder("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv.drv", ("out", "out"))
     assert dynamic == "/0gn6agqxjyyalf0dpihgyf49xq5hqxgw100f0wydnj6yqrhqsb3w"

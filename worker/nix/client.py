@@ -64,6 +64,8 @@ class Client:
         self.store_dir = store_dir
         self._connection = Connection(transport)
         self._settings: BuildSettings | None = None
+        self._protected: set[str] = set()
+        self._kept: set[str] = set()
 
     def __enter__(self) -> Client:
         return self
@@ -112,21 +114,33 @@ class Client:
 
     def add_temp_roots(self, paths: Iterable[str]) -> None:
         """Protect paths from the garbage collector until this connection is closed. They need not be valid."""
-        requests = [operations.path_request(Op.ADD_TEMP_ROOT, self._full(path)) for path in paths]
+        new = [path for path in paths if path not in self._protected]
+        requests = [operations.path_request(Op.ADD_TEMP_ROOT, self._full(path)) for path in new]
         _raise_first(self._connection.call_many(requests, operations.read_nothing))
+        self._protected.update(new)
 
     def query_valid_paths(self, paths: Iterable[str]) -> set[str]:
         """Those of ``paths`` that are in the store. Nothing is substituted."""
-        request = operations.query_valid_paths(map(self._full, paths))
-        return self._connection.call(
+        wanted = set(paths)
+        request = operations.query_valid_paths(map(self._full, wanted))
+        valid = self._connection.call(
             request, lambda reader: {self._base(path) for path in operations.read_texts(reader)}
         )
+        self._kept -= wanted - valid
+        return valid
 
     def protect(self, paths: Iterable[str]) -> set[str]:
         """Protect paths until this connection is closed; those of them that are valid, and therefore will stay so."""
         wanted = list(paths)
         self.add_temp_roots(wanted)
         return self.query_valid_paths(wanted)
+
+    def keep(self, paths: Iterable[str]) -> set[str]:
+        """As :meth:`protect`, but does not ask again for what it found valid: only force can have deleted that."""
+        wanted = set(paths)
+        if unknown := wanted - self._kept:
+            self._kept |= self.protect(unknown)
+        return wanted & self._kept
 
     def query_derivation_output_map(self, drv_path: str) -> dict[str, str | None]:
         """The paths of a derivation's outputs as far as the store knows them; a known path need not be valid."""

@@ -5,13 +5,14 @@ Each is ``/`` and 52 base-32 digits. Source: ``hashPlaceholder`` and ``Downstrea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from .store_path import compress_hash, derivation_name, hash_part, nix32, output_path_name
 
 PLACEHOLDER_LENGTH = 53
 """Bytes of a placeholder, the slash included."""
+REMEMBERED = 8192
 
 
 def output_placeholder(output: str) -> str:
@@ -32,10 +33,12 @@ def upstream_placeholder(drv_path: str, output: str) -> str:
     return "/" + nix32(_upstream_digest(drv_path, output))
 
 
-def chain_placeholder(drv_path: str, chain: Sequence[str]) -> str:
+@lru_cache(REMEMBERED)
+def chain_placeholder(drv_path: str, chain: tuple[str, ...]) -> str:
     """Stands for the end of a chain of one or more outputs, each but the last a derivation (dynamic derivations).
 
-    Of one output it is :func:`upstream_placeholder`. Raises as that does.
+    Of one output it is :func:`upstream_placeholder`. Raises as that does. The last ones are remembered: what depends on
+    the same inputs is resolved at about the same time.
     """
     digest = _upstream_digest(drv_path, chain[0])
     for output in chain[1:]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from ..build_log import BuildLog
 from ..database.procedures import Claim
 from ..nix.build_result import BuildResult, BuildStatus
 from ..nix.client import Client
-from ..nix.closure import PathInfos
+from ..nix.closure import InvalidPath, PathInfos
 from ..nix.derivation import Derivation, DerivationError
 from ..nix.errors import NixError
 from ..nix.protocol.messages import BuildEvents
@@ -104,12 +104,12 @@ def build(
         for name in derivation.outputs
         if derivation.output_path(name, store_dir) is None
     ]
-    gone = {claim.drv, *inputs} - client.protect([claim.drv, *inputs, *unfinished])
+    client.add_temp_roots(unfinished)
+    needed = {claim.drv, *inputs}
+    # Nix would build a missing input of what has derivations as inputs: it has to be certain that none is.
+    gone = needed - (client.protect(needed) if derivation.input_drvs else client.keep(needed))
     if gone:
-        if withdraw(sorted(gone)):
-            return Outcome(None, reason=f"inputs are gone from the store: {', '.join(sorted(gone))}")
-        missing = StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {', '.join(sorted(gone))}")
-        return _failed(claim, missing, None)
+        return _without(gone, claim, withdraw)
 
     client.set_options(
         context.store.settings.with_limits(
@@ -128,8 +128,10 @@ def build(
         with context.turn.taken() as watcher.under_way:
             result = client.build(claim.drv, events=watcher)
     except NixError as error:
-        failed = _failed(claim, failure_of_error(error, kind=derivation.kind), watcher)
-        return replace(failed, in_the_way=_in_the_way(str(error), context.store.store_dir.prefix))
+        in_the_way = _in_the_way(str(error), context.store.store_dir.prefix)
+        if not in_the_way and (gone := needed - client.query_valid_paths(needed)):
+            return _without(gone, claim, withdraw)
+        return replace(_failed(claim, failure_of_error(error, kind=derivation.kind), watcher), in_the_way=in_the_way)
     except LogFlooded:
         flooded = StepFailure(10, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes")
         return _failed(claim, flooded, watcher)
@@ -141,12 +143,22 @@ def build(
     finally:
         watcher.close()
     if not result.succeeded:
+        if gone := needed - client.query_valid_paths(needed):
+            return _without(gone, claim, withdraw)
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
             # The claim was for a machine that builds it: Nix says the same when it can't be reached.
             failure = replace(failure, status=STATUS_ABORTED, failure_class="transient")
         return _failed(claim, failure, watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
+
+
+def _without(gone: Collection[str], claim: Claim, withdraw: Withdraw) -> Outcome:
+    """Nothing can be built without these."""
+    names = ", ".join(sorted(gone))
+    if withdraw(sorted(gone)):
+        return Outcome(None, reason=f"inputs are gone from the store: {names}")
+    return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {names}"), None)
 
 
 def _in_the_way(message: str, prefix: str) -> frozenset[str]:
@@ -166,13 +178,15 @@ def _succeeded(
         recorded = client.query_derivation_output_map(claim.drv)
         outputs = {name: path for name in derivation.outputs if (path := outputs.get(name) or recorded.get(name))}
     # A collector that runs already does not see new roots, but is told of what is protected. It may have been quicker.
-    gone = set(outputs.values()) - client.protect(sorted(set(outputs.values())))
-    if gone:
-        return Outcome(None, reason=f"outputs were collected as soon as they were there: {', '.join(sorted(gone))}")
-    context.roots.add_many(client, sorted(set(outputs.values())))
+    paths = sorted(set(outputs.values()))
+    client.add_temp_roots(paths)
     infos = PathInfos(client)
-    size = sum(info.nar_size for info in infos.get_many(outputs.values()).values()) if context.max_output_size else 0
-    if size > context.max_output_size:
+    try:
+        size = sum(info.nar_size for info in infos.get_many(paths).values())
+    except InvalidPath as error:
+        return Outcome(None, reason=f"an output was collected as soon as it was there: {error.path}")
+    context.roots.add_many(client, paths)
+    if context.max_output_size and size > context.max_output_size:
         words = f"the outputs have {size} bytes, and may have {context.max_output_size}"
         return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)
     report = _report(claim, watcher, result) | {
