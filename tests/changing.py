@@ -141,7 +141,7 @@ class ChangedDriver(Driver):
         seconds, cpu = sum(self.seconds[procedure][asked:]), self._server_cpu() - began
         hits = [_hit(report, known) for report in reports if report["resolved"]["drv"] in known]
         others = [report for report in reports if report["resolved"]["drv"] not in known]
-        for batch in in_batches(hits):
+        for batch in in_batches([hits]):
             told, began = len(self.seconds[procedure]), self._server_cpu()
             answers = self._timed(procedure, lambda: self.procedures.set_resolved_to(batch))  # noqa: B023
             assert {answer.outcome for answer in answers} == {"done"}, answers
@@ -153,7 +153,7 @@ class ChangedDriver(Driver):
                     self._server_cpu() - began + share * cpu,
                 )
             )
-        for batch in in_batches(others):
+        for batch in in_batches([others]):
             answers = self._timed(procedure, lambda: self.procedures.set_resolved_to(batch))  # noqa: B023
             assert {answer.outcome for answer in answers} == {"done"}, answers
         self.hits += len(hits)

@@ -77,7 +77,7 @@ class Driver:
         claims = self._timed(f"claim {verb}", lambda: self.procedures.claim(self._worker, verb, BATCH))
         if claims:
             reports = [{"lease": claim.lease, **work(claim)} for claim in claims]
-            for batch in in_batches(reports):
+            for batch in in_batches([reports]):
                 answers = self._timed(procedure, lambda: getattr(self.procedures, procedure)(batch))  # noqa: B023
                 assert {answer.outcome for answer in answers} == {"done"}, answers
         return bool(claims)

@@ -6,15 +6,23 @@ from hydra_resolver.loop.batches import MOST_REPORTS, in_batches
 
 
 def test_nothing_is_left_out_and_the_order_is_kept() -> None:
-    reports = [{"lease": number, "inputs": [{}] * (number % 7)} for number in range(500)]
-    batches = list(in_batches(reports))
-    assert [report for batch in batches for report in batch] == reports
+    parts = [[{"lease": [size, number], "inputs": [{}] * number} for number in range(size)] for size in range(30)]
+    batches = list(in_batches(parts))
+    assert [report for batch in batches for report in batch] == [report for part in parts for report in part]
     assert all(len(batch) <= MOST_REPORTS for batch in batches)
+
+
+def test_parts_are_put_together_but_not_cut_without_need() -> None:
+    def parts(*sizes: int) -> list[list[dict[str, int]]]:
+        return [[{"lease": number} for number in range(size)] for size in sizes]
+
+    assert [len(batch) for batch in in_batches(parts(7, 7, 7, 19, 1, 1))] == [14, 7, 20, 1]
+    assert [len(batch) for batch in in_batches(parts(3, 45, 2))] == [3, 20, 20, 7]
 
 
 def test_many_inputs_make_a_batch_of_their_own() -> None:
     large = {"lease": 1, "samples": [[]] * 4000}
-    assert [len(batch) for batch in in_batches([large, {"lease": 2}, large])] == [1, 1, 1]
+    assert [len(batch) for batch in in_batches([[large, {"lease": 2}, large]])] == [1, 1, 1]
 
 
 def test_nothing_makes_no_batch() -> None:

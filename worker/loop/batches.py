@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..verbs.load import Report
 
@@ -11,16 +11,26 @@ INPUTS_OF_ONE = 20
 """So many inputs take about as long as one more derivation."""
 
 
-def in_batches(reports: Sequence[Report]) -> Iterator[list[Report]]:
-    """The reports of load or resolve, in their order, in batches of bounded weight."""
+def in_batches(parts: Iterable[Sequence[Report]]) -> Iterator[list[Report]]:
+    """The reports of load or resolve, in their order, in batches of bounded weight.
+
+    Parts are put together, or cut if need be. A layer of the graph, which is a part, takes less when it is not cut.
+    """
     batch: list[Report] = []
-    weight = 0.0
-    for report in reports:
-        more = 1 + len(report.get("inputs") or report.get("samples") or ()) / INPUTS_OF_ONE
-        if batch and weight + more > MOST_REPORTS:
+    left = float(MOST_REPORTS)
+    for part in parts:
+        if batch and sum(map(_weight, part)) > left:
             yield batch
-            batch, weight = [], 0.0
-        batch.append(report)
-        weight += more
+            batch, left = [], MOST_REPORTS
+        for report in part:
+            if batch and _weight(report) > left:
+                yield batch
+                batch, left = [], MOST_REPORTS
+            batch.append(report)
+            left -= _weight(report)
     if batch:
         yield batch
+
+
+def _weight(report: Report) -> float:
+    return 1 + len(report.get("inputs") or report.get("samples") or ()) / INPUTS_OF_ONE

@@ -6,7 +6,7 @@ import json
 import queue
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
@@ -51,7 +51,10 @@ class GraphLoop:
         wake = shared.wake[self._verb]
         reporter = threading.Thread(target=self._run_reporter, name=f"{self._verb}-reporter")
         reporter.start()
+        with suppress(StoreError, OSError):  # the first claim tells of it
+            self._connection.get()
         try:
+            wake.wait(POLL_SECONDS)
             while not shared.stopping.is_set():
                 wake.clear()
                 if not self._one_round():
@@ -62,8 +65,10 @@ class GraphLoop:
             self._connection.close()
 
     def room(self) -> int:
-        """How many more claims are welcome now."""
-        return 0 if self._shared.stopping.is_set() else max(0, BATCH - len(self._drvs))
+        """How many more claims are welcome now: none while there are some that nobody has begun with."""
+        if self._shared.stopping.is_set() or not self._claimed.empty():
+            return 0
+        return max(0, BATCH - len(self._drvs))
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
         """Hold what was claimed, perhaps by another thread."""
@@ -153,8 +158,8 @@ class GraphLoop:
                 parts = [self._done.get()]
                 while not self._done.empty():
                     parts.append(self._done.get())
-                reports = [report for part in parts if part is not None for report in part]
-                leases = [report["lease"] for report in reports]
+                reports = [part for part in parts if part is not None]
+                leases = [report["lease"] for part in reports for report in part]
                 try:
                     self._report(reports, connection)
                 except psycopg.Error as error:
@@ -168,9 +173,9 @@ class GraphLoop:
                     for _ in parts:
                         self._done.task_done()
 
-    def _report(self, reports: Sequence[Report], connection: RenewedClient) -> None:
+    def _report(self, parts: Sequence[Sequence[Report]], connection: RenewedClient) -> None:
         procedures = self._shared.procedures
-        for batch in in_batches(reports):
+        for batch in in_batches(parts):
             if self._verb == "load":
                 self._tell(batch, procedures.register_derivations(batch))
                 continue

@@ -53,10 +53,9 @@ def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Wi
                 reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
         yield reports
-    for _ in range(READ_AHEAD // PART):
-        ahead = list(islice(unread.read(client), PART))
-        if not ahead:
-            break
+    read = 0
+    while read < READ_AHEAD and (ahead := unread.read(client)):
+        read += len(ahead)
         reports = [describe(drv, derivation) | {"lease": None} for drv, derivation in ahead]
         readable = [(_unclaimed(drv), derivation) for drv, derivation in ahead]
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
@@ -64,29 +63,34 @@ def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Wi
 
 
 class _Unread:
-    """Inputs that were not read before, breadth first."""
+    """Inputs that were not read before, layer by layer."""
 
     def __init__(self, context: Context, seen: set[str]) -> None:
         self._derivations = context.derivations
         self._seen = seen
-        self._queue: deque[str] = deque()
+        self._layer: deque[str] = deque()
+        self._next: deque[str] = deque()
 
     def add_inputs(self, derivations: Iterable[Derivation]) -> None:
         for derivation in derivations:
             new = [drv for drv in derivation.input_drvs if drv not in self._seen and drv not in self._derivations]
-            self._queue += new
+            self._next += new
             self._seen.update(new)
 
-    def read(self, client: Client) -> Iterator[tuple[str, Derivation]]:
-        """What can't be used is left to its claim."""
-        while self._queue:
-            drv = self._queue.popleft()
+    def read(self, client: Client) -> list[tuple[str, Derivation]]:
+        """The next few of one layer. What can't be used is left to its claim."""
+        read: list[tuple[str, Derivation]] = []
+        while len(read) < PART and (self._layer or (not read and self._next)):
+            if not self._layer:
+                self._layer, self._next = self._next, deque()
+            drv = self._layer.popleft()
             try:
                 derivation = self._derivations.get(drv, client)
                 describe(drv, derivation)
             except (NixError, DerivationError):
                 continue
-            yield drv, derivation
+            read.append((drv, derivation))
+        return read
 
 
 def _parts(items: Iterable[T]) -> Iterator[list[T]]:
