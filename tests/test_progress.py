@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import threading
-from collections.abc import Iterator
 from typing import Any, cast
 
 import psycopg
@@ -22,14 +20,6 @@ from hydra_resolver.database.procedures import Procedures
 A = "95vh440j33328xzayxlrmib8dhvmgnnh-count-of-words.drv"
 B = "5qp2zl0bykx1x5amrp0jxj8axhymwl9v-count-of-words.drv"
 REASON = f"Cannot build '/nix/store/{A}'.\nReason: builder failed with exit code 1."
-
-
-@pytest.fixture(autouse=True)
-def pool_log() -> Iterator[logging.Logger]:
-    logger = logging.getLogger("psycopg.pool")
-    before = logger.handlers, logger.propagate
-    yield logger
-    logger.handlers, logger.propagate = before
 
 
 def test_in_a_pipe_events_are_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,20 +55,13 @@ def test_the_same_trouble_is_not_told_again_and_again(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.splitlines() == ["database tick: gone", "database load: gone"]
 
 
-def test_trouble_of_the_connection_pool_is_an_event(
-    capsys: pytest.CaptureFixture[str], pool_log: logging.Logger
-) -> None:
-    observer_for()
-    pool_log.warning("error connecting in %r: %s", "pool-1", "connection is bad: no such file\nIs it running?")
-    pool_log.warning("discarding closed connection: %s", "<psycopg.Connection [BAD]>")
-    assert capsys.readouterr().err == "database connect: no such file\n"
-
-
 def test_a_reader_that_has_gone_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(*_: Any, **__: Any) -> None:
-        raise BrokenPipeError
+    class Gone(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
 
-    monkeypatch.setattr("click.echo", gone)
+    monkeypatch.setattr("sys.stdout", Gone())
+    monkeypatch.setattr("sys.stderr", Gone())
     LineProgress().event("loaded", drv=A)
     JsonProgress().event("loaded", drv=A)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from importlib import import_module
 
@@ -39,7 +40,10 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
+        gc.disable()
         command: click.Command = getattr(import_module(f".{module}", __name__), name)
+        gc.enable()
+        gc.freeze()  # what was imported stays: it need not be searched for garbage, here and at the end
         return command
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import re
 import sys
 import threading
 import time
@@ -20,7 +18,6 @@ from .words import printable
 REPEAT_SECONDS = 10.0
 """The same trouble is told of again only after this time."""
 
-_POOL_PREFIX = re.compile(r"\Aerror connecting in '[^']*': (connection is bad: )?")
 _TROUBLE = ("database_error", "store_error")
 
 
@@ -87,15 +84,7 @@ class LineProgress(InWords):
 
 
 def observer_for(*, as_json: bool = False) -> Progress:
-    """The observer that fits where the output goes. It is told of the connection pool's trouble as well."""
-    progress = _progress(as_json)
-    logger = logging.getLogger("psycopg.pool")
-    logger.handlers = [_PoolTrouble(progress)]
-    logger.propagate = False
-    return progress
-
-
-def _progress(as_json: bool) -> Progress:
+    """The observer that fits where the output goes."""
     if as_json:
         return JsonProgress()
     if sys.stderr.isatty():
@@ -105,21 +94,6 @@ def _progress(as_json: bool) -> Progress:
         if console is not None:
             return LiveProgress(console)
     return LineProgress()
-
-
-class _PoolTrouble(logging.Handler):
-    """The pool goes on trying to connect, and tells of it only in its log: these are events like others."""
-
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(logging.WARNING)
-        self._progress = progress
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Tell the observer."""
-        message = _POOL_PREFIX.sub("", record.getMessage())
-        if message.startswith("discarding closed connection"):
-            return  # whoever used it tells why
-        self._progress.event("database_error", verb="connect", message=message)
 
 
 _writing = threading.Lock()

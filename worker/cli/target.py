@@ -137,7 +137,7 @@ def open_store(options: Options) -> Store:
     embedded.prepare()
     environment = embedded.child_environment()
     environment["PATH"] = f"{embedded.programs}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    return Store("", environment)
+    return Store("", environment, str(embedded.store_dir))
 
 
 def open_roots(options: Options) -> RootDirectory:

@@ -6,7 +6,7 @@ Its store directory is not /nix/store, and is part of every path's hash: paths d
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -76,8 +76,8 @@ class EmbeddedStore:
             for name in ("store", "var", "log", "etc", "builds"):
                 (self.directory / name).mkdir(parents=True, exist_ok=True)
             settings = self.directory / "etc" / "nix.conf"
-            wanted = "".join(f"{name} = {value}".rstrip() + "\n" for name, value in self._settings().items())
-            if not settings.exists() or settings.read_text() != wanted:
+            old = settings.read_text() if settings.exists() else ""
+            if (wanted := self._nix_conf(old)) != old:
                 new = settings.with_name(f"nix.conf.{os.getpid()}")  # another process may read it at this moment
                 new.write_text(wanted)
                 new.replace(settings)
@@ -97,8 +97,20 @@ class EmbeddedStore:
             if not made.exists():
                 output_of([self.programs / "nix-store", "--init"], env=self.environment())
 
-    def _settings(self) -> dict[str, str]:
-        known = json.loads(output_of([self.programs / "nix", "__dump-xp-features"], env=self.environment()))
+    def _nix_conf(self, old: str) -> str:
+        """The whole file. Its first line keeps which features this Nix knows, so that it is not asked each time."""
+        nix = (self.programs / "nix").resolve()
+        asked = f"# Features known to {nix} of {nix.stat().st_mtime_ns}:"
+        first = old.partition("\n")[0]
+        if first.startswith(asked):
+            known = first.removeprefix(asked).split()
+        else:
+            known = list(json.loads(output_of([nix, "__dump-xp-features"], env=self.environment())))
+        lines = [" ".join([asked, *known])]
+        lines += [f"{name} = {value}".rstrip() for name, value in self._settings(known).items()]
+        return "\n".join(lines) + "\n"
+
+    def _settings(self, known: Collection[str]) -> dict[str, str]:
         return {
             "experimental-features": " ".join(feature for feature in FEATURES if feature in known),
             "extra-system-features": "recursive-nix",

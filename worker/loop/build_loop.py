@@ -48,7 +48,9 @@ class BuildLoop:
         self._unreported: set[int] = set()
         """Leases of what is held, and of what has ended since and the database does not know of."""
         self._lock = threading.Lock()
+        self._built = 0
         self._seconds = 1.0
+        """How long the last few builds took, on the average; a guess before the first one has ended."""
         self._more = False
         self._claims = shared.claims["build"] = Claims(shared.procedures, "build", self)
 
@@ -60,6 +62,7 @@ class BuildLoop:
         for thread in [*slots, reporter]:
             thread.start()
         wake = shared.wake["build"]
+        wake.wait(POLL_SECONDS)
         while not shared.stopping.is_set():
             wake.clear()
             if not self._claim():
@@ -161,7 +164,9 @@ class BuildLoop:
                 return Outcome(None, reason=f"the build was interrupted: {error}")
             slot.connection.close()
             return interrupted(claim, error)
-        self._seconds += (time.monotonic() - began - self._seconds) / 8
+        with self._lock:
+            self._built += 1
+            self._seconds += (time.monotonic() - began - self._seconds) / min(self._built, 8)
         return outcome
 
     def _attempt(self, slot: _Slot, claim: Claim) -> Outcome:

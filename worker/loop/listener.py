@@ -1,4 +1,7 @@
-"""LISTEN: notifications wake what they are for. They are hints: everything is looked at after every (re)connect."""
+"""LISTEN: notifications wake what they are for. They are hints: everything is looked at after every (re)connect.
+
+The concerns begin when they are woken for the first time, here: what they would find before has to be looked for again.
+"""
 
 from __future__ import annotations
 
@@ -77,9 +80,13 @@ class Listener:
     def _poll(self, seconds: float) -> None:
         """Have all look for work, again and again for that long."""
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not self._shared.stopping.wait(DEAF_SECONDS):
-            self._shared.builds_changed.set()
-            self._shared.wake_all()
+        while time.monotonic() < until and not self._shared.stopping.is_set():
+            self._look_at_everything()
+            self._shared.stopping.wait(DEAF_SECONDS)
+
+    def _look_at_everything(self) -> None:
+        self._shared.builds_changed.set()
+        self._shared.wake_all()
 
     def _tell(self, error: psycopg.Error) -> None:
         """Once: it may stay so for as long as the worker lives."""
@@ -105,8 +112,7 @@ class Listener:
             connection.execute(f"listen {channel}".encode())
             failpoints.reach("listen to a channel")
         heard, since = self._shared.beats, time.monotonic()
-        self._shared.builds_changed.set()
-        self._shared.wake_all()
+        self._look_at_everything()
         failpoints.reach("listen to all")
         while not self._shared.stopping.is_set():
             select.select([connection.fileno(), self._stopped.fileno()], [], [], LOOK_SECONDS)

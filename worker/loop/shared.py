@@ -63,6 +63,8 @@ class Shared:
     wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
     claims: dict[Verb, Claims] = field(default_factory=dict)
     """For each verb that this worker does."""
+    emptied: threading.Event = field(default_factory=threading.Event)
+    """Set when no claim is in hand any more."""
     builds_changed: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
     """Why the worker ended, when that was not asked for."""
@@ -109,6 +111,7 @@ class Shared:
     def stop(self) -> None:
         """Have every concern end."""
         self.stopping.set()
+        self.emptied.set()
         self.builds_changed.set()
         self.wake_all()
 
@@ -137,6 +140,8 @@ class Shared:
         """Count claims that are being worked on; a negative number when they were reported."""
         with self._lock:
             self._in_hand += claims
+        if self.idle:
+            self.emptied.set()
 
     @property
     def idle(self) -> bool:

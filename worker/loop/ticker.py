@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 
 import psycopg
 
@@ -28,6 +29,8 @@ class Ticker:
         self._roots: Iterator[str] | None = None
         """Those that are left of a sweep of roots; `None` between two sweeps."""
         self._next_sweep = time.monotonic()
+        self.first: Future[None] = Future()
+        """Done when it has ticked once, or failed to (psycopg.Error), or the worker stops."""
 
     def run(self) -> None:
         """Tick."""
@@ -36,13 +39,19 @@ class Ticker:
             shared.builds_changed.wait(TICK_SECONDS)
             shared.builds_changed.clear()
             try:
-                self.tick()
+                self._tick()
+                self._first_ended()
                 self._sweep_some_roots()
             except psycopg.Error as error:
                 shared.observer.event("database_error", verb="tick", message=str(error))
+                self._first_ended(error)
+        self._first_ended()
 
-    def tick(self) -> None:
-        """One round; called from any thread."""
+    def _first_ended(self, error: psycopg.Error | None = None) -> None:
+        if not self.first.done():
+            self.first.set_exception(error) if error else self.first.set_result(None)
+
+    def _tick(self) -> None:
         shared, procedures = self._shared, self._shared.procedures
         while procedures.sync_builds() and not shared.stopping.is_set():
             pass

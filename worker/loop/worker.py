@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import psycopg
 
@@ -20,11 +21,19 @@ from .listener import Listener
 from .shared import Abilities, Observer, Shared
 from .ticker import Ticker
 
-IDLE_SECONDS = 0.02
+IDLE_SECONDS = 0.2
+"""How often a worker with nothing in hand asks whether there is anything left to do."""
 STORE_PATIENCE = 30.0
 """Seconds for which a store may fail without a break before a worker that drains the queue gives up."""
 GOODBYE_SECONDS = 3.0
 """How long a worker that ends waits for a database that can't be reached."""
+
+
+class _Concern(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def run(self) -> None: ...
 
 
 class Worker:
@@ -42,18 +51,18 @@ class Worker:
     ) -> None:
         self.shared = Shared(procedures, context, abilities, observer or Observer())
         self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
-        graph = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
+        graph: list[_Concern] = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
         self._listener = Listener(self.shared, (listen_conninfo or procedures.conninfo) if listen else None)
         self._ticker = Ticker(self.shared)
-        concerns: Sequence[GraphLoop | Listener | Ticker | BuildLoop] = [
-            *graph,
-            self._listener,
-            self._ticker,
-            *([self._builds] if self._builds else []),
-        ]
-        self._threads = [threading.Thread(target=self._run, args=[concern], name=concern.name) for concern in concerns]
+        self._verbs: Sequence[_Concern] = [*graph, *([self._builds] if self._builds else [])]
+        self._threads: list[threading.Thread] = []
 
-    def _run(self, concern: GraphLoop | Listener | Ticker | BuildLoop | Heartbeat) -> None:
+    def _start(self, concern: _Concern) -> threading.Thread:
+        thread = threading.Thread(target=self._run, args=[concern], name=concern.name)
+        thread.start()
+        return thread
+
+    def _run(self, concern: _Concern) -> None:
         try:
             concern.run()
         except BaseException as error:
@@ -64,12 +73,18 @@ class Worker:
         shared = self.shared
         if failpoints.armed:
             observers.append(lambda when, op: failpoints.reach(f"{when} {op.name}"))
-        shared.lease_seconds = shared.procedures.lease_seconds()
-        shared.register()
-        heartbeat = Heartbeat(shared, self._builds)
-        self._beating = threading.Thread(target=self._run, args=[heartbeat], name=heartbeat.name)
-        for thread in [self._beating, *self._threads]:
-            thread.start()
+        # They connect to Nix first, and claim nothing before the listener wakes them.
+        self._threads = [self._start(verb) for verb in self._verbs]
+        try:
+            shared.lease_seconds = shared.procedures.lease_seconds()
+            shared.register()
+        except BaseException:
+            shared.stop()
+            for thread in self._threads:
+                thread.join()
+            raise
+        self._beating = self._start(Heartbeat(shared, self._builds))
+        self._threads += [self._start(concern) for concern in (self._listener, self._ticker)]
 
     def drain(self, done: Callable[[], bool] | None = None) -> None:
         """Wait until nothing is left that this worker could do, or until `done` says so, or it is stopped.
@@ -78,8 +93,9 @@ class Worker:
         the worker.
         """
         shared = self.shared
-        self._ticker.tick()
+        self._ticker.first.result()
         while not shared.stopping.is_set():
+            shared.emptied.clear()
             if done is not None and done():
                 return
             if shared.idle and not shared.procedures.has_work(shared.worker):
@@ -87,7 +103,7 @@ class Worker:
             trouble = shared.store_trouble
             if trouble is not None and time.monotonic() - trouble[0] > STORE_PATIENCE:
                 raise StoreError(f"the store has failed for {STORE_PATIENCE:.0f} s: {trouble[1]}")
-            shared.stopping.wait(IDLE_SECONDS)
+            shared.emptied.wait(IDLE_SECONDS)
         self._raise()
 
     def wait(self) -> None:

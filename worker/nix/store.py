@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
@@ -33,13 +33,15 @@ QUESTION_SECONDS = 60
 class Store:
     """A store: its URI as Nix's ``--store`` takes it, and the environment in which programs of Nix run.
 
-    Without a URI the environment decides (``NIX_REMOTE``, ``NIX_STORE_DIR`` and the like). What is asked of Nix is
-    asked once. All that asks Nix raises :class:`StoreError` when it fails, :class:`NixNotFound` when there is none on
-    PATH.
+    Without a URI the environment decides (``NIX_REMOTE``, ``NIX_STORE_DIR`` and the like). ``directory``: the store
+    directory, for who knows it. What is asked of Nix is asked once. All that asks Nix raises :class:`StoreError` when
+    it fails, :class:`NixNotFound` when there is none on PATH.
     """
 
     uri: str = ""
     environment: Mapping[str, str] | None = None
+    directory: str | None = None
+    _version: NixVersion | None = field(default=None, init=False, repr=False, compare=False)
 
     @cached_property
     def env(self) -> dict[str, str]:
@@ -54,6 +56,8 @@ class Store:
     @cached_property
     def store_dir(self) -> StoreDir:
         """The store directory, as it stands in store paths."""
+        if self.directory is not None:
+            return StoreDir(self.directory)
         answer = self._ask("nix-instantiate", "--eval", "--json", "-E", "builtins.storeDir")
         return StoreDir(answer.strip().strip('"'))
 
@@ -71,14 +75,13 @@ class Store:
             return Path(self.store_dir.path)
         return None
 
-    @cached_property
+    @property
     def nix_version(self) -> NixVersion:
-        """The version of the Nix that serves the store."""
-        with self.connect() as client:
-            try:
-                return client.nix_version
-            except ValueError:
-                return parse_nix_version(self._run("nix", "--version"))
+        """The version of the Nix that serves the store, as the last connection told."""
+        if self._version is None:
+            self.connect().close()
+        assert self._version is not None
+        return self._version
 
     @cached_property
     def settings(self) -> BuildSettings:
@@ -91,7 +94,15 @@ class Store:
         """Open a connection. Raises :class:`ConnectionLost` or :class:`ProtocolError`."""
         # Asked for first: two programs that open a new store at once may find its database busy.
         store_dir = self.store_dir
-        return Client(self._transport(), store_dir)
+        client = Client(self._transport(), store_dir)
+        object.__setattr__(self, "_version", self._version_told_by(client))
+        return client
+
+    def _version_told_by(self, client: Client) -> NixVersion:
+        try:
+            return client.nix_version
+        except ValueError:
+            return self._version or parse_nix_version(self._run("nix", "--version"))
 
     def full_path(self, base_name: str) -> str:
         """The full path of a base name, as Nix writes it."""
