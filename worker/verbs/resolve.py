@@ -17,8 +17,8 @@ from ..outputs import inspect_outputs
 from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_FAILED, Report, describe, static_outputs
 
-FIRST_PART, LARGEST_PART = 4, 16
-"""So many resolutions are reported together, while the next are written: few at first, for builds to begin early."""
+PART = 16
+"""So many resolutions are reported together, while the next are written."""
 KnownOutputs = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
 """For derivations that are realised, as far as the database knows: their outputs."""
 
@@ -39,7 +39,8 @@ def resolve(
     For what resolves to something that is known to be realised there is nothing to write. Paths that turn out to have
     gone are withdrawn: the database then finds the report stale.
     """
-    for part in _growing_parts(claims):
+    for start in range(0, len(claims), PART):
+        part = claims[start : start + PART]
         reports: list[Report] = []
         resolutions: list[Resolution] = []
         for claim in part:
@@ -53,13 +54,6 @@ def resolve(
         if unknown := [one for one in resolutions if "resolved" not in one.report]:
             _write(context, client, unknown, withdraw)
         yield reports
-
-
-def _growing_parts(claims: Sequence[Claim]) -> Iterator[Sequence[Claim]]:
-    start, size = 0, FIRST_PART
-    while start < len(claims):
-        yield claims[start : start + size]
-        start, size = start + size, min(2 * size, LARGEST_PART)
 
 
 def follow_chains(derivation: Derivation, inputs: Mapping[str, Mapping[str, str]]) -> dict[InputOutput, str]:

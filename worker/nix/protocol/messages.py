@@ -69,11 +69,9 @@ def read_messages(reader: WireReader, events: BuildEvents | None = None) -> None
 
 
 def _start(reader: WireReader, events: BuildEvents | None, builds: dict[int, str]) -> None:
-    activity = reader.u64()
-    reader.u64()  # level
-    kind = reader.u64()
+    activity, _level, kind = reader.three()
     reader.string()  # text for people
-    fields = _read_fields(reader)
+    fields = _read_fields(reader, reader.u64())
     reader.u64()  # parent
     if kind == _ACTIVITY_BUILD and fields and isinstance(fields[0], bytes):
         drv_path = builds[activity] = fields[0].decode(errors="replace")
@@ -83,9 +81,8 @@ def _start(reader: WireReader, events: BuildEvents | None, builds: dict[int, str
 
 
 def _result(reader: WireReader, events: BuildEvents | None, builds: dict[int, str]) -> None:
-    activity = reader.u64()
-    kind = reader.u64()
-    fields = _read_fields(reader)
+    activity, kind, count = reader.three()
+    fields = _read_fields(reader, count)
     drv_path = builds.get(activity)
     if drv_path is None or events is None or not fields or not isinstance(fields[0], bytes):
         return
@@ -95,13 +92,13 @@ def _result(reader: WireReader, events: BuildEvents | None, builds: dict[int, st
         events.phase(drv_path, fields[0].decode(errors="replace"))
 
 
-def _read_fields(reader: WireReader) -> list[int | bytes]:
+def _read_fields(reader: WireReader, count: int) -> list[int | bytes]:
     fields: list[int | bytes] = []
-    for _ in range(reader.u64()):
-        kind = reader.u64()
+    for _ in range(count):
+        kind, number = reader.two()
         if kind > 1:
             raise ProtocolError(f"Nix sent an activity field of unknown type {kind}")
-        fields.append(reader.string() if kind else reader.u64())
+        fields.append(reader.rest_of_string(number) if kind else number)
     return fields
 
 

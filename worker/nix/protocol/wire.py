@@ -15,6 +15,8 @@ MAX_STRING = 1 << 32
 """Longer strings are taken for a sign of lost synchronisation."""
 
 _U64 = struct.Struct("<Q")
+_TWO = struct.Struct("<2Q")
+_THREE = struct.Struct("<3Q")
 _PADDING = [b"\0" * (-length % 8) for length in range(8)]
 
 encode_u64 = _U64.pack
@@ -64,8 +66,17 @@ class WireReader:
 
     def u64(self) -> int:
         """A number."""
-        data = self.exactly(8)
-        return int.from_bytes(data, "little")
+        return int.from_bytes(self.exactly(8), "little")
+
+    def two(self) -> tuple[int, int]:
+        """Two numbers, in one read: what is read most often comes in twos and threes."""
+        first, second = _TWO.unpack(self.exactly(16))
+        return first, second
+
+    def three(self) -> tuple[int, int, int]:
+        """Three numbers."""
+        first, second, third = _THREE.unpack(self.exactly(24))
+        return first, second, third
 
     def exactly(self, size: int) -> bytes:
         """So many bytes, without padding."""
@@ -79,7 +90,10 @@ class WireReader:
 
     def string(self) -> bytes:
         """A string."""
-        size = int.from_bytes(self.exactly(8), "little")
+        return self.rest_of_string(self.u64())
+
+    def rest_of_string(self, size: int) -> bytes:
+        """A string whose length was read already."""
         if not size:
             return b""
         if size > MAX_STRING:
