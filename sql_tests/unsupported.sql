@@ -123,19 +123,24 @@ select resolver.sweep();
 select is(t.ended('old'), 'status 9', 'what has waited long enough is found behind them');
 select is(t.ended('n1'), 'unfinished', 'they go on waiting');
 
--- Its first build is cancelled; the other one was added later.
+-- Its first build has ended, which nobody has told it; the other one was added later.
 select t.derivation('shared', p_system => 'alpha-linux');
-select t.want('first', 'shared');
+select t.derivation('broken');
+select t.derivation('both', '{shared,broken}');
+select t.want('first', 'both', 1);
 select t.load();
 select resolver.sweep();
 select t.pass('59 seconds');
 select t.want('second', 'shared');
 select t.load();
-select resolver.cancel_build(t.id('first'));
+select t.fail('broken');
+select is(array[t.ended('first'), (select owner = t.id('first') from resolver.derivation_state where derivation = t.number('shared'))::text],
+          '{status 2,true}', 'its owner is a build that has ended');
 select t.pass('1 second');
 select resolver.heartbeat(t.worker_id());
-select resolver.sweep();
-select is(t.ended('second'), 'unfinished', 'the time of a build that was cancelled is not that of the other one');
+select resolver.sweep() from generate_series(1, 3);
+select is(t.ended('n120'), 'status 9', 'the others have waited long enough now, and are told of in several parts');
+select is(t.ended('second'), 'unfinished', 'the time of a build that has ended is not that of the other one');
 
 select * from t.done();
 rollback;
