@@ -146,5 +146,23 @@ select ok(pg_temp.advance() > 1, 'the rest is done in several steps');
 select is((select count(*) from Builds where finished = 0 and job ~ '^n[0-9]+$'), 1101::bigint, 'in the end all are open, whichever failure it was');
 select is_empty('select from resolver.failure where reopening', 'and that was all');
 
+-- One at a time: of two failures, neither is forgotten; and none before it is known what else is in the way of its builds.
+select t.derivation('p');
+select t.derivation('q');
+select t.derivation('p' || i, '{p}'), t.derivation('q' || i, '{q}') from generate_series(1, 2) i;
+select t.want(j, j) from unnest('{p1,p2,q1,q2}'::text[]) j;
+select t.load();
+select t.fail(d) from unnest('{p,q}'::text[]) d;
+select is(pg_temp.standing('p1 p2 q1 q2'), '{"status 2": "p1 p2 q1 q2"}', 'two failures, two builds each');
+select t.pass('1 minute');
+select resolver.clear_failure(t.number(d), true) from unnest('{p,q}'::text[]) d;
+select resolver.reopen_builds(1);
+select is((select count(*) from resolver.failure where reopening), 2::bigint, 'before the walks have come to their ends nothing is done');
+select resolver.continue_walks();
+select resolver.reopen_builds(1), resolver.continue_walks() from generate_series(1, 4);
+select is(pg_temp.standing('p1 p2 q1 q2'), '{"unfinished": "p1 p2 q1 q2"}', 'each comes to its turn');
+select resolver.reopen_builds(1);
+select is_empty('select from resolver.failure where reopening', 'then there is nothing left');
+
 select * from t.done();
 rollback;
