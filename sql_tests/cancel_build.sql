@@ -28,6 +28,25 @@ select is(t.ended('b'), 'status 0', 'and the other succeeds');
 select throws_ok($$select resolver.cancel_build(t.id('b'))$$, 'NX017', 'there is no such unfinished build', 'a finished build can''t be cancelled');
 select is((select count from NrBuilds where what = 'finished'), 2, 'each is counted once');
 
+-- A step that runs for nobody else is ended by its worker.
+select t.derivation('e');
+select t.want('e', 'e');
+select t.load();
+select t.claim('build');
+select t.pass('5 seconds');
+select resolver.cancel_build(t.id('e'));
+select results_eq('select * from resolver.heartbeat(t.worker_id())', $$select t.lease('e', 'build')$$, 'the worker is told that nobody needs it');
+select is(t.fail('e', 'cancelled', 4), 'retried', 'it ends it');
+select results_eq($$select busy, status, machine, stopTime from BuildSteps where build = t.id('e')$$,
+                  $$select 0, 4, 'here', resolver.hydra_time(resolver.clock())$$, 'the step is cancelled');
+select is_empty($$select from resolver.failure where derivation = t.number('e')$$, 'that is no failure');
+select is(t.claim('build'), '{}', 'nor is it tried again');
+select resolver.restart_build(t.id('e'));
+select t.load();
+select is(t.claim('build'), '{e}', 'before somebody needs it, then at once');
+select t.finish('e');
+select is(t.steps('e'), '{1: e built}', 'in the same row');
+
 -- All that wanted a step.
 select t.derivation('c');
 select t.derivation('d', '{c}');

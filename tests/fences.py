@@ -141,7 +141,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
     ("fleet/start_steps", [
-        ("s.type = 0 and s.busy = 0 and s.status = 3", "s.type = 0 and s.busy = 0", "restart_build.sql"),
+        ("s.type = 0 and s.busy = 0 and s.status in (3, 4)", "s.type = 0 and s.busy = 0", "restart_build.sql"),
         ("s.type = 0 and s.busy = 0 and s.status = 3", "false", "sweep.sql"),
     ]),
     # Claims that end without a report.

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from hydra_resolver import failpoints
+from hydra_resolver.build_log import log_path
 
 from .farm import Farm, open_farm
 from .test_run import DEMO, STATUSES
@@ -118,7 +119,8 @@ def test_a_suspended_worker_is_fenced_off(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_build_stops_its_step(tmp_path: Path) -> None:
-    with open_farm(tmp_path) as farm:
+    with open_farm(tmp_path) as farm, psycopg.connect(farm.conninfo, autocommit=True) as ears:
+        ears.execute("listen step_finished")
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("long.nix", '{ long = floating "long" "sleep 60; echo > $out" { }; }'))
         worker = start_worker(farm)
@@ -128,6 +130,10 @@ def test_a_cancelled_build_stops_its_step(tmp_path: Path) -> None:
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(20) == 0, worker.communicate()[0]
         assert farm.rows("select finished, buildStatus from Builds") == [{"finished": 1, "buildstatus": 4}]
+        (step,) = farm.rows("select drvPath, status, machine, stopTime from BuildSteps")
+        assert (step["status"], step["machine"], step["stoptime"] is not None) == (4, "localhost", True)
+        log = log_path(farm.state / "build-logs", Path(step["drvpath"]).name)
+        assert [notification.payload for notification in ears.notifies(timeout=1)] == [f"1\t1\t{log}"]
         assert farm.violations() == []
 
 

@@ -13,7 +13,8 @@ import psycopg
 from ..database.errors import WorkerGoneError
 from ..database.procedures import Claim
 from ..nix.errors import StoreError
-from ..verbs.build import Outcome, build, interrupted
+from ..verbs.build import Outcome, build, cancelled, interrupted
+from .build_reports import report
 from .claims import Claims
 from .connection import RenewedClient
 from .shared import POLL_SECONDS, Shared
@@ -43,8 +44,8 @@ class BuildLoop:
         self._slots = [_Slot(shared) for _ in range(shared.abilities.jobs)]
         self._held: dict[int, Claim] = {}
         """What is being built or waits for it, by lease."""
-        self._aborted: set[int] = set()
-        """Leases of what is held and not to be built any more."""
+        self._aborted: dict[int, bool] = {}
+        """Leases of what is held and not to be built any more, and whether that is since nobody needs it."""
         self._unreported: set[int] = set()
         """Leases of what is held, and of what has ended since and the database does not know of."""
         self._lock = threading.Lock()
@@ -77,8 +78,8 @@ class BuildLoop:
     def abort(self, leases: Collection[int] | None = None) -> None:
         """End the builds of these leases, or all, those that wait for a slot, too. Their claims are released."""
         with self._lock:
-            ended = {lease for lease in self._held if leases is None or lease in leases} - self._aborted
-            self._aborted |= ended
+            ended = {lease for lease in self._held if leases is None or lease in leases} - self._aborted.keys()
+            self._aborted |= dict.fromkeys(ended, leases is not None)
         for slot in self._slots:
             claim = slot.claim
             if claim is not None and claim.lease in ended:
@@ -135,7 +136,9 @@ class BuildLoop:
             slot.claim = None
             with self._lock:
                 self._held.pop(claim.lease, None)
-                self._aborted.discard(claim.lease)
+                unwanted = self._aborted.pop(claim.lease, False)
+            if unwanted and outcome.report is None:
+                outcome = cancelled(self._shared.context, claim)
             self._done.put((claim, outcome))
             if self._more:
                 self._shared.wake["build"].set()
@@ -209,7 +212,7 @@ class BuildLoop:
             ended = [first, *self._wait_for_more()]
             lost: Exception | None = None
             try:
-                self._report(ended)
+                report(self._shared, ended)
             except psycopg.Error as error:
                 lost = error  # what was built is found to be valid when it is claimed again
             except Exception as error:
@@ -236,23 +239,3 @@ class BuildLoop:
                 break
             ended.append(item)
         return ended
-
-    def _report(self, ended: Sequence[tuple[Claim, Outcome]]) -> None:
-        procedures, observer = self._shared.procedures, self._shared.observer
-        good = [outcome.report for _, outcome in ended if outcome.report is not None and outcome.succeeded]
-        bad = [outcome.report for _, outcome in ended if outcome.report is not None and not outcome.succeeded]
-        finished = self._shared.report("finish_steps", good, then="resolve")
-        answers = {answer.lease: answer for answer in finished + procedures.fail_steps(bad)}
-        for claim, outcome in ended:
-            if outcome.report is None:
-                procedures.release_claims(self._shared.worker, [claim.lease], outcome.reason)
-                observer.event("released", drv=claim.drv, build=claim.build, message=outcome.reason)
-            else:
-                observer.event(
-                    "built" if outcome.succeeded else "build_failed",
-                    drv=claim.drv,
-                    build=claim.build,
-                    stepnr=claim.stepnr,
-                    outcome=answers[claim.lease].outcome,
-                    message=outcome.report.get("message"),
-                )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from ..build_log import BuildLog
+from ..build_log import BuildLog, log_path
 from ..database.procedures import Claim
 from ..nix.build_result import BuildResult, BuildStatus
 from ..nix.client import Client
@@ -168,6 +168,14 @@ def _in_the_way(message: str, prefix: str) -> frozenset[str]:
 def interrupted(claim: Claim, error: Exception) -> Outcome:
     """The attempt ended in the middle, through no fault of the derivation: it is made again after a while."""
     return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the build was interrupted: {error}"), None)
+
+
+def cancelled(context: Context, claim: Claim) -> Outcome:
+    """The attempt was ended, or not begun, since nobody needs it any more."""
+    reason = "nobody needs it any more"
+    log = log_path(context.logs, claim.drv)
+    report = {"lease": claim.lease, "status": int(HydraStatus.CANCELLED), "class": "cancelled", "message": reason}
+    return Outcome(report | {"log": str(log) if log.exists() else None}, reason=reason)
 
 
 def _succeeded(

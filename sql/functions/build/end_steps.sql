@@ -16,7 +16,7 @@ begin
         update public.BuildSteps s
            set busy = 0, status = coalesce((r.body ->> 'status')::integer, 0),
                stopTime = resolver.hydra_time(resolver.clock()), errorMsg = r.body ->> 'message',
-               machine = coalesce(r.body ->> 'machine', ''), overhead = (r.body ->> 'overhead')::integer,
+               machine = coalesce(r.body ->> 'machine', s.machine), overhead = (r.body ->> 'overhead')::integer,
                timesBuilt = (r.body ->> 'times_built')::integer,
                isNonDeterministic = case
                    when exists (select from jsonb_each_text(r.body -> 'outputs') x (name, path)

@@ -6,6 +6,7 @@
 -- Locks     the graph lock
 -- Notifies  step_finished, build_finished
 -- A transient failure is tried five times, 1, 3, 9 and 27 minutes after one another, unless resolver.setting says otherwise.
+-- Of class cancelled is what was ended since nobody needed it any more: who needs it later has it built again.
 create or replace function resolver.fail_steps(p_reports jsonb)
     returns table (lease bigint, outcome text, detail text)
     language plpgsql volatile security definer
@@ -20,12 +21,13 @@ begin
         select row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome
                         when b.detail is not null then 'refused'
+                        when r.body ->> 'class' = 'cancelled' then 'retried'
                         when r.body ->> 'class' = 'transient' and s.tries + 1 < x.max_tries then 'retried'
                         else 'done' end, b.detail, r.digest, r.body)::resolver.report
           from unnest(resolver.open_reports(p_reports, 'build')) r
          cross join lateral (
               select case when r.outcome = 'open'
-                           and (coalesce(r.body ->> 'class', '') not in ('builder', 'transient', 'timeout', 'unsupported')
+                           and (coalesce(r.body ->> 'class', '') not in ('builder', 'transient', 'timeout', 'unsupported', 'cancelled')
                                 or r.body ->> 'status' is null)
                           then 'the report has no known class, or no status' end as detail) b
           left join resolver.derivation_state s on s.derivation = r.derivation
@@ -35,8 +37,8 @@ begin
     perform resolver.close_leases(v_failed);
     perform resolver.end_steps(v_failed);
     update resolver.derivation_state s
-       set stage = 'buildable', lease = null, tries = s.tries + 1,
-           not_before = resolver.clock() + x.retry_delay * 3 ^ s.tries
+       set stage = 'buildable', lease = null, tries = s.tries + (r.body ->> 'class' = 'transient')::integer,
+           not_before = case when r.body ->> 'class' = 'transient' then resolver.clock() + x.retry_delay * 3 ^ s.tries end
       from unnest(v_failed) r cross join resolver.setting x
      where s.derivation = r.derivation and r.outcome = 'retried';
     -- It may have failed since its inputs were lost. Then nobody waits for it, and who will does not wait for a back-off.

@@ -15,7 +15,7 @@ declare
 begin
     v_stepnrs := array(
         select (select min(s.stepnr) from public.BuildSteps s
-                 where s.build + 0 = x.build and s.type = 0 and s.busy = 0 and s.status = 3
+                 where s.build + 0 = x.build and s.type = 0 and s.busy = 0 and s.status in (3, 4)
                    and s.drvPath = v_directory || d.drv)
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
           join resolver.derivation d on d.derivation = x.derivation

@@ -42,7 +42,7 @@ begin
         (select jsonb_agg(o.output || jsonb_build_object('drv', x.drv, 'build', x.owner)
                           || case when s.stage = 'building' or s.stage = 'buildable' and exists (
                                        select from public.BuildSteps b
-                                        where b.drvPath = resolver.hydra_path(x.drv) and b.type = 0 and b.status = 3)
+                                        where b.drvPath = resolver.hydra_path(x.drv) and b.type = 0 and b.status in (3, 4))
                                   then '{"valid": false}' else '{}'::jsonb end)
            from (select distinct on (r.body -> 'resolved' ->> 'drv') r.body -> 'resolved' ->> 'drv' as drv,
                         r.body -> 'resolved' -> 'outputs' as outputs, s.owner
