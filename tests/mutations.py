@@ -35,6 +35,7 @@ SQL_TESTS = ROOT / "sql_tests"
 MODEL = "model"
 EXAMPLES = 20
 PARALLEL = 2
+LONGEST_STATEMENT = "2min"
 READS_SOURCE = ("00_catalog.sql", "lock_graph.sql")
 """They read the source of functions: what is missing there has to be missed by what happens, too."""
 
@@ -116,6 +117,8 @@ class Laboratory:
         try:
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 connection.execute(statement.encode())
+                # What goes round in circles is noticed, too.
+                connection.execute(f"alter database {name} set statement_timeout = '{LONGEST_STATEMENT}'".encode())
             if test.endswith(".sql"):
                 return succeeds(["pg_prove", "--ext", ".sql", str(SQL_TESTS / test)], database_environment(conninfo))
             if test.endswith(".spec"):

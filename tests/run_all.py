@@ -22,6 +22,7 @@ from hydra_resolver.embedded.session import database_environment
 from hydra_resolver.embedded.tools import postgres_bin
 
 from .isolation import run_specs
+from .newest_postgres import newest_postgres
 from .temporary import create_database, create_installed_database, temporary_cluster
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,9 +69,30 @@ def pgtap(cluster: EmbeddedPostgres, template: str) -> bool:
     if not files:
         print("no files in sql_tests/")
         return False
+    return prove(cluster, template, files, ("pgtap", "plpgsql_check"))
+
+
+def pgtap_on_newest() -> bool:
+    """The same files on the newest server; but for the catalog's, which needs a plpgsql_check made for the server."""
+    extensions = Path("/usr/share/postgresql") / postgres_bin().parent.name
+    files = sorted(path for path in SQL_TESTS.glob("*.sql") if path.name != "00_catalog.sql")
+
+    def proved(cluster: EmbeddedPostgres, template: str) -> bool:
+        with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as connection:
+            print(f"PostgreSQL {connection.execute('show server_version').fetchall()[0][0]}", flush=True)
+            connection.execute(f"alter system set extension_control_path = '{extensions}:$system'".encode())
+            connection.execute("select pg_reload_conf()")
+        return prove(cluster, template, files, ("pgtap",))
+
+    with newest_postgres():
+        return in_database(proved)()
+
+
+def prove(cluster: EmbeddedPostgres, template: str, files: Sequence[Path], extensions: Sequence[str]) -> bool:
+    """Run pgTAP files in a copy of the database that has these extensions."""
     name = create_database(cluster, template)
     with psycopg.connect(cluster.superuser_conninfo(name), autocommit=True) as connection:
-        for extension in ("pgtap", "plpgsql_check"):
+        for extension in extensions:
             try:
                 connection.execute(f"create extension {extension} schema public".encode())
             except psycopg.errors.FeatureNotSupported as error:
@@ -147,6 +169,7 @@ def parts(pytest_arguments: Sequence[str], storm_seconds: int = DEFAULT_STORM) -
         Part("lint", "ruff: rules and formatting", lint),
         Part("types", "mypy --strict on the package", lambda: module("mypy")),
         Part("pgtap", "pgTAP: sql_tests/*.sql", in_database(pgtap)),
+        Part("newest", "pgTAP on the newest PostgreSQL", pgtap_on_newest),
         Part("isolation", "isolation specs: sql_tests/isolation", in_database(isolation)),
         Part("pytest", "pytest: tests/", lambda: all_pytest(pytest_arguments)),
         Part(
