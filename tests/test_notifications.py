@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -141,3 +142,28 @@ def test_calls_over_connections_that_look_well_but_are_dead_are_made_again(
         calls.strand()
         builds_all(farm, "after", within=30)
     calls.close()
+
+
+WIDE = """
+let low = floating "low" "echo low > $out" { };
+in builtins.listToAttrs (builtins.genList (n: {
+  name = "wide-${toString n}";
+  value = floating "wide-${toString n}" "cat $low > $out" { inherit low; };
+}) 130)"""
+
+
+def test_a_verb_goes_on_with_what_one_notification_was_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More became ready at once than is claimed at a time: nothing but its own reports tells that there is room."""
+    monkeypatch.setattr(graph_loop, "POLL_SECONDS", 600.0)
+    with open_farm(tmp_path) as farm:
+        farm.command("enqueue", farm.write("wide.nix", WIDE))
+        farm.command("worker", "--drain", "--verb", "load", "--verb", "build")
+        assert stages(farm) == {"realised": 1, "resolvable": 130}
+        options = Options(None, None, farm.state)
+        with running_worker(options, farm.conninfo, open_store(options), verbs=["resolve"]):
+            wait_until(lambda: stages(farm) == {"realised": 1, "resolved": 130, "buildable": 130}, within=30)
+
+
+def stages(farm: Farm) -> dict[str, int]:
+    rows = farm.rows("select stage, count(*) from resolver.derivation_state group by stage")
+    return {row["stage"]: row["count"] for row in rows}

@@ -170,6 +170,8 @@ class GraphLoop:
                     self._shared.fail(error)
                 finally:
                     self._forget(leases)
+                    if self._more:
+                        self._shared.wake[self._verb].set()
                     for _ in parts:
                         self._done.task_done()
 
