@@ -142,7 +142,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("fleet/start_steps", [
         ("s.type = 0 and s.busy = 0 and s.status in (3, 4)", "s.type = 0 and s.busy = 0", "restart_build.sql"),
-        ("s.type = 0 and s.busy = 0 and s.status = 3", "false", "sweep.sql"),
+        ("s.type = 0 and s.busy = 0 and s.status in (3, 4)", "false", "sweep.sql"),
     ]),
     # Claims that end without a report.
     ("fleet/heartbeat", [

@@ -26,6 +26,8 @@ NOT_REACHED = {
     ),
 }
 """What a worker that drains the queue does not call, and why that is so."""
+SOMETIMES = {f"{when} outcomes" for when in ("before", "after")}
+"""Only read, and only after a report has met a memo hit: when that comes depends on what is claimed together."""
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def chance() -> random.Random:
 def test_every_call_of_the_database_and_of_nix_is_reached(places: Places) -> None:
     reached = {call_of(point) for counter in places.reached.values() for point in counter}
     listed = {f"{when} {call}" for when in ("before", "after") for call in NOT_REACHED}
-    assert calls_in_code() - reached == listed
+    assert calls_in_code() - reached - SOMETIMES == listed
     assert reached <= calls_in_code()
 
 
