@@ -13,6 +13,7 @@ import pytest
 
 from hydra_resolver.cli.target import Options, open_store
 from hydra_resolver.cli.work import Wishes, running_worker
+from hydra_resolver.database.procedures import Procedures
 from hydra_resolver.loop import build_loop, graph_loop, heartbeat, listener, ticker
 from hydra_resolver.loop.shared import Observer
 
@@ -162,6 +163,17 @@ def test_a_verb_goes_on_with_what_one_notification_was_for(tmp_path: Path, monke
         options = Options(None, None, farm.state)
         with running_worker(options, farm.conninfo, open_store(options), verbs=["resolve"]):
             wait_until(lambda: stages(farm) == {"realised": 1, "resolved": 130, "buildable": 130}, within=30)
+
+
+@pytest.mark.timeout(30)
+def test_a_drain_does_not_wait_for_a_first_tick_that_never_comes(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Procedures) -> bool:
+        raise RuntimeError("no tick")
+
+    monkeypatch.setattr(Procedures, "sync_builds", broken)
+    options = Options(None, None, farm.state)
+    with running_worker(options, farm.conninfo, open_store(options)) as worker, pytest.raises(RuntimeError):
+        worker.drain()
 
 
 def stages(farm: Farm) -> dict[str, int]:

@@ -76,7 +76,10 @@ class BuildLoop:
         reporter.join()
 
     def abort(self, leases: Collection[int] | None = None) -> None:
-        """End the builds of these leases, or all, those that wait for a slot, too. Their claims are released."""
+        """End builds, those that wait for a slot, too: of these leases, since nobody needs them any more, or all.
+
+        The former are reported as cancelled, the claims of the latter are released.
+        """
         with self._lock:
             ended = {lease for lease in self._held if leases is None or lease in leases} - self._aborted.keys()
             self._aborted |= dict.fromkeys(ended, leases is not None)

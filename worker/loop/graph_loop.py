@@ -158,10 +158,10 @@ class GraphLoop:
                 parts = [self._done.get()]
                 while not self._done.empty():
                     parts.append(self._done.get())
-                reports = [part for part in parts if part is not None]
-                leases = [report["lease"] for part in reports for report in part]
+                done = [part for part in parts if part is not None]
+                leases = [report["lease"] for part in done for report in part]
                 try:
-                    self._report(reports, connection)
+                    self._report(done, connection)
                 except psycopg.Error as error:
                     self._database_failed(error, leases)
                 except (StoreError, OSError) as error:

@@ -30,10 +30,16 @@ class Ticker:
         """Those that are left of a sweep of roots; `None` between two sweeps."""
         self._next_sweep = time.monotonic()
         self.first: Future[None] = Future()
-        """Done when it has ticked once, or failed to (psycopg.Error), or the worker stops."""
+        """Done when it has ticked once, or failed to (psycopg.Error), or has ended."""
 
     def run(self) -> None:
         """Tick."""
+        try:
+            self._run()
+        finally:
+            self._first_ended()
+
+    def _run(self) -> None:
         shared = self._shared
         while not shared.stopping.is_set():
             shared.builds_changed.wait(TICK_SECONDS)
@@ -45,7 +51,6 @@ class Ticker:
             except psycopg.Error as error:
                 shared.observer.event("database_error", verb="tick", message=str(error))
                 self._first_ended(error)
-        self._first_ended()
 
     def _first_ended(self, error: psycopg.Error | None = None) -> None:
         if not self.first.done():
