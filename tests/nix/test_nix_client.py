@@ -280,6 +280,49 @@ def test_a_root_outlives_the_connection_until_it_is_removed(new_store: Callable[
         assert client.query_valid_paths([kept.path]) == set()
 
 
+def test_roots_below_the_stores_own_need_no_word_to_nix(new_store: Callable[[], Store]) -> None:
+    store = new_store()
+    roots = RootDirectory(Path(store.env["NIX_STATE_DIR"]) / "gcroots" / "ours", direct=True)
+    first, *more, lost = (text_of(store, f"text-{number}", b"x") for number in range(6))
+    with store.connect() as client:
+        client.add_texts([first, *more, lost])
+        roots.add(client, first.path)
+        assert roots.remove(first.path)
+        roots.add_many(client, [first.path, *(text.path for text in more), first.path])
+        named = roots.add(client, first.path, name="current")
+    kept = {first.path, *(text.path for text in more)}
+    assert set(roots.names()) == {*kept, "current"}
+    assert all(name in roots for name in roots.names())
+    assert named.readlink() == Path(store.full_path(first.path))
+    collect_garbage(store)
+    with store.connect() as client:
+        assert client.query_valid_paths([*kept, lost.path]) == kept
+    for name in list(roots.names()):
+        assert roots.remove(name)
+    collect_garbage(store)
+    with store.connect() as client:
+        assert client.query_valid_paths(kept) == set()
+
+
+def test_roots_that_were_made_just_now_are_not_old(
+    store: Store, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = RootDirectory(Path(store.env["NIX_STATE_DIR"]) / "gcroots" / "young", direct=True)
+    old, young, youngest = (text_of(store, f"aging-{number}", b"x") for number in range(3))
+    client.add_texts([old, young, youngest])
+    now, mono = time.time(), time.monotonic()
+    roots.add(client, old.path)
+    monkeypatch.setattr(time, "monotonic", lambda: mono + 59)
+    roots.add(client, young.path)
+    monkeypatch.setattr(time, "time", lambda: now + 659)  # the second one is 600 seconds old, by the time of the first
+    assert list(roots.names(older_than=601)) == []
+    monkeypatch.setattr(time, "time", lambda: now + 721)
+    assert set(roots.names(older_than=600)) == {old.path, young.path}
+    monkeypatch.setattr(time, "monotonic", lambda: mono + 100)
+    roots.add(client, youngest.path)
+    assert (roots.path / youngest.path).stat().st_ino != (roots.path / old.path).stat().st_ino
+
+
 def test_a_root_can_be_moved_to_another_path(store: Store, client: Client, tmp_path: Path) -> None:
     roots = RootDirectory(tmp_path)
     for content in (b"old", b"new"):

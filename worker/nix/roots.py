@@ -1,8 +1,8 @@
-"""Roots of the garbage collector, as symbolic links in a directory of our own.
+"""Roots of the garbage collector, in a directory of our own.
 
 A root is made without a moment in which the collector could take the path: the path is added, or protected, over a
-connection; then the link is made and Nix is told of it over the same connection. Source: the Nix manual, "Garbage
-Collector Roots".
+connection; then the root is made, and Nix is told of it over the same connection. Sources: the Nix manual, "Garbage
+Collector Roots"; ``findRoots`` in the source of Nix for files that are roots by their names alone.
 """
 
 from __future__ import annotations
@@ -18,40 +18,49 @@ from .client import Client
 from .errors import NixError
 
 _TEMPORARY = ".new-"
+_SHARED_SECONDS = 60.0
 
 
 class RootDirectory:
-    """A directory of links, one for each rooted path, named by the path's base name (or by a name that is given).
+    """A directory of roots, one for each rooted path, named by the path's base name (or by a name that is given).
 
-    Nix keeps no more than the place of a link: to remove the link is to remove the root. ``path`` is made if need be.
-    ``direct``: it lies below the store's own ``gcroots``, where every link is a root without Nix being told.
+    Nix keeps no more than the place of a root: to remove the file is to remove the root. ``path`` is made if need be.
+    ``direct``: it lies below the store's own ``gcroots``, where a root needs no word to Nix, and no target when its
+    name is that of the path. Elsewhere roots are symbolic links.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, direct: bool = False) -> None:
         self._direct = direct
         self.path = Path(path).resolve()
         self.path.mkdir(parents=True, exist_ok=True)
+        self._shared = self.path, 0.0
+        """An empty file among the roots, and until when (monotonic) others become names of it."""
 
     def add(self, client: Client, base_name: str, name: str | None = None) -> Path:
-        """Root a path; the link. ``client`` must have added or protected it, and must still be connected.
+        """Root a path; where the root is. ``client`` must have added or protected it, and must still be connected.
 
-        Raises :class:`NixError` when Nix refuses the root, ``OSError`` when the link can't be made.
+        Raises :class:`NixError` when Nix refuses the root, ``OSError`` when the file can't be made.
         """
-        link = self.path / (name or base_name)
-        self._link(client, base_name, link)
+        root = self.path / (name or base_name)
+        if self._direct and root.name == base_name:
+            self._make_file(root)
+            return root
+        self._make_link(client.store_dir.render(base_name), root)
         if not self._direct:
-            client.add_indirect_root(str(link))
-        return link
+            client.add_indirect_root(str(root))
+        return root
 
     def add_many(self, client: Client, base_names: Iterable[str]) -> None:
         """Root several paths. Raises the first :class:`NixError`; the others are rooted all the same."""
+        if self._direct:
+            for base_name in base_names:
+                self._make_file(self.path / base_name)
+            return
         links = []
         for base_name in base_names:
             link = self.path / base_name
-            self._link(client, base_name, link)
+            self._make_link(client.store_dir.render(base_name), link)
             links.append(str(link))
-        if self._direct:
-            return
         for answer in client.add_indirect_roots(links):
             if isinstance(answer, NixError):
                 raise answer
@@ -65,20 +74,34 @@ class RootDirectory:
         return True
 
     def names(self, *, older_than: float = 0.0) -> Iterator[str]:
-        """The names of all roots that were made at least ``older_than`` seconds ago."""
+        """The names of all roots, or of those made ``older_than`` seconds ago; a minute later at the latest."""
         newest = time.time() - older_than
+        if self._direct and older_than:
+            newest -= _SHARED_SECONDS  # the time of a file is that of its first name
         for entry in os.scandir(self.path):
-            if entry.name.startswith(_TEMPORARY) or not entry.is_symlink():
+            if entry.name.startswith(_TEMPORARY) or entry.is_dir(follow_symlinks=False):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 if entry.stat(follow_symlinks=False).st_mtime <= newest:
                     yield entry.name
 
     def __contains__(self, name: str) -> bool:
-        return (self.path / name).is_symlink()
+        return os.path.lexists(self.path / name)
 
-    def _link(self, client: Client, base_name: str, link: Path) -> None:
-        target = client.store_dir.render(base_name)
+    def _make_file(self, root: Path) -> None:
+        """An empty file. All of one minute are names of one file: some file systems make a name sooner than a file."""
+        shared, until = self._shared
+        try:
+            if time.monotonic() < until:
+                with contextlib.suppress(OSError):  # it may be removed by now, or not get any more names
+                    os.link(shared, root)
+                    return
+            os.close(os.open(root, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+            self._shared = root, time.monotonic() + _SHARED_SECONDS
+        except FileExistsError:
+            pass
+
+    def _make_link(self, target: str, link: Path) -> None:
         try:
             link.symlink_to(target)
             return
