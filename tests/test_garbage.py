@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from hydra_resolver.loop.worker import Worker
 from hydra_resolver.nix.errors import StoreError
 from hydra_resolver.nix.store import Store
 
-from .failing import assert_sound
+from .failing import assert_sound, wait_until
 from .farm import Farm, open_farm
 
 CHAIN = """rec {
@@ -50,15 +50,15 @@ class Colony:
         self.roots = StateDirectory(farm.state).roots
         self.released: list[str] = []
 
-    def enqueue(self, salt: str) -> None:
+    def enqueue(self, salt: str, expression: str = CHAIN, names: Iterable[str] = NAMES) -> None:
         """Builds of these derivations."""
-        text = CHAIN.replace("@salt@", salt).replace("@log@", str(self.farm.state / salt))
+        text = expression.replace("@salt@", salt).replace("@log@", str(self.farm.state / salt))
         words = ["--store", "local", "--database", self.farm.conninfo]
-        jobs = [word for name in NAMES for word in ("-A", name)]
+        jobs = [word for name in names for word in ("-A", name)]
         self.farm.command("enqueue", self.farm.write(f"{salt}.nix", text), *jobs, *words)
 
     @contextmanager
-    def worker(self, *verbs: Verb) -> Iterator[Worker]:
+    def worker(self, *verbs: Verb, jobs: int = 2) -> Iterator[Worker]:
         """A worker that does these verbs."""
         colony = self
 
@@ -69,7 +69,7 @@ class Colony:
 
         options = Options(self.farm.conninfo, "local", self.farm.state)
         with running_worker(
-            options, self.farm.conninfo, Store("local"), verbs=verbs, jobs=2, observer=Watcher()
+            options, self.farm.conninfo, Store("local"), verbs=verbs, jobs=jobs, observer=Watcher()
         ) as worker:
             yield worker
 
@@ -185,6 +185,30 @@ def test_an_input_that_vanished_before_the_build_is_made_again(colony: Colony) -
     assert any("inputs are gone from the store: " in reason for reason in colony.released)
     # Nobody waits for a back-off: it was not the fault of what was to be built.
     assert time.monotonic() < began + 30
+
+
+READER = """rec {
+  low = floating "@salt@-low" "echo built >> @log@-low; echo low > $out" { };
+  reader = floating "@salt@-reader" ''
+    if [ ! -e @log@-began ]; then
+      > @log@-began
+      while [ -e $input ]; do :; done
+    fi
+    cat $input > $out
+  '' { input = low; };
+}"""
+
+
+def test_an_input_that_vanished_during_the_build_is_made_again(colony: Colony) -> None:
+    colony.enqueue("raced", READER, ["reader"])
+    # The Nix that builds the reader remembers the input as valid, since it has built it.
+    with colony.worker(*VERBS, jobs=1) as worker:
+        wait_until(lambda: Path(f"{colony.farm.state}/raced-began").exists())
+        colony.delete("raced-low")
+        worker.drain()
+    colony.all_succeeded()
+    assert colony.built("raced")["low"] == 2
+    assert any("inputs are gone from the store: " in reason for reason in colony.released)
 
 
 def test_outputs_that_were_deleted_after_they_were_recorded_are_built_again(colony: Colony) -> None:

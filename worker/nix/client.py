@@ -6,12 +6,12 @@ Source: the operations of the worker protocol; the Nix manual, "Garbage Collecto
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from .build_result import BuildResult, read_build_results
 from .errors import NixError, PathMismatch, ProtocolError
+from .path_info import PathInfo, path_info
 from .protocol import operations
 from .protocol.connection import Connection
 from .protocol.messages import BuildEvents
@@ -31,24 +31,6 @@ class Text(NamedTuple):
     path: str
     content: bytes
     references: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class PathInfo:
-    """What Nix knows of a valid path. Paths are base names; ``nar_size`` in bytes, ``nar_hash`` sha256 in base 16.
-
-    ``deriver`` is ``None`` when it is not known, ``registration_time`` in seconds since 1970, ``content_address`` empty
-    for what is not content-addressed.
-    """
-
-    path: str
-    deriver: str | None
-    nar_hash: str
-    nar_size: int
-    references: tuple[str, ...]
-    registration_time: int
-    signatures: tuple[str, ...]
-    content_address: str
 
 
 class Client:
@@ -114,26 +96,15 @@ class Client:
 
     def add_temp_roots(self, paths: Iterable[str]) -> None:
         """Protect paths from the garbage collector until this connection is closed. They need not be valid."""
-        new = [path for path in paths if path not in self._protected]
-        requests = [operations.path_request(Op.ADD_TEMP_ROOT, self._full(path)) for path in new]
-        _raise_first(self._connection.call_many(requests, operations.read_nothing))
-        self._protected.update(new)
+        self._protecting(paths)
 
     def query_valid_paths(self, paths: Iterable[str]) -> set[str]:
         """Those of ``paths`` that are in the store. Nothing is substituted."""
-        wanted = set(paths)
-        request = operations.query_valid_paths(map(self._full, wanted))
-        valid = self._connection.call(
-            request, lambda reader: {self._base(path) for path in operations.read_texts(reader)}
-        )
-        self._kept -= wanted - valid
-        return valid
+        return self._valid(set(paths), protect=False)
 
     def protect(self, paths: Iterable[str]) -> set[str]:
         """Protect paths until this connection is closed; those of them that are valid, and therefore will stay so."""
-        wanted = list(paths)
-        self.add_temp_roots(wanted)
-        return self.query_valid_paths(wanted)
+        return self._valid(set(paths), protect=True)
 
     def keep(self, paths: Iterable[str]) -> set[str]:
         """As :meth:`protect`, but does not ask again for what it found valid: only force can have deleted that."""
@@ -159,7 +130,7 @@ class Client:
         wanted = list(paths)
         answers = self._many(Op.QUERY_PATH_INFO, wanted, operations.read_optional_path_info)
         return [
-            self._path_info(path, answer) if isinstance(answer, RawPathInfo) else answer
+            path_info(path, answer, self.store_dir) if isinstance(answer, RawPathInfo) else answer
             for path, answer in zip(wanted, answers, strict=True)
         ]
 
@@ -218,6 +189,22 @@ class Client:
             raise ProtocolError(f"Nix sent {len(results)} results for one derivation")
         return results[0][1]
 
+    def _valid(self, wanted: set[str], *, protect: bool) -> set[str]:
+        request = operations.query_valid_paths(map(self._full, wanted))
+        answers = self._protecting(wanted if protect else (), (request, operations.read_texts))
+        valid = {self._base(path) for path in _one(answers)}
+        self._kept -= wanted - valid
+        return valid
+
+    def _protecting(self, paths: Iterable[str], *calls: tuple[bytes, Callable[[WireReader], Any]]) -> list[Any]:
+        """The answers to calls that are sent right behind what protects the paths."""
+        new = [path for path in dict.fromkeys(paths) if path not in self._protected]
+        requests = [operations.path_request(Op.ADD_TEMP_ROOT, self._full(path)) for path in new]
+        answers = self._connection.call_each([*((request, operations.read_nothing) for request in requests), *calls])
+        _raise_first(answers[: len(new)])
+        self._protected.update(new)
+        return answers[len(new) :]
+
     def _many(self, op: Op, paths: Iterable[str], read: Callable[[WireReader], T]) -> list[T | NixError]:
         requests = [operations.path_request(op, self._full(path)) for path in paths]
         return self._connection.call_many(requests, read)
@@ -231,18 +218,6 @@ class Client:
     def _read_output_map(self, reader: WireReader) -> dict[str, str | None]:
         paths: Mapping[str, str | None] = operations.read_output_map(reader)
         return {output: None if path is None else self._base(path) for output, path in paths.items()}
-
-    def _path_info(self, path: str, raw: RawPathInfo) -> PathInfo:
-        return PathInfo(
-            path=path,
-            deriver=self._base(raw.deriver) or None,
-            nar_hash=raw.nar_hash,
-            nar_size=raw.nar_size,
-            references=tuple(map(self._base, raw.references)),
-            registration_time=raw.registration_time,
-            signatures=raw.signatures,
-            content_address=raw.content_address,
-        )
 
 
 def _one(answers: list[T | NixError]) -> T:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .client import Client, PathInfo
+from .client import Client
 from .errors import NixError
+from .path_info import PathInfo
 
 
 class InvalidPath(NixError):

@@ -104,10 +104,10 @@ def build(
         for name in derivation.outputs
         if derivation.output_path(name, store_dir) is None
     ]
-    client.add_temp_roots(unfinished)
     needed = {claim.drv, *inputs}
     # Nix would build a missing input of what has derivations as inputs: it has to be certain that none is.
-    gone = needed - (client.protect(needed) if derivation.input_drvs else client.keep(needed))
+    protect = client.protect if derivation.input_drvs else client.keep
+    gone = needed - protect({*needed, *unfinished})
     if gone:
         return _without(gone, claim, withdraw)
 
@@ -129,7 +129,7 @@ def build(
             result = client.build(claim.drv, events=watcher)
     except NixError as error:
         in_the_way = _in_the_way(str(error), context.store.store_dir.prefix)
-        if not in_the_way and (gone := needed - client.query_valid_paths(needed)):
+        if not in_the_way and (gone := _gone_since(needed, context, client)):
             return _without(gone, claim, withdraw)
         return replace(_failed(claim, failure_of_error(error, kind=derivation.kind), watcher), in_the_way=in_the_way)
     except LogFlooded:
@@ -143,7 +143,7 @@ def build(
     finally:
         watcher.close()
     if not result.succeeded:
-        if gone := needed - client.query_valid_paths(needed):
+        if gone := _gone_since(needed, context, client):
             return _without(gone, claim, withdraw)
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
@@ -151,6 +151,15 @@ def build(
             failure = replace(failure, status=STATUS_ABORTED, failure_class="transient")
         return _failed(claim, failure, watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
+
+
+def _gone_since(paths: set[str], context: Context, client: Client) -> set[str]:
+    """Those that are not valid any more. `client` is of no use then: its Nix goes by what it remembers of them."""
+    with context.store.connect() as fresh:
+        gone = paths - fresh.query_valid_paths(paths)
+    if gone:
+        client.close()
+    return gone
 
 
 def _without(gone: Collection[str], claim: Claim, withdraw: Withdraw) -> Outcome:

@@ -6,9 +6,9 @@ Source: ``BasicClientConnection::handshake`` in the source of Nix.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import ConnectionLost, NixError, ProtocolError
 from .messages import BuildEvents, read_messages
@@ -73,8 +73,13 @@ class Connection:
 
     def call_many(self, requests: Sequence[bytes], read_answer: Callable[[WireReader], T]) -> list[T | NixError]:
         """Send requests without waiting for the answer of each; answers and errors in their order."""
+        return self.call_each([(request, read_answer) for request in requests])
+
+    def call_each(self, calls: Sequence[tuple[bytes, Callable[[WireReader], Any]]]) -> list[Any]:
+        """As :meth:`call_many`, for requests with different answers: each comes with what reads its own."""
+        requests = [request for request, _ in calls]
         with self._closing_on_error(), _observed(requests), self._sending(requests):
-            return [self._answer(read_answer) for _ in requests]
+            return [self._answer(read_answer) for _, read_answer in calls]
 
     def _answer(self, read_answer: Callable[[WireReader], T]) -> T | NixError:
         try:
@@ -154,13 +159,14 @@ class Connection:
 
 @contextmanager
 def _observed(requests: Sequence[bytes]) -> Iterator[None]:
-    """Requests of one operation, with an answer for each in the end."""
-    _tell("before", requests)
+    """Requests that are sent together: each operation is told once, before all of them and after all answers."""
+    operations = dict.fromkeys(Op(int.from_bytes(request[:8], "little")) for request in requests) if observers else ()
+    _tell("before", operations)
     yield
-    _tell("after", requests)
+    _tell("after", operations)
 
 
-def _tell(when: str, requests: Sequence[bytes]) -> None:
-    if requests:
+def _tell(when: str, operations: Iterable[Op]) -> None:
+    for operation in operations:
         for observe in observers:
-            observe(when, Op(int.from_bytes(requests[0][:8], "little")))
+            observe(when, operation)
