@@ -21,7 +21,7 @@ from .errors import CouldNotRun, clear_errors
 from .jobs import enqueue_file, evaluation_options
 from .progress import Progress, observer_for
 from .tables import show_builds
-from .target import Options, open_database, open_store, target_options
+from .target import Options, open_both, open_database, open_store, target_options
 from .words import counted
 from .work import running_worker
 
@@ -81,8 +81,7 @@ class Session:
 @contextmanager
 def open_session(options: Options, *, jobs: int | None = None) -> Iterator[Session]:
     """A worker that runs as long as this is open, and stops early at SIGTERM and SIGINT."""
-    with open_database(options) as conninfo:
-        store = open_store(options)
+    with open_both(options) as (conninfo, store):
         progress = observer_for()
         with running_worker(options, conninfo, store, jobs=jobs, observer=progress) as worker:
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ import functools
 import os
 import platform
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,6 +139,22 @@ def open_store(options: Options) -> Store:
     environment = embedded.child_environment()
     environment["PATH"] = f"{embedded.programs}{os.pathsep}{environment.get('PATH', os.defpath)}"
     return Store("", environment, str(embedded.store_dir))
+
+
+@contextmanager
+def open_both(options: Options) -> Iterator[tuple[str, Store]]:
+    """Both, opened at the same time; the store's settings have been asked for. Raises as those do."""
+    pool = ThreadPoolExecutor(1)
+    store = pool.submit(_open_ready_store, options)
+    pool.shutdown(wait=False)
+    with open_database(options) as conninfo:
+        yield conninfo, store.result()
+
+
+def _open_ready_store(options: Options) -> Store:
+    store = open_store(options)
+    store.settings  # noqa: B018
+    return store
 
 
 def open_roots(options: Options) -> RootDirectory:

@@ -22,7 +22,7 @@ from ..settings_file import is_feature_limit
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
-from .target import Options, open_database, open_roots, open_store, store_identity, target_options
+from .target import Options, open_both, open_roots, store_identity, target_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +179,7 @@ def worker(
     **wishes: Any,
 ) -> None:
     """Load, resolve and build what the database wants, until told to stop (SIGTERM, SIGINT)."""
-    with open_database(options) as conninfo:
-        store = open_store(options)
+    with open_both(options) as (conninfo, store):
         observer = observer_for(as_json=as_json)
         with running_worker(
             options,
