@@ -105,9 +105,13 @@ def has_ca_derivations(program: Path) -> bool:
 def find_nix(*, configured: bool = False) -> Path | None:
     """Return the directory of a recent Nix's programs: on PATH, else the private one; None when there is neither.
 
-    With `configured`, the one on PATH also has to have ca-derivations on in its own configuration.
+    With `configured`, the one on PATH also has to have ca-derivations on in its own configuration, and the private one
+    is tried: otherwise it is enough that it was when it was installed.
     """
     on_path = shutil.which("nix")
+    own = _private_programs("nix")
+    if not configured and (own / "nix").exists() and (on_path is None or Path(on_path).parent == own):
+        return own
     if on_path:
         program = Path(on_path)
         recent = (nix_version(program) or (0,)) >= MIN_NIX
@@ -118,8 +122,12 @@ def find_nix(*, configured: bool = False) -> Path | None:
 
 def private_nix(link: str = "nix") -> Path | None:
     """Return the directory of a private Nix's programs, by the name of its link; None when it is not there."""
-    programs = cache_directory() / link / "bin"
+    programs = _private_programs(link)
     return programs if nix_version(programs / "nix") else None
+
+
+def _private_programs(link: str) -> Path:
+    return cache_directory() / link / "bin"
 
 
 def nix_bin() -> Path:
