@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hydra_resolver.loop.batches import MOST_REPORTS, in_batches
+from hydra_resolver.loop.batches import BATCH_SECONDS, MOST_IF_QUICK, MOST_REPORTS, Batches, in_batches
 
 
 def test_nothing_is_left_out_and_the_order_is_kept() -> None:
@@ -27,3 +27,19 @@ def test_many_inputs_make_a_batch_of_their_own() -> None:
 
 def test_nothing_makes_no_batch() -> None:
     assert list(in_batches([])) == []
+
+
+def test_batches_grow_while_the_database_is_quick_and_are_small_again_when_it_is_not() -> None:
+    batches = Batches()
+    reports = [{"lease": number} for number in range(1000)]
+
+    def first_batch() -> list[dict[str, int]]:
+        return next(batches.of([reports]))
+
+    assert len(first_batch()) == MOST_REPORTS
+    batches.took(first_batch(), BATCH_SECONDS / 2)
+    assert len(first_batch()) == 2 * MOST_REPORTS
+    batches.took(first_batch(), 0.0)
+    assert len(first_batch()) == MOST_IF_QUICK
+    batches.took(first_batch(), 10 * BATCH_SECONDS)
+    assert len(first_batch()) == MOST_REPORTS

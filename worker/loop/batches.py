@@ -1,4 +1,4 @@
-"""Reports in batches that hold the graph lock briefly: some 20 derivations, or fewer with many inputs."""
+"""Reports in batches that hold the graph lock briefly: some 20 derivations, fewer with many inputs, more if quick."""
 
 from __future__ import annotations
 
@@ -9,23 +9,41 @@ from ..verbs.load import Report
 MOST_REPORTS = 20
 INPUTS_OF_ONE = 20
 """So many inputs take about as long as one more derivation."""
+BATCH_SECONDS = 0.01
+MOST_IF_QUICK = 100
 
 
-def in_batches(parts: Iterable[Sequence[Report]]) -> Iterator[list[Report]]:
+class Batches:
+    """Batches for one procedure, larger when the last one took less than `BATCH_SECONDS`, within limits."""
+
+    def __init__(self) -> None:
+        self._most = float(MOST_REPORTS)
+
+    def of(self, parts: Iterable[Sequence[Report]]) -> Iterator[list[Report]]:
+        """As `in_batches`."""
+        return in_batches(parts, self._most)
+
+    def took(self, batch: Sequence[Report], seconds: float) -> None:
+        """Tell how long the procedure took with a batch."""
+        as_many = sum(map(_weight, batch)) * BATCH_SECONDS / max(seconds, 1e-6)
+        self._most = min(max(as_many, MOST_REPORTS), MOST_IF_QUICK)
+
+
+def in_batches(parts: Iterable[Sequence[Report]], most: float = MOST_REPORTS) -> Iterator[list[Report]]:
     """The reports of load or resolve, in their order, in batches of bounded weight.
 
     Parts are put together, or cut if need be. A layer of the graph, which is a part, takes less when it is not cut.
     """
     batch: list[Report] = []
-    left = float(MOST_REPORTS)
+    left = most
     for part in parts:
         if batch and sum(map(_weight, part)) > left:
             yield batch
-            batch, left = [], MOST_REPORTS
+            batch, left = [], most
         for report in part:
             if batch and _weight(report) > left:
                 yield batch
-                batch, left = [], MOST_REPORTS
+                batch, left = [], most
             batch.append(report)
             left -= _weight(report)
     if batch:

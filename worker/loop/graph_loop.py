@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any
@@ -16,7 +17,7 @@ from ..database.procedures import Answer, Claim, Verb
 from ..nix.errors import StoreError
 from ..verbs.load import Report, load
 from ..verbs.resolve import confirm, resolve
-from .batches import in_batches
+from .batches import Batches
 from .claims import Claims
 from .connection import RenewedClient
 from .shared import POLL_SECONDS, Shared
@@ -38,6 +39,7 @@ class GraphLoop:
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
         self._drvs: dict[int, str] = {}
         """What is claimed, by lease, until it is reported or given back."""
+        self._batches = Batches()
         self._hits = False
         """Whether what was resolved last was realised already."""
         self._more = False
@@ -177,9 +179,12 @@ class GraphLoop:
 
     def _report(self, parts: Sequence[Sequence[Report]], connection: RenewedClient) -> None:
         procedures = self._shared.procedures
-        for batch in in_batches(parts):
+        for batch in self._batches.of(parts):
             if self._verb == "load":
-                self._tell(batch, procedures.register_derivations(batch))
+                began = time.monotonic()
+                answers = procedures.register_derivations(batch)
+                self._batches.took(batch, time.monotonic() - began)
+                self._tell(batch, answers)
                 continue
             answers = self._shared.report("set_resolved_to", batch, then="build")
             self._tell(batch, answers)
