@@ -1,4 +1,4 @@
-"""Hydra's own configuration file, as far as it asks for what can't be done here.
+"""Hydra's own configuration file, as far as it concerns workers: its limits, and what can't be done here.
 
 It is read as Perl's Config::General reads it: `key = value` or `key value`, comments, blocks in angle brackets, files
 that are included.
@@ -42,7 +42,16 @@ def _uploads(name: str, value: str) -> bool:
         return value not in _LOCAL_STORES
     if name == "upload_logs_to_binary_cache":
         return value not in _OFF
-    return name.startswith("binary_cache_") and value != ""
+    return (name == "binary_cache_dir" or name.startswith("binary_cache_s3_")) and value != ""
+
+
+def last_value(file: Path, name: str) -> str | None:
+    """What the file sets a name to, the last time if more than once; `None`: nothing, or it can't be read."""
+    try:
+        values = [value.strip("\"'") for key, value in top_level(file) if key.lower() == name]
+    except OSError:
+        return None
+    return values[-1] if values else None
 
 
 def top_level(file: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
