@@ -232,10 +232,12 @@ def broken_path(tmp_path: Path) -> str:
 
 @pytest.mark.storm
 def test_a_command_whose_store_does_not_come_back_gives_up(
-    colony: Colony, broken_path: str, monkeypatch: pytest.MonkeyPatch
+    colony: Colony, broken_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colony.enqueue("given-up-slowly")
-    words = ["--drain", "--store", "local", "--database", colony.farm.conninfo]
+    settings = tmp_path / "settings.toml"
+    settings.write_text('hydra_data = "."\n')  # not that of this machine
+    words = ["--drain", "--store", "local", "--database", colony.farm.conninfo, "--config", settings]
     with monkeypatch.context() as patched:
         patched.setenv("PATH", f"{broken_path}{os.pathsep}{nix_bin()}{os.pathsep}{os.environ['PATH']}")
         done = colony.farm.command("worker", *words, check=False)

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from hydra_resolver import settings_file
 from hydra_resolver.build_log import DEFAULT_LIMIT
 from hydra_resolver.cli.config import without_passwords
 from hydra_resolver.cli.target import conninfo_of
 from hydra_resolver.database.procedures import VERBS
 from hydra_resolver.hydra_conf import UploadError, refuse_uploads, top_level
+from hydra_resolver.outputs import DEFAULT_OUTPUT_LIMIT
 from hydra_resolver.settings_file import BY_NAME, SETTINGS, SettingsError, load_settings, parse_settings_file
 
 from .farm import open_farm
@@ -197,6 +199,39 @@ def test_logs_are_where_hydra_looks_for_them(monkeypatch: pytest.MonkeyPatch) ->
     assert shown("--database", "postgresql:///hydra")["logs"] == ("/logs", "environment, HYDRA_RESOLVER_LOGS")
 
 
+def named(**given: str) -> settings_file.Settings:
+    """Settings of a command that names a database and a store, and what else is given."""
+    return load_settings({"database": "postgresql:///hydra", "store": "daemon"} | given)
+
+
+def test_hydras_data_directory_is_found_where_hydra_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert str(settings_file.HYDRAS_DIRECTORY) == "/var/lib/hydra"
+    monkeypatch.setattr(settings_file, "HYDRAS_DIRECTORY", tmp_path / "hydra")
+    assert named().get("hydra_data") == (None, "default"), "there is none"
+    assert named().get("logs") == (None, "default")
+    (tmp_path / "hydra").mkdir()
+    assert named().get("hydra_data") == (tmp_path / "hydra", "found")
+    assert named().value("logs") == tmp_path / "hydra" / "build-logs"
+    for embedded in ("database", "store"):
+        settings = load_settings({"database": "postgresql:///hydra", "store": "daemon"} | {embedded: None})
+        assert settings.value("hydra_data") is None, "what is embedded has nothing to do with this machine's Hydra"
+    monkeypatch.setenv("HYDRA_DATA", "/data")
+    assert named().get("hydra_data") == (Path("/data"), "environment, HYDRA_DATA")
+
+
+def test_a_worker_says_where_logs_are_when_hydras_pages_may_not_find_them(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["worker", "--drain", "--state", tmp_path, "--database", database]
+    done = command(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(f"Build logs are written to {tmp_path}/build-logs, ")
+    assert "HYDRA_DATA" in done.stderr
+    assert "Build logs" not in command(*words, "--logs", tmp_path / "elsewhere").stderr
+    monkeypatch.setenv("HYDRA_DATA", str(tmp_path))
+    assert "Build logs" not in command(*words).stderr
+
+
 # Passwords
 
 
@@ -313,6 +348,27 @@ def test_uploads_that_hydra_conf_asks_for_are_refused(tmp_path: Path, line: str,
         refuse_uploads(file)
     assert str(file) in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_limits_of_hydra_conf_hold_unless_others_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "hydra.conf"
+    monkeypatch.setenv("HYDRA_DATA", str(tmp_path))
+    assert named().get("max_output_size") == (DEFAULT_OUTPUT_LIMIT, "default"), "there is no file"
+    file.write_text(f"{CONF}max_output_size = 5000000000\nmax_log_size = 7\n")
+    assert named().get("max_output_size") == (5_000_000_000, f"file, {file}"), "the last one counts"
+    assert named().get("max_log_size") == (7, f"file, {file}")
+    assert load_settings({}).value("max_log_size") == DEFAULT_LIMIT, "an embedded database is not Hydra's"
+    file.write_text("max_output_size = 0\n")
+    assert named().value("max_output_size") == 0
+    assert named().get("max_log_size") == (DEFAULT_LIMIT, "default")
+    monkeypatch.setenv("HYDRA_RESOLVER_MAX_OUTPUT_SIZE", "1")
+    assert named().value("max_output_size") == 1
+    monkeypatch.delenv("HYDRA_RESOLVER_MAX_OUTPUT_SIZE")
+    file.write_text("max_output_size = plenty\n")
+    with pytest.raises(SettingsError, match=f"^{file}: max_output_size has to be a whole number, 0 or more"):
+        named()
+    monkeypatch.setenv("HYDRA_CONFIG", str(tmp_path))
+    assert named().get("max_output_size") == (DEFAULT_OUTPUT_LIMIT, "default"), "what can't be read says nothing"
 
 
 def test_included_files_are_read(tmp_path: Path) -> None:

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .build_log import DEFAULT_LIMIT
+from .hydra_conf import last_value
 from .outputs import DEFAULT_OUTPUT_LIMIT
+from .setting_kinds import LIMITS, PATH, TEXT, TRUTH, Kind, lists, numbers, one_of
 
 CONFIG_VARIABLE = "HYDRA_RESOLVER_CONFIG"
+HYDRAS_DIRECTORY = Path("/var/lib/hydra")
+"""Hydra's data directory, where nobody names another one."""
+VERBS = ("load", "resolve", "build")
+ONLY_KINDS = ("local", "prefer-local")
 
 
 class SettingsError(Exception):
@@ -33,92 +39,15 @@ class Value(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What values a setting may have. Both functions raise ValueError for others."""
-
-    words: str
-    check: Callable[[Any], Any]
-    """Of a value in the file."""
-    parse: Callable[[str], Any]
-    """Of a variable's text."""
-
-
-def _of(kind: type) -> Callable[[Any], Any]:
-    def checked(value: Any) -> Any:
-        if type(value) is not kind:  # true is no number
-            raise ValueError
-        return value
-
-    return checked
-
-
-def _words(value: Any, known: tuple[str, ...] = ()) -> list[str]:
-    if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
-        raise ValueError
-    if known and not set(value) <= set(known):
-        raise ValueError
-    return value
-
-
-def _truth(text: str) -> bool:
-    if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
-        raise ValueError
-    return text.lower() in ("true", "1", "yes", "on")
-
-
-def _numbers(at_least: int) -> Kind:
-    def check(value: Any) -> int:
-        if type(value) is not int or value < at_least:
-            raise ValueError
-        return value
-
-    return Kind(f"a whole number, {at_least} or more", check, lambda text: check(int(text)))
-
-
-def is_feature_limit(text: str) -> bool:
-    """Whether it is FEATURE=NUMBER."""
-    feature, equals, number = text.partition("=")
-    return bool(feature and equals and number.isdecimal())
-
-
-def _limits(value: Any) -> list[str]:
-    if not all(is_feature_limit(word) for word in _words(value)):
-        raise ValueError
-    return list(value)
-
-
-def _one_of(known: tuple[str, ...]) -> Kind:
-    def check(value: Any) -> str:
-        if value not in known:
-            raise ValueError
-        return str(value)
-
-    return Kind(" or ".join(known), check, check)
-
-
-def _lists(words: str, known: tuple[str, ...] = ()) -> Kind:
-    return Kind(words, lambda value: _words(value, known), lambda text: _words(text.replace(",", " ").split(), known))
-
-
-TEXT = Kind("a string", _of(str), str)
-PATH = Kind(
-    "a path, as a string", lambda value: Path(_of(str)(value)).expanduser(), lambda text: Path(text).expanduser()
-)
-TRUTH = Kind("true or false", _of(bool), _truth)
-VERBS = ("load", "resolve", "build")
-ONLY_KINDS = ("local", "prefer-local")
-
-
-@dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `derive` makes its default from other settings; else it is `default`, or what `words` says."""
+    """One setting. `derive` may find its default elsewhere; else it is `default`, or what `words` says."""
 
     name: str
     kind: Kind
     words: str
     default: Any = None
     variables: tuple[str, ...] = ()
-    derive: Callable[[Settings], Any] | None = None
+    derive: Callable[[Settings], Value | None] | None = None
 
     @property
     def all_variables(self) -> tuple[str, ...]:
@@ -126,11 +55,28 @@ class Setting:
         return self.variables or (f"HYDRA_RESOLVER_{self.name.upper()}",)
 
 
-def _below_hydra_data(name: str) -> Callable[[Settings], Any]:
-    def derive(settings: Settings) -> Path | None:
+def _hydra_data(settings: Settings) -> Value | None:
+    """Where Hydra has it; an embedded database or store has nothing to do with a Hydra that happens to be here."""
+    named = settings.value("database") is not None and settings.value("store") is not None
+    return Value(HYDRAS_DIRECTORY, "found") if named and HYDRAS_DIRECTORY.is_dir() else None
+
+
+def _below_hydra_data(name: str) -> Callable[[Settings], Value | None]:
+    def derive(settings: Settings) -> Value | None:
         directory = settings.value("hydra_data")
-        # An embedded database has nothing to do with a Hydra that happens to be on this machine.
-        return None if directory is None or settings.value("database") is None else Path(directory) / name
+        if directory is None or settings.value("database") is None:
+            return None
+        return Value(Path(directory) / name, "hydra_data")
+
+    return derive
+
+
+def _in_hydra_conf(name: str) -> Callable[[Settings], Value | None]:
+    def derive(settings: Settings) -> Value | None:
+        file = settings.value("hydra_config")
+        if file is None or settings.value("database") is None or (text := last_value(Path(file), name)) is None:
+            return None
+        return Value(_understood(BY_NAME[name], BY_NAME[name].kind.parse, text, str(file)), f"file, {file}")
 
     return derive
 
@@ -141,20 +87,20 @@ SETTINGS = (
     Setting("listen_database", TEXT, "where `database` is; 'none': workers poll"),
     Setting("store", TEXT, "an embedded one"),
     Setting("state", PATH, "hydra-resolver in the user's state directory"),
-    Setting("hydra_data", PATH, "not known", variables=("HYDRA_DATA",)),
+    Setting("hydra_data", PATH, "not known", variables=("HYDRA_DATA",), derive=_hydra_data),
     Setting("hydra_config", PATH, "hydra.conf in `hydra_data`", variables=("HYDRA_CONFIG",),
             derive=_below_hydra_data("hydra.conf")),
     Setting("logs", PATH, "build-logs in `hydra_data`, else in `state`", derive=_below_hydra_data("build-logs")),
-    Setting("jobs", _numbers(1), "Nix's max-jobs"),
-    Setting("verbs", _lists("a list of load, resolve, build", VERBS), "all three", list(VERBS)),
-    Setting("systems", _lists("a list of strings, such as [\"x86_64-linux\"]"), "Nix's system and extra-platforms"),
-    Setting("features", _lists("a list of strings, such as [\"kvm\"]"), "Nix's system-features"),
-    Setting("feature_limits", Kind("a list of limits, such as [\"big-parallel=1\"]", _limits,
-                                   lambda text: _limits(text.replace(",", " ").split())), "none"),
-    Setting("only", _one_of(ONLY_KINDS), "all that can be built here, or by Nix's builders"),
+    Setting("jobs", numbers(1), "Nix's max-jobs"),
+    Setting("verbs", lists("a list of load, resolve, build", VERBS), "all three", list(VERBS)),
+    Setting("systems", lists("a list of strings, such as [\"x86_64-linux\"]"), "Nix's system and extra-platforms"),
+    Setting("features", lists("a list of strings, such as [\"kvm\"]"), "Nix's system-features"),
+    Setting("feature_limits", LIMITS, "none"),
+    Setting("only", one_of(ONLY_KINDS), "all that can be built here, or by Nix's builders"),
     Setting("trust_store", TRUTH, "only of an embedded store"),
-    Setting("max_log_size", _numbers(0), "64 MiB; 0: no limit", DEFAULT_LIMIT),
-    Setting("max_output_size", _numbers(0), "2 GiB; 0: no limit", DEFAULT_OUTPUT_LIMIT),
+    Setting("max_log_size", numbers(0), "64 MiB; 0: no limit", DEFAULT_LIMIT, derive=_in_hydra_conf("max_log_size")),
+    Setting("max_output_size", numbers(0), "2 GiB; 0: no limit", DEFAULT_OUTPUT_LIMIT,
+            derive=_in_hydra_conf("max_output_size")),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -181,7 +127,7 @@ class Settings:
         if name in self.in_file:
             return Value(self.in_file[name], f"file, {self.file}")
         if setting.derive is not None and (derived := setting.derive(self)) is not None:
-            return Value(derived, "hydra_data")
+            return derived
         return Value(setting.default, "default")
 
     def value(self, name: str, given: Any = None) -> Any:

@@ -18,7 +18,7 @@ from ..hydra_conf import UploadError, refuse_uploads
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
 from ..nix.store import Store
-from ..settings_file import is_feature_limit
+from ..setting_kinds import is_feature_limit
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
@@ -68,7 +68,7 @@ def running_worker(
     context = Context(
         store,
         open_roots(options),
-        own.value("logs", wishes.logs) or options.state_directory.logs,
+        own.value("logs", wishes.logs) or _own_logs(options),
         options.store is None if trusted is None else trusted,
         max_log_size=own.value("max_log_size", wishes.max_log_size),
         max_output_size=own.value("max_output_size", wishes.max_output_size),
@@ -111,6 +111,18 @@ def _checked_limits(_context: click.Context, _option: click.Parameter, limits: t
     return limits
 
 
+def _own_logs(options: Options) -> Path:
+    """Where logs are when nobody has named a place, nor Hydra's; of a database that was named it is said."""
+    logs = options.state_directory.logs
+    if options.database is not None:
+        click.echo(
+            f"Build logs are written to {logs}, where Hydra's pages do not look: its data directory is not known."
+            " Name it: `hydra_data` in the settings file, or the variable HYDRA_DATA.",
+            err=True,
+        )
+    return logs
+
+
 def _refuse_uploads(hydra_config: Path | None) -> None:
     try:
         refuse_uploads(hydra_config)
@@ -150,13 +162,13 @@ def _refuse_uploads(hydra_config: Path | None) -> None:
     "--max-log-size",
     type=click.IntRange(min=0),
     metavar="BYTES",
-    help="A build whose log is longer is ended; 0: no limit; default: 64 MiB.",
+    help="A build whose log is longer is ended; 0: no limit; default: hydra.conf's, else 64 MiB.",
 )
 @click.option(
     "--max-output-size",
     type=click.IntRange(min=0),
     metavar="BYTES",
-    help="A build whose outputs are larger fails; 0: no limit; default: 2 GiB.",
+    help="A build whose outputs are larger fails; 0: no limit; default: hydra.conf's, else 2 GiB.",
 )
 @click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Where build logs are written.")
 @click.option(

@@ -1,0 +1,91 @@
+"""What values settings may have, in a file and in a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values a setting may have. Both functions raise ValueError for others."""
+
+    words: str
+    check: Callable[[Any], Any]
+    """Of a value in the file."""
+    parse: Callable[[str], Any]
+    """Of a variable's text."""
+
+
+def _of(kind: type) -> Callable[[Any], Any]:
+    def checked(value: Any) -> Any:
+        if type(value) is not kind:  # true is no number
+            raise ValueError
+        return value
+
+    return checked
+
+
+def _words(value: Any, known: tuple[str, ...] = ()) -> list[str]:
+    if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
+        raise ValueError
+    if known and not set(value) <= set(known):
+        raise ValueError
+    return value
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        raise ValueError
+    return text.lower() in ("true", "1", "yes", "on")
+
+
+def numbers(at_least: int) -> Kind:
+    """Whole numbers from `at_least` on."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int or value < at_least:
+            raise ValueError
+        return value
+
+    return Kind(f"a whole number, {at_least} or more", check, lambda text: check(int(text)))
+
+
+def is_feature_limit(text: str) -> bool:
+    """Whether it is FEATURE=NUMBER."""
+    feature, equals, number = text.partition("=")
+    return bool(feature and equals and number.isdecimal())
+
+
+def _limits(value: Any) -> list[str]:
+    if not all(is_feature_limit(word) for word in _words(value)):
+        raise ValueError
+    return list(value)
+
+
+def one_of(known: tuple[str, ...]) -> Kind:
+    """One of these strings."""
+
+    def check(value: Any) -> str:
+        if value not in known:
+            raise ValueError
+        return str(value)
+
+    return Kind(" or ".join(known), check, check)
+
+
+def lists(words: str, known: tuple[str, ...] = ()) -> Kind:
+    """Lists of strings that are not empty, of the known ones if there are any."""
+    return Kind(words, lambda value: _words(value, known), lambda text: _words(text.replace(",", " ").split(), known))
+
+
+TEXT = Kind("a string", _of(str), str)
+PATH = Kind(
+    "a path, as a string", lambda value: Path(_of(str)(value)).expanduser(), lambda text: Path(text).expanduser()
+)
+TRUTH = Kind("true or false", _of(bool), _truth)
+LIMITS = Kind(
+    'a list of limits, such as ["big-parallel=1"]', _limits, lambda text: _limits(text.replace(",", " ").split())
+)
