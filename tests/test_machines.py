@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -122,6 +123,49 @@ def test_outputs_may_not_be_larger_than_the_worker_was_told(farm: Farm) -> None:
     steps = farm.rows("select status, errorMsg from BuildSteps where status <> 0")
     assert [step["status"] for step in steps] == [11, 11]
     assert "bytes, and may have 50000" in steps[0]["errormsg"]
+
+
+LARGE = """
+let
+  static = name: script: attrs: derivation ({
+    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/bin:/usr/bin";
+  } // attrs);
+  large = static "large" "head -c 100000 /dev/zero > $out; echo $two > $two" { outputs = [ "out" "two" ]; };
+  small = floating "small" "echo > $out" { };
+in {
+  inherit large;
+  fixed = static "fixed" "head -c 100000 /dev/zero > $out" {
+    outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = "%s";
+  };
+  floating = floating "floating" "head -c 100000 /dev/zero > $out" { };
+  on-large = static "on-large" "cat ${large} > /dev/null; echo > $out" { };
+  resolved = floating "resolved" "cat ${small}; head -c 100000 /dev/zero > $out; echo >> $out" { };
+}
+"""
+
+
+def test_outputs_that_are_too_large_are_not_used_later_either(farm: Farm) -> None:
+    file = farm.write("large.nix", LARGE % hashlib.sha256(bytes(100000)).hexdigest())
+
+    def ended(limit: str) -> dict[str, int]:
+        farm.command("worker", "--drain", "--max-output-size", limit)
+        rows = farm.rows("select job, buildStatus from Builds where finished = 1 order by id desc limit 5")
+        return {row["job"]: row["buildstatus"] for row in rows}
+
+    jobs = {"large", "fixed", "floating", "on-large", "resolved"}
+    too_large = dict.fromkeys(jobs, 11) | {"on-large": 2}
+    farm.command("enqueue", file)
+    assert ended("50000") == too_large
+    for row in farm.rows("select id from Builds where job <> 'on-large'"):
+        farm.command("restart", str(row["id"]))
+    assert ended("50000") == too_large
+    steps = farm.rows("select status, errorMsg from BuildSteps where status = 11")
+    assert len(steps) == 10
+    assert all("bytes, and may have 50000" in step["errormsg"] for step in steps)
+    for row in farm.rows("select id from Builds where job <> 'on-large'"):
+        farm.command("restart", str(row["id"]))
+    assert ended("0") == dict.fromkeys(jobs, 0)
+    assert farm.violations() == []
 
 
 @contextmanager

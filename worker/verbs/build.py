@@ -199,13 +199,12 @@ def _succeeded(
     client.add_temp_roots(paths)
     infos = PathInfos(client)
     try:
-        size = sum(info.nar_size for info in infos.get_many(paths).values())
+        infos.get_many(paths)
     except InvalidPath as error:
         return Outcome(None, reason=f"an output was collected as soon as it was there: {error.path}")
-    context.roots.add_many(client, paths)
-    if context.max_output_size and size > context.max_output_size:
-        words = f"the outputs have {size} bytes, and may have {context.max_output_size}"
+    if words := context.too_large(infos, paths):
         return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)
+    context.roots.add_many(client, paths)
     report = _report(claim, watcher, result) | {
         "outputs": outputs,
         "already_valid": result.status in _ALREADY_VALID,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..build_log import DEFAULT_LIMIT
 from ..nix.client import Client
+from ..nix.closure import PathInfos
 from ..nix.derivation import Derivation
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
@@ -39,6 +40,15 @@ class Context:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "derivations", DerivationCache(self.store))
+
+    def too_large(self, infos: PathInfos, paths: Iterable[str]) -> str | None:
+        """Why the outputs of one derivation, which are valid, may not be used; `None`: they may."""
+        if not self.max_output_size:
+            return None
+        size = sum(info.nar_size for info in infos.get_many(paths).values())
+        if size <= self.max_output_size:
+            return None
+        return f"the outputs have {size} bytes, and may have {self.max_output_size}"
 
 
 class DerivationCache:

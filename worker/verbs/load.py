@@ -20,7 +20,7 @@ from .context import Context, Withdraw, withdraw_lost
 Report = dict[str, Any]
 T = TypeVar("T")
 
-STATUS_FAILED, STATUS_ABORTED = 1, 3
+STATUS_FAILED, STATUS_ABORTED, STATUS_TOO_LARGE = 1, 3, 11
 
 PART = 20
 """So many derivations are reported together, while the next are read."""
@@ -59,7 +59,7 @@ def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Wi
         reports = [describe(drv, derivation) | {"lease": None} for drv, derivation in ahead]
         readable = [(_unclaimed(drv), derivation) for drv, derivation in ahead]
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
-        yield reports
+        yield [report for report in reports if "failed" not in report]  # that is left to its claim
 
 
 class _Unread:
@@ -106,8 +106,14 @@ def _add_outputs(
     reports: Sequence[Report],
     loaded: Sequence[tuple[Claim, Derivation]],
 ) -> list[Derivation]:
-    """Give each report the outputs; the derivations that have outputs which are not valid."""
+    """Give each report the outputs; the derivations that have outputs which are not valid.
+
+    A report fails if the outputs are too large: they may be left of an attempt that failed for that reason.
+    """
     outputs = _find_outputs(context, client, loaded)
+    if context.max_output_size:
+        complete = [found for _, found in outputs.values() if all(output["valid"] for output in found)]
+        infos.get_many(output["path"] for found in complete for output in found)
     incomplete = set()
     for report in reports:
         if "failed" in report:
@@ -117,6 +123,8 @@ def _add_outputs(
         valid = {output["name"]: output["path"] for output in found if output["valid"]}
         if len(valid) < len(found):
             incomplete.add(report["drv"])
+        elif words := context.too_large(infos, valid.values()):
+            report["failed"] = {"class": "timeout", "status": STATUS_TOO_LARGE, "message": words}
         elif claim.root:
             report["info"] = inspect_outputs(context.store, infos, valid)
     return [derivation for claim, derivation in loaded if claim.drv in incomplete]
