@@ -175,6 +175,22 @@ def test_a_drv_that_the_collector_took_aborts_its_build(farm: Farm) -> None:
     assert f"{drv} is not in the store: name a valid .drv file of " in could_not_run(farm, "run", drv)
 
 
+def test_a_drv_that_the_collector_took_before_it_was_resolved_aborts_its_build(farm: Farm) -> None:
+    drv = pair(farm, "late")[1]
+    build = int(farm.command("enqueue", drv).stdout)
+    ended(farm, "worker", "--drain", "--verb", "load", "--verb", "build", status=0)
+    for root in (farm.store.directory / "var" / "gcroots" / "hydra-resolver").glob(drv.name):
+        root.unlink()
+    farm.nix("nix-store", "--delete", drv)
+    done = ended(farm, "worker", "--drain", "--verb", "resolve", status=0)
+    assert f"failed   {drv.name}: the .drv can't be read: '{drv}' is not in the store" in done.stderr
+    assert farm.rows("select finished, buildStatus from Builds where id = %s", build) == [
+        {"finished": 1, "buildstatus": 3}
+    ]
+    steps = farm.rows("select status from BuildSteps where build = %s and drvPath = %s", build, str(drv))
+    assert steps == [{"status": 3}]
+
+
 def test_a_drv_outside_of_the_store(farm: Farm, tmp_path: Path) -> None:
     copy = shutil.copy(pair(farm, "copied")[0], tmp_path / "copy.drv")
     for name in (copy, "none.drv", tmp_path / "none.drv"):

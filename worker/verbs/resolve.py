@@ -15,7 +15,7 @@ from ..nix.resolve import resolve as resolve_derivation
 from ..nix.store_path import InvalidStorePath
 from ..outputs import inspect_outputs
 from .context import Context, Withdraw, withdraw_lost
-from .load import STATUS_FAILED, Report, describe, static_outputs
+from .load import STATUS_ABORTED, STATUS_FAILED, Report, describe, static_outputs
 
 PART = 16
 """So many resolutions are reported together, while the next are written."""
@@ -79,7 +79,7 @@ def _resolve_one(context: Context, client: Client, claim: Claim, report: Report,
         )
     except NixError as error:
         withdraw_lost(claim.drv, client, withdraw)
-        report["failed"] = _failure(f"the .drv can't be read: {error}")
+        report["failed"] = _failure(f"the .drv can't be read: {error}", STATUS_ABORTED)
     except (DerivationError, MissingOutputs, InvalidStorePath) as error:
         report["failed"] = _failure(f"it can't be resolved: {error}")
     else:
@@ -188,5 +188,5 @@ def _samples(claim: Claim) -> list[list[str]]:
     return [[drv, name, path] for drv, outputs in claim.inputs.items() for name, path in outputs.items()]
 
 
-def _failure(message: str) -> Report:
-    return {"class": "unsupported", "status": STATUS_FAILED, "message": message.replace("\0", "")}
+def _failure(message: str, status: int = STATUS_FAILED) -> Report:
+    return {"class": "unsupported", "status": status, "message": message.replace("\0", "")}
