@@ -206,6 +206,17 @@ def test_the_machine_of_a_step_is_the_builder_that_nix_names(farm: Farm, monkeyp
         assert farm.rows("select jobs, systems from resolver.worker") == [{"jobs": 3, "systems": []}]
 
 
+def test_a_step_that_no_builder_was_found_for_has_no_machine(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    with remote_farm(farm, monkeypatch, "- - 3 1 ca-derivations"):
+        farm.rows("update resolver.setting set max_tries = 1 returning 1")
+        (farm.state / "far").write_text("this is no store")
+        job = farm.write("far.nix", """floating "far" "echo > $out" { }""")
+        farm.command("enqueue", "--store", "local", job)
+        farm.command("worker", "--drain", "--store", "local")
+        steps = farm.rows("select busy, status, machine from BuildSteps")
+        assert steps == [{"busy": 0, "status": 3, "machine": ""}]
+
+
 def test_a_builder_that_nix_would_not_send_it_to_is_not_counted_on(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     with remote_farm(farm, monkeypatch, "- - 3"):
         job = farm.write("far.nix", """floating "far" "echo > $out" { }""")

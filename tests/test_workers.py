@@ -137,6 +137,21 @@ def test_a_cancelled_build_stops_its_step(tmp_path: Path) -> None:
         assert farm.violations() == []
 
 
+def test_a_step_whose_nix_was_killed_names_its_machine_and_its_log(tmp_path: Path) -> None:
+    with open_farm(tmp_path) as farm, psycopg.connect(farm.conninfo, autocommit=True) as ears:
+        ears.execute("listen step_finished")
+        ears.execute("update resolver.setting set max_tries = 1")
+        file = farm.write("killer.nix", '{ killer = floating "killer" "echo begun; sleep 1; kill -9 $PPID; sleep 60" { }; }')
+        farm.command("enqueue", file)
+        farm.command("worker", "--drain")
+        assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 3}]
+        (step,) = farm.rows("select drvPath, status, machine from BuildSteps")
+        assert (step["status"], step["machine"]) == (3, "localhost")
+        log = log_path(farm.state / "build-logs", Path(step["drvpath"]).name)
+        assert [notification.payload for notification in ears.notifies(timeout=1)] == [f"1\t1\t{log}"]
+        assert log.read_text() == "begun\n"
+
+
 def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         farm.command("enqueue", farm.write("slow.nix", SLOW))

@@ -169,7 +169,7 @@ class BuildLoop:
             if slot.connection.aborted:
                 return Outcome(None, reason=f"the build was interrupted: {error}")
             slot.connection.close()
-            return interrupted(claim, error)
+            return interrupted(shared.context, claim, error)
         with self._lock:
             self._built += 1
             self._seconds += (time.monotonic() - began - self._seconds) / min(self._built, 8)

@@ -49,7 +49,8 @@ class _Watcher(BuildEvents):
 
     def __init__(self, drv_path: str, open_log: Callable[[], BuildLog], runs: Callable[[str], None]) -> None:
         self.drv_path = drv_path
-        self.machine = HERE
+        self.machine: str | None = None
+        """Where Nix builds it; `None` until it says so."""
         self.log: BuildLog | None = None
         self.log_exceeded = False
         self.under_way: Callable[[], None] = lambda: None
@@ -109,7 +110,7 @@ def build(
     protect = client.protect if derivation.input_drvs else client.keep
     gone = needed - protect({*needed, *unfinished})
     if gone:
-        return _without(gone, claim, withdraw)
+        return _without(gone, context, claim, withdraw)
 
     client.set_options(
         context.store.settings.with_limits(
@@ -130,7 +131,7 @@ def build(
     except NixError as error:
         in_the_way = _in_the_way(str(error), context.store.store_dir.prefix)
         if not in_the_way and (gone := _gone_since(needed, context, client)):
-            return _without(gone, claim, withdraw)
+            return _without(gone, context, claim, withdraw)
         return replace(_failed(claim, failure_of_error(error, kind=derivation.kind), watcher), in_the_way=in_the_way)
     except LogFlooded:
         flooded = StepFailure(10, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes")
@@ -144,7 +145,7 @@ def build(
         watcher.close()
     if not result.succeeded:
         if gone := _gone_since(needed, context, client):
-            return _without(gone, claim, withdraw)
+            return _without(gone, context, claim, withdraw)
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
             # The claim was for a machine that builds it: Nix says the same when it can't be reached.
@@ -162,29 +163,36 @@ def _gone_since(paths: set[str], context: Context, client: Client) -> set[str]:
     return gone
 
 
-def _without(gone: Collection[str], claim: Claim, withdraw: Withdraw) -> Outcome:
+def _without(gone: Collection[str], context: Context, claim: Claim, withdraw: Withdraw) -> Outcome:
     """Nothing can be built without these."""
     names = ", ".join(sorted(gone))
     if withdraw(sorted(gone)):
         return Outcome(None, reason=f"inputs are gone from the store: {names}")
-    return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {names}"), None)
+    failure = StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {names}")
+    return _with_log(context, claim, _failed(claim, failure, None))
 
 
 def _in_the_way(message: str, prefix: str) -> frozenset[str]:
     return frozenset(_LEFTOVER.findall(message.replace(prefix, "/")) if _EXISTS in message else ())
 
 
-def interrupted(claim: Claim, error: Exception) -> Outcome:
+def interrupted(context: Context, claim: Claim, error: Exception) -> Outcome:
     """The attempt ended in the middle, through no fault of the derivation: it is made again after a while."""
-    return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the build was interrupted: {error}"), None)
+    failure = StepFailure(STATUS_ABORTED, "transient", f"the build was interrupted: {error}")
+    return _with_log(context, claim, _failed(claim, failure, None))
 
 
 def cancelled(context: Context, claim: Claim) -> Outcome:
     """The attempt was ended, or not begun, since nobody needs it any more."""
     reason = "nobody needs it any more"
-    log = log_path(context.logs, claim.drv)
     report = {"lease": claim.lease, "status": int(HydraStatus.CANCELLED), "class": "cancelled", "message": reason}
-    return Outcome(report | {"log": str(log) if log.exists() else None}, reason=reason)
+    return _with_log(context, claim, Outcome(report, reason=reason))
+
+
+def _with_log(context: Context, claim: Claim, outcome: Outcome) -> Outcome:
+    """The same; its report names the log, if there is one."""
+    log = log_path(context.logs, claim.drv)
+    return replace(outcome, report=(outcome.report or {}) | {"log": str(log) if log.exists() else None})
 
 
 def _succeeded(
@@ -225,9 +233,9 @@ def _failed(claim: Claim, failure: StepFailure, watcher: _Watcher | None, result
 
 
 def _report(claim: Claim, watcher: _Watcher | None, result: BuildResult | None) -> Report:
-    return {
+    named = {"machine": watcher.machine} if watcher and watcher.machine else {}  # else it stays as the claim has it
+    return named | {
         "lease": claim.lease,
-        "machine": watcher.machine if watcher else "",
         "log": str(watcher.log.path) if watcher and watcher.log else None,
         "times_built": max(result.times_built, 1) if result else None,
         "non_deterministic": result.is_non_deterministic if result else None,
