@@ -67,7 +67,7 @@ def test_an_output_without_files_of_hydra_is_one_product(builder: Builder) -> No
         "sha256": None,
         "path": builder.store.full_path(outputs["out"]),
         "name": "thing",
-        "default_path": None,
+        "default_path": "",
     }
     nar_size = found["size"]
     assert nar_size > 0
@@ -119,7 +119,7 @@ EOF
     assert directory["default_path"] == "index.html"
     assert (directory["file_size"], directory["sha256"]) == (None, None)
     assert file["path"] == whole["path"] + "/a file"
-    assert (file["file_size"], file["sha256"], file["default_path"]) == (5, sha256(b"12345").hexdigest(), None)
+    assert (file["file_size"], file["sha256"], file["default_path"]) == (5, sha256(b"12345").hexdigest(), "")
     assert (empty["file_size"], empty["sha256"]) == (0, sha256(b"").hexdigest())
 
 
@@ -264,12 +264,12 @@ last 3' > {METRICS}
     ]
 
 
-def test_the_name_of_a_release_is_trimmed_and_the_first_valid_one_taken(inspect: Inspect) -> None:
+def test_the_name_of_a_release_is_trimmed_and_the_last_valid_one_taken(inspect: Inspect) -> None:
     script = """
     mkdir -p $dev/nix-support $bin/nix-support
-    echo 'not a name' > $bin/nix-support/hydra-release-name
     printf '\\n demo-1.0_a:b@c \\n' > $dev/nix-support/hydra-release-name
-    echo later > $out/nix-support/hydra-release-name
+    echo earlier > $bin/nix-support/hydra-release-name
+    echo 'not a name' > $out/nix-support/hydra-release-name
     """
     assert inspect(script, '{ outputs = [ "out" "dev" "bin" ]; }')["release_name"] == "demo-1.0_a:b@c"
 

@@ -42,9 +42,9 @@ def inspect_outputs(store: Store, infos: PathInfos, outputs: Mapping[str, str]) 
 
     * ``size``, ``closure_size``: bytes of NARs; what several outputs' closures share counts for each.
     * ``failed``: an output has ``nix-support/failed``.
-    * ``release_name``: the first valid one, or ``None``.
-    * ``products``: in order, with ``type``, ``subtype``, ``path`` (full), ``name``, ``default_path``, and, of regular
-      files, ``file_size`` in bytes and ``sha256`` in base 16; ``None`` otherwise.
+    * ``release_name``: the last valid one, as in Hydra, or ``None``.
+    * ``products``: in order, with ``type``, ``subtype``, ``path`` (full), ``name``, ``default_path`` (may be empty),
+      and, of regular files, ``file_size`` in bytes and ``sha256`` in base 16; ``None`` otherwise.
     * ``metrics``: ``name`` (each once), ``unit`` or ``None``, ``value``.
 
     Outputs are looked at in the order of their names. Regular files that are products are read as a whole. Raises
@@ -63,8 +63,8 @@ def inspect_outputs(store: Store, infos: PathInfos, outputs: Mapping[str, str]) 
     }
 
 
-def _release_name(files: ClosureFiles, outputs: Mapping[str, str]) -> str | None:
-    for path in outputs.values():
+def _release_name(files: ClosureFiles, outputs: dict[str, str]) -> str | None:
+    for path in reversed(outputs.values()):
         text = (files.read((path, "nix-support", "hydra-release-name"), FILE_LIMIT) or b"").strip()
         if _RELEASE_NAME.fullmatch(text) and len(text) <= NAME_LIMIT:
             return text.decode()
@@ -100,7 +100,7 @@ def _products(files: ClosureFiles, outputs: Mapping[str, str]) -> list[dict[str,
             "sha256": None,
             "path": files.prefix + path,
             "name": name_part(path),
-            "default_path": None,
+            "default_path": "",
         }
         for output, path in outputs.items()
         if files.is_directory((path,))
@@ -113,10 +113,10 @@ def _product(files: ClosureFiles, line: bytes) -> dict[str, object] | None:
     if match is None:
         return None
     try:
-        kind, subtype, quoted, default_path = (None if part is None else part.decode() for part in match.groups())
+        kind, subtype, quoted, default_path = (part.decode() for part in match.groups(b""))
     except UnicodeDecodeError:
         return None
-    parts = files.parts_of((quoted or "").strip('"'))
+    parts = files.parts_of(quoted.strip('"'))
     content = files.content(parts) if parts else None
     if content is None:
         return None
