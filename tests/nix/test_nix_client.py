@@ -333,6 +333,17 @@ def test_a_root_can_be_moved_to_another_path(store: Store, client: Client, tmp_p
     assert list(roots.names()) == ["current"]
 
 
+def test_links_that_were_never_given_their_names_are_removed(tmp_path: Path) -> None:
+    roots = RootDirectory(tmp_path)
+    left, new, root = (tmp_path / name for name in (".new-left", ".new-new", "root"))
+    for link in (left, new, root):
+        link.symlink_to("nowhere")
+    for link in (left, root):
+        os.utime(link, (0, time.time() - 61), follow_symlinks=False)
+    assert list(roots.names()) == ["root"]
+    assert set(tmp_path.iterdir()) == {new, root}, "the other one may get its name yet"
+
+
 def test_the_size_of_a_closure_counts_every_path_once(store: Store, client: Client) -> None:
     base = text_of(store, "base", b"base")
     left, right = (text_of(store, name, name.encode(), (base.path,)) for name in ("left", "right"))

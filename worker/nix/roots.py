@@ -18,6 +18,7 @@ from .client import Client
 from .errors import NixError
 
 _TEMPORARY = ".new-"
+_UNNAMED_SECONDS = 60.0
 _SHARED_SECONDS = 60.0
 
 
@@ -74,15 +75,23 @@ class RootDirectory:
         return True
 
     def names(self, *, older_than: float = 0.0) -> Iterator[str]:
-        """The names of all roots, or of those made ``older_than`` seconds ago; a minute later at the latest."""
-        newest = time.time() - older_than
+        """The names of all roots, or of those made ``older_than`` seconds ago; a minute later at the latest.
+
+        Links that a process which was killed had not given their names yet are removed.
+        """
+        now = time.time()
+        newest = now - older_than
         if self._direct and older_than:
             newest -= _SHARED_SECONDS  # the time of a file is that of its first name
         for entry in os.scandir(self.path):
-            if entry.name.startswith(_TEMPORARY) or entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
                 continue
             with contextlib.suppress(FileNotFoundError):
-                if entry.stat(follow_symlinks=False).st_mtime <= newest:
+                made = entry.stat(follow_symlinks=False).st_mtime
+                if entry.name.startswith(_TEMPORARY):
+                    if made <= now - _UNNAMED_SECONDS:
+                        self.remove(entry.name)
+                elif made <= newest:
                     yield entry.name
 
     def __contains__(self, name: str) -> bool:
