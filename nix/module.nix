@@ -13,7 +13,17 @@ let
   inherit (lib) mkOption types;
 
   cfg = config.services.hydra-resolver;
-  hydra = config.services.hydra or { enable = false; };
+  # The modules in nixpkgs, and those of Hydra itself.
+  off = {
+    enable = false;
+  };
+  hydra = config.services.hydra or off;
+  hydraDev = config.services.hydra-dev or off;
+  queueRunnerDev = config.services.hydra-queue-runner-dev or off;
+  replaced = lib.mkIf cfg.replaceQueueRunner { enable = lib.mkForce false; };
+  replacedDev = lib.mkIf (cfg.replaceQueueRunner && queueRunnerDev.enable) {
+    enable = lib.mkForce false;
+  };
 
   toml = pkgs.formats.toml { };
   settingsFile = toml.generate "hydra-resolver.toml" (lib.filterAttrs (_: value: value != null) cfg.settings);
@@ -53,8 +63,8 @@ in
       type = types.str;
       default = "hydra-queue-runner";
       description = ''
-        User that the worker runs as. The default is the one that services.hydra makes for its queue runner: it may use
-        the database, write build logs, and is trusted by the Nix daemon.
+        User that the worker runs as. The default is the one that services.hydra, or services.hydra-queue-runner-dev,
+        makes for its queue runner: it may use the database, write build logs, and is trusted by the Nix daemon.
       '';
     };
 
@@ -66,9 +76,12 @@ in
 
     replaceQueueRunner = mkOption {
       type = types.bool;
-      default = hydra.enable;
-      defaultText = lib.literalExpression "config.services.hydra.enable";
-      description = "Whether to disable Hydra's own queue runner. The two would build the same builds.";
+      default = hydra.enable || queueRunnerDev.enable;
+      defaultText = lib.literalExpression "config.services.hydra.enable || config.services.hydra-queue-runner-dev.enable";
+      description = ''
+        Whether to disable the units of Hydra's own queue runner. The two would build the same builds. Leave
+        services.hydra-queue-runner-dev enabled: it makes the user.
+      '';
     };
 
     installSchema = mkOption {
@@ -99,8 +112,8 @@ in
         options = {
           database = mkOption {
             type = types.nullOr types.str;
-            default = hydra.dbi or "postgresql:///hydra";
-            defaultText = lib.literalExpression "config.services.hydra.dbi";
+            default = if hydraDev.enable then hydraDev.dbUrl else hydra.dbi or "postgresql:///hydra";
+            defaultText = lib.literalExpression "config.services.hydra-dev.dbUrl, else config.services.hydra.dbi";
             description = "Hydra's database: a URL, a connection string, or what Hydra's `dbi` says.";
           };
           listen_database = mkOption {
@@ -147,7 +160,7 @@ in
             "postgresql.service"
             "hydra-init.service"
           ];
-          wants = lib.optional hydra.enable "hydra-init.service";
+          wants = lib.optional (hydra.enable || hydraDev.enable) "hydra-init.service";
           serviceConfig = {
             Type = "oneshot";
             RemainAfterExit = true;
@@ -177,7 +190,13 @@ in
         };
       };
 
-      hydra-queue-runner = lib.mkIf cfg.replaceQueueRunner { enable = lib.mkForce false; };
+      hydra-queue-runner = replaced;
+      hydra-queue-runner-dev = replacedDev;
+      hydra-queue-runner-check-space = replacedDev;
+    };
+    systemd.sockets = {
+      hydra-queue-runner-dev-grpc = replacedDev;
+      hydra-queue-runner-dev-rest = replacedDev;
     };
   };
 }

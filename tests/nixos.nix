@@ -1,6 +1,7 @@
 # Evaluates the NixOS module and the package with a stand-in for nixpkgs, which has no more than they use. Options get their
-# defaults, or what is in `settings`; `hydra`: whether services.hydra is on.
-{ hydra, options ? { }, settings ? { } }:
+# defaults, or what is in `settings`; `hydra`: whether services.hydra is on; `dev`: whether those are
+# that Hydra's own modules define.
+{ hydra, dev ? false, options ? { }, settings ? { } }:
 let
   optional = condition: value: if condition then [ value ] else [ ];
   lib = {
@@ -46,13 +47,17 @@ let
     nix = { package = package "nix"; settings.experimental-features = [ "nix-command" "ca-derivations" ]; };
     services = {
       hydra-resolver = defaults module.options.services.hydra-resolver // { enable = true; } // options;
-    } // (if hydra then { hydra = { enable = true; dbi = "dbi:Pg:dbname=hydra;user=hydra;"; }; } else { });
+    } // (if hydra then { hydra = { enable = true; dbi = "dbi:Pg:dbname=hydra;user=hydra;"; }; } else { })
+      // (if dev then {
+        hydra-dev = { enable = true; dbUrl = "postgres://hydra@%2Frun%2Fpostgresql:5432/hydra"; };
+        hydra-queue-runner-dev.enable = true;
+      } else { });
   };
   module = import ../nix/module.nix { inherit config lib pkgs; };
 in
 {
   inherit (module.config) assertions;
-  services = module.config.systemd.services;
+  inherit (module.config.systemd) services sockets;
   package = builtins.removeAttrs config.services.hydra-resolver.package [ "src" "outPath" "dependencies" "build-system" ] // {
     dependencies = map (dependency: dependency.name) config.services.hydra-resolver.package.dependencies;
   };

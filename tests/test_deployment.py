@@ -66,6 +66,16 @@ def test_the_module_takes_the_place_of_hydras_queue_runner(nix_store: EmbeddedSt
     assert all(assertion["assertion"] for assertion in found["assertions"])
 
 
+def test_the_module_takes_the_place_of_the_queue_runner_of_hydras_own_modules(nix_store: EmbeddedStore) -> None:
+    found = evaluate(nix_store, hydra=True, dev=True)
+    off = {"enable": False}
+    assert found["services"]["hydra-queue-runner-dev"] == found["services"]["hydra-queue-runner-check-space"] == off
+    assert found["sockets"] == {"hydra-queue-runner-dev-grpc": off, "hydra-queue-runner-dev-rest": off}
+    settings = found["services"]["hydra-resolver"]["environment"]["HYDRA_RESOLVER_CONFIG"]["value"]
+    assert settings["database"] == "postgres://hydra@%2Frun%2Fpostgresql:5432/hydra"
+    assert found["services"]["hydra-resolver-init"]["wants"] == ["hydra-init.service"]
+
+
 def test_the_module_works_without_hydra_on_the_same_machine(nix_store: EmbeddedStore) -> None:
     found = evaluate(
         nix_store,
@@ -75,6 +85,7 @@ def test_the_module_works_without_hydra_on_the_same_machine(nix_store: EmbeddedS
     )
     services = found["services"]
     assert services["hydra-queue-runner"] == services["hydra-resolver-init"] == {}
+    assert services["hydra-queue-runner-dev"] == found["sockets"]["hydra-queue-runner-dev-rest"] == {}
     worker = services["hydra-resolver"]
     assert worker["requires"] == []
     assert worker["serviceConfig"]["EnvironmentFile"] == ["/run/secrets/hydra-resolver"]

@@ -141,7 +141,8 @@ def test_a_step_whose_nix_was_killed_names_its_machine_and_its_log(tmp_path: Pat
     with open_farm(tmp_path) as farm, psycopg.connect(farm.conninfo, autocommit=True) as ears:
         ears.execute("listen step_finished")
         ears.execute("update resolver.setting set max_tries = 1")
-        file = farm.write("killer.nix", '{ killer = floating "killer" "echo begun; sleep 1; kill -9 $PPID; sleep 60" { }; }')
+        script = "echo begun; sleep 1; kill -9 $PPID; sleep 60"
+        file = farm.write("killer.nix", f'{{ killer = floating "killer" "{script}" {{ }}; }}')
         farm.command("enqueue", file)
         farm.command("worker", "--drain")
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 3}]

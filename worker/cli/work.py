@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from ..hydra_conf import UploadError, refuse_uploads
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
 from ..nix.store import Store
+from ..queue_runner_lock import QueueRunnerError, lock_out_queue_runner
 from ..setting_kinds import is_feature_limit
+from ..settings_file import Settings
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
@@ -54,8 +56,6 @@ def running_worker(
     """A started worker; it is stopped at the end, its builds aborted."""
     wishes = wishes or Wishes()
     own = options.settings
-    if options.database is not None:
-        _refuse_uploads(own.value("hydra_config"))
     settings = store.settings
     if "ca-derivations" not in settings.experimental_features:
         raise CouldNotRun(
@@ -90,8 +90,7 @@ def running_worker(
         only_kind=only,
     )
     listen = options.listen_url(conninfo, wishes.listen_database)
-    procedures = Procedures(conninfo)
-    try:
+    with _beside_hydra(options), closing(Procedures(conninfo)) as procedures:
         worker = Worker(
             procedures, context, abilities, observer=observer, listen_conninfo=listen, listen=listen is not None
         )
@@ -100,8 +99,6 @@ def running_worker(
             yield worker
         finally:
             worker.stop()
-    finally:
-        procedures.close()
 
 
 def _checked_limits(_context: click.Context, _option: click.Parameter, limits: tuple[str, ...]) -> tuple[str, ...]:
@@ -123,10 +120,17 @@ def _own_logs(options: Options) -> Path:
     return logs
 
 
-def _refuse_uploads(hydra_config: Path | None) -> None:
+@contextmanager
+def _beside_hydra(options: Options) -> Iterator[None]:
+    """In the place of Hydra's queue runner. Raises CouldNotRun when it runs, or would do what can't be done here."""
+    own = options.settings if options.database is not None else Settings()
     try:
-        refuse_uploads(hydra_config)
-    except UploadError as error:
+        refuse_uploads(own.value("hydra_config"))
+        with lock_out_queue_runner(own.value("hydra_data")) as told:
+            if told:
+                click.echo(told, err=True)
+            yield
+    except (QueueRunnerError, UploadError) as error:
         raise CouldNotRun(str(error)) from error
 
 
