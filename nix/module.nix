@@ -136,6 +136,15 @@ in
             default = "/var/lib/hydra";
             description = "Hydra's data directory: build logs are written there, and hydra.conf is looked at.";
           };
+          status_address = mkOption {
+            type = types.nullOr types.str;
+            default = null;
+            example = "8080";
+            description = ''
+              Port, or HOST:PORT, where the worker answers what Hydra's pages ask of a queue runner (queue_runner_endpoint
+              in hydra.conf), and /metrics for Prometheus. Null: nowhere.
+            '';
+          };
         };
       };
     };

@@ -40,6 +40,7 @@ only = "local"
 trust_store = true
 max_log_size = 0
 max_output_size = 1000000
+status_address = "[::1]:8080"
 """
 
 
@@ -144,6 +145,7 @@ def test_the_verbs_are_those_of_the_procedures() -> None:
         ("verbs = []", "verbs has to be a list of load, resolve, build."),
         ('systems = "x86_64-linux"', "systems has to be a list of strings"),
         ("trust_store = 1", "trust_store has to be true or false."),
+        ("status_address = 'here'", "status_address has to be a port, or an address with a port"),
         ("store = 1", "store has to be a string."),
         ("store = ", "is not TOML: "),
         ("store = 'a'\nstore = 'b'", "is not TOML: "),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+_ADDRESS = re.compile(r"(?:(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\s:\[\]]+)):)?(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,19 @@ def _limits(value: Any) -> list[str]:
     return list(value)
 
 
+def address_of(text: str) -> tuple[str, int]:
+    """Host and port of `PORT`, which is on this machine, or of `HOST:PORT`. Raises ValueError."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
+        raise ValueError(f"'{text}' is no address")
+    return match["v6"] or match["host"] or "127.0.0.1", int(match["port"])
+
+
+def _address(value: Any) -> str:
+    address_of(_of(str)(value))
+    return str(value)
+
+
 def one_of(known: tuple[str, ...]) -> Kind:
     """One of these strings."""
 
@@ -85,6 +101,7 @@ TEXT = Kind("a string", _of(str), str)
 PATH = Kind(
     "a path, as a string", lambda value: Path(_of(str)(value)).expanduser(), lambda text: Path(text).expanduser()
 )
+ADDRESS = Kind("a port, or an address with a port, such as 127.0.0.1:8080, as a string", _address, _address)
 TRUTH = Kind("true or false", _of(bool), _truth)
 LIMITS = Kind(
     'a list of limits, such as ["big-parallel=1"]', _limits, lambda text: _limits(text.replace(",", " ").split())

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .build_log import DEFAULT_LIMIT
 from .hydra_conf import last_value
 from .outputs import DEFAULT_OUTPUT_LIMIT
-from .setting_kinds import LIMITS, PATH, TEXT, TRUTH, Kind, lists, numbers, one_of
+from .setting_kinds import ADDRESS, LIMITS, PATH, TEXT, TRUTH, Kind, lists, numbers, one_of
 
 CONFIG_VARIABLE = "HYDRA_RESOLVER_CONFIG"
 HYDRAS_DIRECTORY = Path("/var/lib/hydra")
@@ -101,6 +101,7 @@ SETTINGS = (
     Setting("max_log_size", numbers(0), "64 MiB; 0: no limit", DEFAULT_LIMIT, derive=_in_hydra_conf("max_log_size")),
     Setting("max_output_size", numbers(0), "2 GiB; 0: no limit", DEFAULT_OUTPUT_LIMIT,
             derive=_in_hydra_conf("max_output_size")),
+    Setting("status_address", ADDRESS, "nowhere"),
 )  # fmt: skip
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 

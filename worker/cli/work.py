@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..nix.store import Store
 from ..queue_runner_lock import QueueRunnerError, lock_out_queue_runner
 from ..setting_kinds import is_feature_limit
 from ..settings_file import Settings
+from ..status_server import StatusServer
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
@@ -134,6 +135,21 @@ def _beside_hydra(options: Options) -> Iterator[None]:
         raise CouldNotRun(str(error)) from error
 
 
+@contextmanager
+def _serving_status(address: str | None, conninfo: str) -> Iterator[None]:
+    """Answer by HTTP. A worker that can't works all the same: another one may have the address."""
+    with ExitStack() as open_ones:
+        if address is not None:
+            procedures = open_ones.enter_context(closing(Procedures(conninfo, connections=1)))
+            try:
+                open_ones.enter_context(StatusServer(address, procedures))
+            except ValueError as error:
+                raise CouldNotRun(f"{error}: write a port, or HOST:PORT.") from error
+            except OSError as error:
+                click.echo(f"The status is not served at {address}: {error}", err=True)
+        yield
+
+
 @click.command()
 @click.option("--verb", "verbs", type=click.Choice(VERBS), multiple=True, help="What it does; default: all three.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Builds at the same time; default: Nix's max-jobs.")
@@ -180,6 +196,11 @@ def _beside_hydra(options: Options) -> Iterator[None]:
     metavar="URL",
     help="Where to listen, when --database leads to a pooler; 'none': look for work now and then.",
 )
+@click.option(
+    "--status-address",
+    metavar="[HOST:]PORT",
+    help="Answer by HTTP what Hydra's pages and monitors ask; default: don't.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events as one JSON object a line.")
 @target_options
 @clear_errors
@@ -191,23 +212,27 @@ def worker(
     features: tuple[str, ...],
     feature_limits: tuple[str, ...],
     drain: bool,
+    status_address: str | None,
     as_json: bool,
     **wishes: Any,
 ) -> None:
     """Load, resolve and build what the database wants, until told to stop (SIGTERM, SIGINT)."""
     with open_both(options) as (conninfo, store):
         observer = observer_for(as_json=as_json)
-        with running_worker(
-            options,
-            conninfo,
-            store,
-            verbs=options.settings.value("verbs", verbs or None),
-            jobs=jobs,
-            wishes=Wishes(
-                systems=systems or None, features=features or None, feature_limits=feature_limits or None, **wishes
-            ),
-            observer=observer,
-        ) as running:
+        with (
+            _serving_status(options.settings.value("status_address", status_address), conninfo),
+            running_worker(
+                options,
+                conninfo,
+                store,
+                verbs=options.settings.value("verbs", verbs or None),
+                jobs=jobs,
+                wishes=Wishes(
+                    systems=systems or None, features=features or None, feature_limits=feature_limits or None, **wishes
+                ),
+                observer=observer,
+            ) as running,
+        ):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: running.shared.stop())
             with observer.shown(running.shared.procedures):

@@ -208,6 +208,10 @@ class Procedures(Calls):
         """Derivations by stage, running steps, workers, unfinished builds and what holds them up."""
         return dict(self._value("status"))
 
+    def machines(self) -> dict[str, dict[str, Any]]:
+        """What builds, by name: systems, features, mandatory features, jobs (or null), running steps."""
+        return dict(self._value("machines"))
+
     def build_report(self, build: int) -> dict[str, Any] | None:
         """A build with its outputs and steps; null when there is none."""
         answer = self._value("build_report", build)

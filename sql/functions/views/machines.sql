@@ -1,0 +1,27 @@
+-- machines(): what builds: by its name, a worker's own machine being localhost, what it takes and how much runs there.
+create or replace function resolver.machines() returns jsonb
+    language sql stable security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+    with builder as (
+        select w.* from resolver.worker w where w.gone is null and 'build' = any (w.verbs)
+    ), offer as (
+        select 'localhost' as machine, b.systems, b.features, '{}'::text[] as mandatory, b.jobs from builder b where b.systems <> '{}'
+        union all
+        select m.machine, m.systems, m.features, m.mandatory, null from builder b cross join unnest(b.builders) m
+    ), running as (
+        select s.machine, count(*) as n
+          from resolver.lease l join public.BuildSteps s on s.build = l.build and s.stepnr = l.stepnr
+         where l.closed is null and l.verb = 'build'
+         group by s.machine
+    )
+    select coalesce(jsonb_object_agg(o.machine, jsonb_build_object(
+               'systems', (select coalesce(jsonb_agg(distinct x), '[]') from offer p, unnest(p.systems) x where p.machine = o.machine),
+               'features', (select coalesce(jsonb_agg(distinct x), '[]') from offer p, unnest(p.features) x where p.machine = o.machine),
+               'mandatory', (select coalesce(jsonb_agg(distinct x), '[]') from offer p, unnest(p.mandatory) x where p.machine = o.machine),
+               'jobs', o.jobs, 'running', coalesce(r.n, 0))), '{}')
+      from (select p.machine, sum(p.jobs) as jobs from offer p group by p.machine) o
+      left join running r on r.machine = o.machine
+$$;
+
+comment on function resolver.machines() is 'Machines that live workers have things built on, with systems, features, and running steps.';

@@ -1,0 +1,174 @@
+"""What Hydra's pages and a monitor ask for by HTTP is answered as by a queue runner, where that was asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hydra_resolver.database.procedures import Procedures
+from hydra_resolver.setting_kinds import address_of
+from hydra_resolver.status_server import StatusServer
+
+from .databases import execute, running_build
+from .farm import open_farm
+from .test_workers import start_worker, wait_for
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def get(port: int, path: str) -> tuple[int, str, str]:
+    """Status, type and text of an answer."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+@contextmanager
+def serving(conninfo: str) -> Iterator[int]:
+    """The port at which the status of a database is to be had."""
+    port = free_port()
+    with closing(Procedures(conninfo, connections=1)) as procedures, StatusServer(f"127.0.0.1:{port}", procedures):
+        yield port
+
+
+def machine_of_a_page(machine: dict[str, Any]) -> dict[str, Any]:
+    """What Hydra's web server makes of a machine, and shows."""
+    return {
+        "systemTypes": machine["systems"],
+        "primarySystemType": machine["systems"][0],
+        "supportedFeatures": machine["supportedFeatures"] + machine["mandatoryFeatures"],
+        "capacity": (machine["hasCapacity"], machine["hasStaticCapacity"], machine["hasDynamicCapacity"]),
+        "score": machine["score"],
+        "speedFactor": machine["speedFactor"],
+        "numbers": [
+            number + 0
+            for number in (
+                *(machine["stats"][name] for name in ("load1", "load5", "load15", "memUsage", "nrStepsDone")),
+                machine["totalMem"],
+            )
+        ],
+    }
+
+
+def test_machines_are_told_as_hydras_page_reads_them(database: str) -> None:
+    execute(
+        database,
+        "select resolver.register_worker('w', '{build}', '{x86_64-linux,i686-linux}', '{kvm}', '/nix/store', 'one', 1,"
+        ' \'[{"machine": "ssh-ng://far", "systems": ["m68k-linux"], "features": ["big"], "mandatory": ["big"]}]\')',
+    )
+    with serving(database) as port:
+        status, kind, text = get(port, "/status/machines")
+    assert (status, kind) == (200, "application/json")
+    found = json.loads(text)
+    assert found["machinesCount"] == 2
+    here = machine_of_a_page(found["machines"]["localhost"])
+    assert here["systemTypes"] == ["i686-linux", "x86_64-linux"]
+    assert here["supportedFeatures"] == ["kvm"]
+    assert here["capacity"] == (True, True, True)
+    assert here["numbers"][-1] > 0, "this machine has a memory"
+    far = machine_of_a_page(found["machines"]["ssh-ng://far"])
+    assert (far["primarySystemType"], far["supportedFeatures"]) == ("m68k-linux", ["big"])
+    assert found["machines"]["localhost"]["maxJobs"] == 1
+
+
+def test_the_status_is_that_of_the_queue(database: str) -> None:
+    with serving(database) as port:
+        status, kind, text = get(port, "/status/")
+        found = json.loads(text)
+        assert (status, kind) == (200, "application/json")
+        assert found["queueRunner"]["status"] == "up"
+        assert found["queueRunner"]["nrBuildsUnfinished"] == found["queueRunner"]["nrStepsBuilding"] == 0
+        assert found["machines"] == {}
+        running_build(database)
+        found = json.loads(get(port, "/status")[2])
+        assert found["queueRunner"]["nrBuildsUnfinished"] == found["queueRunner"]["nrStepsBuilding"] == 1
+        assert found["queueRunner"]["nrStepsUnfinished"] == 1
+        (machine,) = found["machines"].values()
+        assert machine["stats"]["currentJobs"] == 1
+        assert found["resolver"]["stages"] == {"building": 1}
+
+
+def test_metrics_are_told_as_prometheus_reads_them(database: str) -> None:
+    running_build(database)
+    with serving(database) as port:
+        status, kind, text = get(port, "/metrics")
+    assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    samples = {}
+    kinds = set()
+    for line in text.splitlines():
+        if match := re.fullmatch(r"# (?:HELP \w+ .+|TYPE (\w+) gauge)", line):
+            kinds.add(match[1])
+            continue
+        match = re.fullmatch(r'(\w+)((?:\{\w+="[^"]*"\})?) (\d+)', line)
+        assert match, line
+        assert match[1] in kinds
+        samples[match[1] + match[2]] = int(match[3])
+    assert samples['hydra_resolver_derivations{stage="building"}'] == 1
+    assert samples['hydra_resolver_derivations{stage="failed"}'] == 0
+    assert samples["hydra_resolver_builds_unfinished"] == samples["hydra_resolver_workers"] == 1
+    assert samples['hydra_resolver_machine_steps{machine="localhost"}'] == 1
+
+
+def test_what_there_is_not_is_not_found(database: str) -> None:
+    with serving(database) as port:
+        assert get(port, "/build") == (404, "application/json", '{"error": "Not found"}')
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/status", method="POST", data=b"")
+        with pytest.raises(urllib.error.HTTPError, match="501"):
+            urllib.request.urlopen(request, timeout=30)
+
+
+def test_a_database_that_does_not_answer_is_told_of(database: str) -> None:
+    with serving(database) as port:
+        execute(database, "drop function resolver.machines()")
+        status, _, text = get(port, "/status/machines")
+        assert status == 503
+        assert "machines" in json.loads(text)["error"]
+        assert get(port, "/nothing")[0] == 404, "it goes on"
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("8080", ("127.0.0.1", 8080)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+        ("[::1]:8080", ("::1", 8080)),
+        ("localhost:1", ("localhost", 1)),
+    ],
+)
+def test_an_address_is_of_this_machine_only_unless_another_is_named(text: str, address: tuple[str, int]) -> None:
+    assert address_of(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":80", "localhost:http", "1:70000", "::1:80", "[]:1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        address_of(text)
+
+
+def test_a_worker_serves_its_status_where_it_was_told_to(tmp_path: Path) -> None:
+    port = free_port()
+    with open_farm(tmp_path) as farm:
+        worker = start_worker(farm, "--status-address", str(port))
+        wait_for(farm, "select 1 from resolver.worker where gone is null")
+        assert json.loads(get(port, "/status/machines")[2])["machines"].keys() == {"localhost"}
+        second = farm.command("worker", "--drain", "--status-address", str(port))
+        assert second.returncode == 0
+        assert second.stderr.startswith(f"The status is not served at {port}: ")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0, worker.communicate()[0]

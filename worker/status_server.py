@@ -1,0 +1,185 @@
+"""What Hydra's pages and monitors ask a queue runner for by HTTP: its status, its machines, metrics.
+
+Sources: ``server/http.rs`` and ``io`` in the source of Hydra's queue runner for the paths and the names;
+``getMachines`` and ``machine-status.tt`` in that of its web server for what is read of them; Prometheus, "Exposition
+formats".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingTCPServer
+from types import TracebackType
+from typing import Any
+
+import psycopg
+
+from .database.errors import DatabaseError
+from .database.procedures import Procedures
+from .setting_kinds import address_of
+
+PATIENCE_SECONDS = 10.0
+"""How long whoever connects may take to say what is wanted."""
+STAGES = ("unloaded", "waiting", "resolvable", "resolved", "buildable", "building", "realised", "failed")
+_ENDED = ("resolved", "realised", "failed")
+
+
+class StatusServer:
+    """Answers GET of ``/status``, ``/status/machines`` and ``/metrics`` from the database, as long as it is open.
+
+    Whoever can connect may ask. ``OSError`` when it can't listen at the address (see :func:`address_of`).
+    """
+
+    def __init__(self, address: str, procedures: Procedures) -> None:
+        host, port = address_of(address)
+
+        class Server(ThreadingTCPServer):
+            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            allow_reuse_address = True
+            daemon_threads = True
+            block_on_close = False
+
+        class Handler(_Handler):
+            answers = Answers(procedures)
+
+        self._server = Server((host, port), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.2], name="status")
+
+    def __enter__(self) -> StatusServer:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Answers:
+    """What is answered: for each path its type and its text, as the database has it now."""
+
+    def __init__(self, procedures: Procedures) -> None:
+        self._procedures = procedures
+        self._started = time.time()
+
+    def get(self, path: str) -> tuple[str, str] | None:
+        """Type and text; `None` for another path. Raises psycopg.Error, DatabaseError."""
+        match path.partition("?")[0].rstrip("/"):
+            case "/status":
+                return "application/json", json.dumps(self._status())
+            case "/status/machines":
+                machines = self._machines()
+                return "application/json", json.dumps({"machines": machines, "machinesCount": len(machines)})
+            case "/metrics":
+                return "text/plain; version=0.0.4; charset=utf-8", "".join(self._metrics())
+        return None
+
+    def _machines(self) -> dict[str, dict[str, Any]]:
+        return {name: _machine(name, found) for name, found in sorted(self._procedures.machines().items())}
+
+    def _status(self) -> dict[str, Any]:
+        status, machines = self._procedures.status(), self._machines()
+        stages, now = status["stages"], time.time()
+        queue = {
+            "status": "up",
+            "time": int(now),
+            "uptime": now - self._started,
+            "nrBuildsUnfinished": status["unfinished_builds"],
+            "nrStepsBuilding": len(status["running"]),
+            "nrStepsRunnable": stages.get("buildable", 0),
+            "nrStepsUnfinished": sum(number for stage, number in stages.items() if stage not in _ENDED),
+            "nrUnsupportedMachineTypes": len(status["unsupported"]),
+            "machinesTotal": len(machines),
+            "machinesInUse": sum(machine["stats"]["currentJobs"] > 0 for machine in machines.values()),
+        }
+        return {"queueRunner": queue, "machines": machines, "resolver": status}
+
+    def _metrics(self) -> Iterator[str]:
+        status, machines = self._procedures.status(), self._procedures.machines()
+        stages = {stage: status["stages"].get(stage, 0) for stage in STAGES}
+        yield from _gauge("derivations", "Derivations by stage.", stages, "stage")
+        yield from _gauge("builds_unfinished", "Builds that have not ended.", {"": status["unfinished_builds"]})
+        yield from _gauge("failures", "Failures that are remembered.", {"": status["failures"]})
+        yield from _gauge("workers", "Workers that are alive.", {"": len(status["workers"])})
+        unsupported = {"": len(status["unsupported"])}
+        yield from _gauge("machine_types_unsupported", "Machine types that no live worker takes.", unsupported)
+        running = {name: machine["running"] for name, machine in sorted(machines.items())}
+        yield from _gauge("machine_steps", "Steps that a machine builds.", running, "machine")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = PATIENCE_SECONDS
+    answers: Answers
+
+    def do_GET(self) -> None:
+        try:
+            found = self.answers.get(self.path)
+        except (psycopg.Error, DatabaseError) as error:
+            self._answer(503, "application/json", json.dumps({"error": str(error)}))
+            return
+        if found is None:
+            self._answer(404, "application/json", json.dumps({"error": "Not found"}))
+        else:
+            self._answer(200, *found)
+
+    def _answer(self, status: int, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Requests are not told of."""
+
+
+def _machine(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    """A machine as a queue runner tells it. Of others than this one it is not known how they are."""
+    jobs, running = found["jobs"], found["running"]
+    free = jobs is None or running < jobs
+    total, used, load = _this_machine() if name == "localhost" else (0, 0, (0.0, 0.0, 0.0))
+    return {
+        "hostname": name,
+        "systems": found["systems"],
+        "supportedFeatures": [feature for feature in found["features"] if feature not in found["mandatory"]],
+        "mandatoryFeatures": found["mandatory"],
+        "maxJobs": jobs or 0,
+        "speedFactor": 1.0,
+        "score": 1.0,
+        "totalMem": total,
+        "hasCapacity": free,
+        "hasDynamicCapacity": free,
+        "hasStaticCapacity": free,
+        "stats": {
+            "currentJobs": running,
+            "nrStepsDone": 0,
+            "memUsage": used,
+            "pressure": None,
+            **dict(zip(("load1", "load5", "load15"), load, strict=True)),
+        },
+    }
+
+
+def _this_machine() -> tuple[int, int, tuple[float, float, float]]:
+    """Bytes of memory, how many of them are used, and the load."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    memory = {words[0]: int(words[1]) << 10 for words in lines}
+    return memory["MemTotal:"], memory["MemTotal:"] - memory["MemAvailable:"], os.getloadavg()
+
+
+def _gauge(name: str, words: str, values: Mapping[str, int], label: str = "") -> Iterator[str]:
+    full = f"hydra_resolver_{name}"
+    yield f"# HELP {full} {words}\n# TYPE {full} gauge\n"
+    for value, number in values.items():
+        escaped = value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+        yield f'{full}{{{label}="{escaped}"}} {number}\n' if label else f"{full} {number}\n"
