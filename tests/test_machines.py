@@ -168,6 +168,15 @@ def test_outputs_that_are_too_large_are_not_used_later_either(farm: Farm) -> Non
     assert farm.violations() == []
 
 
+def test_an_input_that_is_too_large_and_somebody_else_has_built_is_not_used(farm: Farm) -> None:
+    file = farm.write("large.nix", LARGE % ("0" * 64))
+    farm.nix("nix-store", "--realise", farm.nix("nix-instantiate", file, "-A", "large"))
+    farm.command("enqueue", file, "-A", "on-large")
+    farm.command("worker", "--drain", "--max-output-size", "50000")
+    assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 2}]
+    assert [step[:2] for step in farm.steps(1)] == [(0, 11)]
+
+
 @contextmanager
 def remote_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch, columns: str) -> Iterator[str]:
     """Nix builds nothing itself (max-jobs = 0); its builder is another store on this machine."""
