@@ -14,7 +14,7 @@ import pytest
 
 from hydra_resolver.nix.derivation import InputAddressed, InputNode
 from hydra_resolver.nix.placeholder import output_placeholder
-from hydra_resolver.nix.resolve import StaleOutputPath
+from hydra_resolver.nix.resolvable import StaleOutputPath
 from hydra_resolver.verbs.load import describe
 
 from .failing import assert_sound

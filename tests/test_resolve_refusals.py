@@ -179,3 +179,35 @@ def test_a_deferred_output_without_a_variable_ends_with_status_1(cases: Cases) -
     text = b'Derive([("out","","","")],' + inputs + b',[],"x","/bin/sh",[],[])'
     drv = add(cases, "no-variable", text, [Path(leaf).name])
     assert_refused_by_nix(cases, drv, "its environment has no entry for its output 'out'")
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reason"),
+    [
+        (b'("lib","","r:sha256",""),("out","","","")', "mixes kinds of outputs: deferred, floating"),
+        (b'("lib","","r:sha1",""),("out","","r:sha256","")', "must use one hash algorithm"),
+        (b"", "has no output"),
+    ],
+)
+@pytest.mark.parametrize("inputs", [b"", b'("{leaf}",["out"])'], ids=["without inputs", "with inputs"])
+def test_outputs_that_do_not_fit_together_end_with_status_1(
+    cases: Cases, outputs: bytes, reason: str, inputs: bytes
+) -> None:
+    # Nix does not take such a derivation into a store.
+    named = inputs.replace(b"{leaf}", cases.drvs["leaf"].encode())
+    text = b'Derive([%b],[%b],[],"x","/bin/sh",[],[("lib",""),("out","")])' % (outputs, named)
+    drv = overwritten(add(cases, "invalid"), text)
+    done = cases.resolve(drv, "--write", status=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"Error: derivation '{drv.name}' can't be resolved: ")
+    assert reason in done.stderr
+
+
+def test_an_input_that_is_no_derivation_ends_with_status_1(cases: Cases) -> None:
+    leaf = cases.drvs["leaf"]
+    out = cases.outputs["leaf.out"]
+    text = f'Derive([("out","","r:sha256","")],[("{leaf}",["dev"]),("{out}",["out"])],[],"x","/b",[],[])'
+    drv = overwritten(add(cases, "no-derivation"), text.encode())
+    assert_refused_by_nix(
+        cases, drv, f"its input '{Path(out).name}' is not a derivation: its name does not end in '.drv'"
+    )

@@ -24,7 +24,8 @@ from hydra_resolver.nix.derivation import (
 )
 from hydra_resolver.nix.errors import NixError
 from hydra_resolver.nix.placeholder import output_placeholder
-from hydra_resolver.nix.resolve import CannotResolve, Resolved, resolve
+from hydra_resolver.nix.resolvable import CannotResolve
+from hydra_resolver.nix.resolve import Resolved, resolve
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import StoreDir
 

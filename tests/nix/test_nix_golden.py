@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hydra_resolver.nix.aterm_print import derivation_path, print_derivation
-from hydra_resolver.nix.resolve import resolve, should_resolve
+from hydra_resolver.nix.resolvable import should_resolve
+from hydra_resolver.nix.resolve import resolve
 from hydra_resolver.nix.version import NixVersion
 
 from .graphs import STORE_DIR, Graph, load_graph

@@ -9,7 +9,7 @@ import pytest
 
 from hydra_resolver.nix.client import Text
 from hydra_resolver.nix.derivation import Kind
-from hydra_resolver.nix.resolve import should_resolve
+from hydra_resolver.nix.resolvable import should_resolve
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import HASH_LENGTH
 

@@ -23,7 +23,8 @@ from hydra_resolver.nix.derivation import (
     Method,
     Output,
 )
-from hydra_resolver.nix.resolve import ImpureInput, StaleOutputPath, resolve
+from hydra_resolver.nix.resolvable import ImpureInput, StaleOutputPath
+from hydra_resolver.nix.resolve import resolve
 from hydra_resolver.nix.store import Store
 
 from .oracle import add_derivation, build, differences, instantiate, not_written

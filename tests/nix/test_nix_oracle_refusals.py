@@ -11,7 +11,7 @@ import pytest
 
 from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.derivation import Deferred, Derivation, Fixed, Floating, Impure, InputNode, Kind, Method
-from hydra_resolver.nix.resolve import (
+from hydra_resolver.nix.resolvable import (
     CannotResolve,
     ImpureInput,
     InvalidOutputs,

@@ -15,7 +15,8 @@ from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.derivation import Derivation, InputNode, InputOutput, Kind
 from hydra_resolver.nix.errors import NixError
 from hydra_resolver.nix.placeholder import upstream_placeholder
-from hydra_resolver.nix.resolve import Resolved, UnreadableAttributes, resolve
+from hydra_resolver.nix.resolvable import UnreadableAttributes
+from hydra_resolver.nix.resolve import Resolved, resolve
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.structured_attrs import JSON_KEY, normalise_structured_attributes
 

@@ -19,11 +19,8 @@ from hydra_resolver.nix.derivation import (
     Method,
 )
 from hydra_resolver.nix.placeholder import output_placeholder, upstream_placeholder
-from hydra_resolver.nix.resolve import (
-    MissingOutputs,
-    resolve,
-    should_resolve,
-)
+from hydra_resolver.nix.resolvable import should_resolve
+from hydra_resolver.nix.resolve import MissingOutputs, resolve
 from hydra_resolver.nix.version import parse_nix_version
 
 from .sample import (

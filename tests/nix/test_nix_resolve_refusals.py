@@ -15,7 +15,7 @@ from hydra_resolver.nix.derivation import (
     Kind,
     Method,
 )
-from hydra_resolver.nix.resolve import (
+from hydra_resolver.nix.resolvable import (
     CannotResolve,
     ImpureInput,
     InvalidOutputs,
@@ -24,8 +24,8 @@ from hydra_resolver.nix.resolve import (
     UnreadableAttributes,
     UnusableOutputName,
     WrongOutputInEnvironment,
-    resolve,
 )
+from hydra_resolver.nix.resolve import resolve
 from hydra_resolver.nix.store_path import InvalidStorePath
 from hydra_resolver.nix.version import NixVersion
 
@@ -40,6 +40,7 @@ from .sample import (
     OLD,
     OUTPUTS,
     STORE_DIR,
+    TOOL_OUT,
     derivation,
     full,
     resolved,
@@ -72,6 +73,9 @@ def test_an_output_that_is_no_store_path_is_refused() -> None:
         (derivation(Deferred(), env={b"__json": b"{}"}, outputs={"__json": Deferred()}), UnusableOutputName, NEW),
         (derivation(outputs={"out": FLOATING, "x": Deferred()}), InvalidOutputs, NEW),
         (derivation(outputs={"lib": FIXED}), InvalidOutputs, NEW),
+        (derivation(inputs={LIB: InputNode(("out",)), TOOL_OUT: InputNode(("out",))}), CannotResolve, NEW),
+        (derivation(InputAddressed(LIB_OUT)), StaleOutputPath, NEW),
+        (derivation(InputAddressed(LIB_OUT)), StaleOutputPath, OLD),
         (derivation(FIXED, env={}), OutputNotInEnvironment, NEW),
         (derivation(FIXED, env={b"out": b""}), WrongOutputInEnvironment, NEW),
         (derivation(Deferred(), env={b"out": full(LIB_OUT)}), WrongOutputInEnvironment, NixVersion(2, 35)),
@@ -101,6 +105,10 @@ def test_what_an_impure_derivation_makes_is_built_for_nobody() -> None:
 def test_what_is_refused_is_refused_before_anything_is_looked_up() -> None:
     with pytest.raises(OutputNotInEnvironment):
         resolve(derivation(Deferred(), env={}), DRV, {}, version=NEW, store_dir=STORE_DIR)
+    with pytest.raises(CannotResolve, match=f"its input '{TOOL_OUT}' is not a derivation"):
+        resolve(derivation(inputs={TOOL_OUT: InputNode(("out",))}), DRV, {}, version=NEW, store_dir=STORE_DIR)
+    with pytest.raises(StaleOutputPath):
+        resolve(derivation(InputAddressed(LIB_OUT)), DRV, {}, version=NEW, store_dir=STORE_DIR)
 
 
 def test_outputs_that_do_not_fit_together_are_an_invalid_derivation_too() -> None:

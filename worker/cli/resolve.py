@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import click
 
@@ -13,7 +14,8 @@ from ..nix.client import Client, Text
 from ..nix.derivation import Derivation, DerivationError, InputOutput, Kind
 from ..nix.derivation_json import show_derivations
 from ..nix.errors import NixError
-from ..nix.resolve import CannotResolve, MissingOutputs, Resolved, resolve, should_resolve
+from ..nix.resolvable import CannotResolve, check_resolvable, should_resolve
+from ..nix.resolve import MissingOutputs, Resolved, resolve
 from ..nix.store import Store
 from ..nix.store_path import InvalidStorePath, derivation_name
 from .difference import difference
@@ -55,12 +57,14 @@ def resolve_command(
     store = open_store(options)
     with store.connect() as client:
         drv_path, derivation = _read(store, client, drv)
-        outputs = _parse_realisations(store, drv_path, derivation, given)
-        if _is_resolved(store, derivation):
-            resolved = Resolved(derivation, print_derivation(derivation, store.store_dir), drv_path)
-        else:
-            outputs = look_up(derivation.needed_outputs(), outputs, client, options)
-            resolved = _resolve(store, client, drv_path, derivation, outputs)
+        with _refusals_told(store):
+            check_resolvable(derivation, drv_path)
+            outputs = _parse_realisations(store, drv_path, derivation, given)
+            if _is_resolved(store, derivation):
+                resolved = Resolved(derivation, print_derivation(derivation, store.store_dir), drv_path)
+            else:
+                outputs = look_up(derivation.needed_outputs(), outputs, client, options)
+                resolved = _resolve(store, client, drv_path, derivation, outputs)
         json = _json(store, resolved) if as_json else b""
         if write and resolved.path != drv_path:
             _write(client, resolved)
@@ -89,18 +93,11 @@ def _is_resolved(store: Store, derivation: Derivation) -> bool:
     return not should_resolve(derivation, store.nix_version) and not derivation.has_dynamic_inputs
 
 
-def _resolve(
-    store: Store, client: Client, drv_path: str, derivation: Derivation, outputs: Mapping[InputOutput, str]
-) -> Resolved:
+@contextmanager
+def _refusals_told(store: Store) -> Iterator[None]:
+    """End with status 1 when it can't be resolved, after the reason, or what is missing, was told."""
     try:
-        return resolve(
-            derivation,
-            drv_path,
-            outputs,
-            version=store.nix_version,
-            store_dir=store.store_dir,
-            input_kinds=dict(_input_kinds(store, client, derivation)),
-        )
+        yield
     except MissingOutputs as error:
         for missing in error.missing:
             click.echo(store.full_path(printable(str(missing))), err=True)
@@ -108,6 +105,19 @@ def _resolve(
     except CannotResolve as error:
         click.echo(f"Error: {printable(str(error))}", err=True)
         sys.exit(1)
+
+
+def _resolve(
+    store: Store, client: Client, drv_path: str, derivation: Derivation, outputs: Mapping[InputOutput, str]
+) -> Resolved:
+    return resolve(
+        derivation,
+        drv_path,
+        outputs,
+        version=store.nix_version,
+        store_dir=store.store_dir,
+        input_kinds=dict(_input_kinds(store, client, derivation)),
+    )
 
 
 def _input_kinds(store: Store, client: Client, derivation: Derivation) -> Iterable[tuple[str, Kind]]:

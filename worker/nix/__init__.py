@@ -6,7 +6,7 @@ Nothing is imported here; import from
 * ``store_path``, ``placeholder``: how Nix names things;
 * ``derivation``, ``aterm``, ``aterm_print``, ``derivation_json``: derivations, and reading and writing them;
 * ``structured_attrs``, ``attributes``: what derivations say in JSON, and what they ask of a machine;
-* ``resolve``: replacing inputs by the paths of their outputs;
+* ``resolvable``, ``resolve``: replacing inputs by the paths of their outputs;
 * ``store``, ``client``, ``settings``, ``build_result``: asking a store, adding texts to it, building;
 * ``closure``, ``roots``: sizes of closures, roots of the garbage collector;
 * ``version``, ``errors``: what versions of Nix do differently, what can go wrong between us and a Nix.

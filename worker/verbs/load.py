@@ -13,7 +13,7 @@ from ..nix.client import Client
 from ..nix.closure import PathInfos
 from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
-from ..nix.resolve import check_resolvable
+from ..nix.resolvable import check_resolvable
 from ..outputs import inspect_outputs
 from .context import Context, Withdraw, withdraw_lost
 
