@@ -2,7 +2,7 @@
 let
   lib = import ./oracle-lib.nix;
   inherit (lib) base floating plain fixed impure;
-  inherit (builtins) outputOf unsafeDiscardOutputDependency;
+  inherit (builtins) outputOf placeholder unsafeDiscardOutputDependency;
 
   leaf = floating "leaf" "echo leaf > $out" { };
   # A derivation whose output is the .drv file of another; its name is that of the file.
@@ -21,11 +21,17 @@ let
   # Two levels: the output of this one's output is the .drv file of the innermost.
   two = producer one { };
   three = producer two { };
-  # Its name has nothing to do with what it makes, but Nix wants a name in .drv.
-  twoOutputs = floating "several.drv" ''
+  # It is resolved itself before it makes the file.
+  oneResolved = producer innerDeferred { input = leaf; };
+  twoResolved = producer oneResolved { input = oneResolved; };
+  # Two files from one derivation: the outputs are named so that the files are named like derivations.
+  several = floating "several" ''
     export PATH=/usr/bin:/bin
-    cp ${unsafeDiscardOutputDependency innerFloating.drvPath} $out; cp ${unsafeDiscardOutputDependency innerStatic.drvPath} $extra
-  '' { outputs = [ "out" "extra" ]; outputHashMode = "text"; };
+    cp ${unsafeDiscardOutputDependency innerFloating.drvPath} ${placeholder "first.drv"}
+    cp ${unsafeDiscardOutputDependency innerDeferred.drvPath} ${placeholder "second.drv"}
+  '' { outputs = [ "first.drv" "second.drv" ]; outputHashMode = "text"; };
+  second = outputOf several."second.drv".outPath;
+  writtenSecond = outputOf (of (producer several { }) "second.drv");
 
   consumers = name: inputs: {
     "${name}" = floating name "printf hello > $out" { inherit inputs; };
@@ -39,6 +45,9 @@ consumers "simple" [ (of one "out") ]
 // consumers "both" [ one (of one "dev") two (outputOf (of two "out") "out") (of two "out") ]
 // consumers "two" [ (outputOf (of two "out") "out") (outputOf (of two "out") "dev") ]
 // consumers "three" [ (outputOf (outputOf (of three "out") "out") "lib") leaf ]
+// consumers "first-link" [ (second "doc") (second "out") (outputOf several."first.drv".outPath "lib") ]
+// consumers "middle-link" [ (writtenSecond "doc") (outputOf (of (producer several { }) "first.drv") "out") ]
+// consumers "resolved-producer" [ oneResolved (of oneResolved "doc") (outputOf (of twoResolved "out") "out") ]
 // {
   onDynamic = floating "on-dynamic" "echo ${plain "middle" "echo ${of one "out"} > $out" { }} > $out" { };
   everywhere = floating "everywhere" "echo ${of one "out"} > $out" {

@@ -11,13 +11,16 @@ let
   flat = floating "flat+1.0_a?b=c" "echo flat > $out" { outputHashMode = "flat"; outputHashAlgo = "sha1"; };
   text = floating "text" "echo text > $out" { outputHashMode = "text"; };
 
+  # No string that is written in Nix is invalid UTF-8.
+  bytes = builtins.readFile ./not-utf8;
   strings = {
     quoting = "a\"b\\c\nd\te\r ${leaf}\${x} \$ \\n \\\" '' '\n\n\r\n\\";
     # Every control byte that a Nix string can have.
     control = builtins.fromJSON ("\"" + concatStringsSep "" (map (n: "\\u00${n}") (
       map (digit: "0${digit}") (characters "123456789abcdef") ++ map (digit: "1${digit}") (characters "0123456789abcdef")
     )) + "\\u007f\\u0080\\u009f\"") + leaf;
-    astral = "é${leaf}\u2028 😀${leaf.dev}😀 𝄞 \xff " + builtins.fromJSON "\"\\ud83d\\ude00\\uffff\\u2028\"";
+    bytes = "${bytes}${leaf}${bytes}${leaf.dev}";
+    astral = "é${leaf}\u2028 😀${leaf.dev}😀 𝄞 " + builtins.fromJSON "\"\\ud83d\\ude00\\uffff\\u2028\"";
     empty = "";
     big = leaf + repeat 50000 "ab" + leaf.dev + repeat 200 "/0123456789abcdfghijklmnpqrsvwxyz0123456789abcdfghijk" + flat;
     manyTimes = repeat 300 "${leaf}:${flat}/bin ";
@@ -34,8 +37,19 @@ let
     "quote\"backslash\\newline\ntab\treturn\r${nameOf leaf.dev}" = "a name that is escaped";
     " " = "a space";
     "😀" = "a name beyond ASCII";
+    "${bytes}${nameOf leaf}" = "a name that is not UTF-8";
     "~" = "sorts after the letters";
     "/" = "sorts before the placeholders";
+  };
+
+  # Derivations with equal outputs, so that their placeholders become one path.
+  same = number: floating "same" "echo same > $out" { inherit number; };
+  equal = make: name: script: number: make name script {
+    "${nameOf (same number)}" = "the first ${same number}";
+    "${nameOf (same (number + 1))}" = "the second ${same (number + 1)}";
+    "and ${nameOf (same (number + 2))}" = "the third ${same (number + 2)}";
+    "and ${nameOf (same (number + 3))}" = "the fourth ${same (number + 3)}";
+    inherit number;
   };
 
   # A builder whose own name needs quoting.
@@ -66,13 +80,11 @@ lib.all {
 
   inNames = floating "in-names" "echo ${flat} > $out" (names // { inputs = [ leaf leaf.dev flat ]; });
   inNamesDeferred = plain "in-names-deferred" "echo ${flat} > $out" (names // { inputs = [ leaf leaf.dev flat ]; });
-  # Of two names that become equal one stays: which one depends on how the placeholder and the path sort.
-  equalNames = map (number: let made = floating "equal-${toString number}" "echo ${toString number} > $out" { }; in
-    floating "equal-names-${toString number}" "echo ${made} > $out" {
-      "${nameOf made}" = "from a placeholder";
-      "${nameOf made}/${nameOf leaf}" = "longer";
-      input = leaf;
-    }) (genList (n: n) 3);
+  # Of names that become equal one stays: which one depends on how the placeholders sort.
+  equalNames = equal floating "equal-names" "echo $number > $out" 0;
+  equalNamesDeferred = equal plain "equal-names-deferred" "echo $number > $out" 1;
+  equalNamesFixed = equal fixed "equal-names-fixed" "printf hello > $out" 2;
+  equalNamesImpure = equal impure "equal-names-impure" "echo $number > $out" 3;
 
   builder = floating "builder" "" { builder = "${scripts}/we\"ird\\name"; args = [ "${leaf}" "${flat}/x" ]; };
   builderDeferred = plain "builder-deferred" "" { builder = "${scripts}/we\"ird\\name"; args = [ "${leaf}" ]; };

@@ -72,3 +72,22 @@ def test_derivations_that_differ_in_equal_inputs_resolve_to_one(outcome: Outcome
             ]
             assert len(same) == 4
             assert len(set(same)) == 1
+
+
+def test_bytes_that_are_no_text_are_among_the_cases(outcome: Outcome) -> None:
+    if outcome.name == "text":
+        written = Path(__file__).with_name("not-utf8").read_bytes()
+        resolved = [outcome.store.read_derivation(path) for path in outcome.built.resolutions.values()]
+        assert sum(any(written in value for value in one.env.values()) for one in resolved) == 4
+        assert any(written in argument for one in resolved for argument in one.args)
+        assert any(name.startswith(written) for one in resolved for name in one.env)
+
+
+def test_of_names_that_become_equal_one_stays(outcome: Outcome) -> None:
+    if outcome.name == "text":
+        lost = {}
+        for drv, path in outcome.built.resolutions.items():
+            if drv[HASH_LENGTH:].startswith("-equal-names"):
+                original, resolved = map(outcome.store.read_derivation, (drv, path))
+                lost[original.kind] = len(original.env) - len(resolved.env)
+        assert lost == dict.fromkeys((Kind.FLOATING, Kind.DEFERRED, Kind.FIXED, Kind.IMPURE), 2)

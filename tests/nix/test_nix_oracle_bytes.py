@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.derivation import InputNode, Kind
 from hydra_resolver.nix.placeholder import output_placeholder, upstream_placeholder
@@ -14,7 +16,7 @@ from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.structured_attrs import JSON_KEY
 
 from .oracle import add_derivation, build, differences, not_written
-from .raw import add_leaf, of_kind, random_source
+from .raw import add_leaf, of_kind, random_source, shell
 
 KINDS = (Kind.FLOATING, Kind.DEFERRED, Kind.FIXED, Kind.IMPURE)
 SNIPPETS = (
@@ -87,6 +89,32 @@ def test_random_bytes_are_rewritten_as_nix_does(nix_store: Store, nix_client: Cl
     assert built.resolutions.keys() == set(drvs)
     assert not list(differences(nix_store, built.resolutions))
     assert not not_written(nix_store, built.resolutions)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_that_are_no_text_stay_in_every_place(nix_store: Store, nix_client: Client, kind: Kind) -> None:
+    own = output_placeholder("out").encode()
+    script = b"PATH=/usr/bin:/bin; mkdir %b; ln -s /bin/sh '%b/\xff'" % (own, own)
+    leaf = add_derivation(nix_client, shell("shell", script=script))
+    hole = upstream_placeholder(leaf, "out").encode()
+    made = of_kind(
+        kind,
+        f"bytes-{kind}",
+        nix_client.store_dir,
+        inputs={leaf: InputNode(("out",))},
+        env={b"\xc3" + hole: b"a name", b"value": b"\xed\xa0\x80" + hole + b"\xff"},
+        args=(b"\xff" + hole + b"\xc3",),
+    )
+    drv = add_derivation(nix_client, replace(made, builder=hole + b"/\xff"))
+    built = build(nix_store, [drv])
+    assert not built.errors, built.errors
+    assert not list(differences(nix_store, built.resolutions))
+    text = nix_store.read_derivation_text(built.resolutions[drv])
+    output = nix_client.query_derivation_output_map(leaf)["out"]
+    assert output is not None
+    path = nix_store.full_path(output).encode()
+    for part in (path + b"/\xff", b"\xff" + path + b"\xc3", b"\xc3" + path, b"\xed\xa0\x80" + path + b"\xff"):
+        assert part in text
 
 
 def test_the_platform_is_left_alone(nix_store: Store, nix_client: Client) -> None:

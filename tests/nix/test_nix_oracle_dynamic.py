@@ -23,6 +23,7 @@ from hydra_resolver.nix.derivation import (
     Method,
     Output,
 )
+from hydra_resolver.nix.placeholder import chain_placeholder
 from hydra_resolver.nix.resolvable import ImpureInput, StaleOutputPath
 from hydra_resolver.nix.resolve import resolve
 from hydra_resolver.nix.store import Store
@@ -48,7 +49,14 @@ def test_path_and_bytes_are_those_of_nix(nix_store: Store, drvs: set[str]) -> No
     assert not built.errors, built.errors
     assert not list(differences(nix_store, built.resolutions))
     assert not not_written(nix_store, built.resolutions)
-    assert {drv for drv in drvs if nix_store.read_derivation(drv).has_dynamic_inputs} <= built.resolutions.keys()
+    dynamic = {drv: one for drv in drvs if (one := nix_store.read_derivation(drv)).has_dynamic_inputs}
+    assert dynamic.keys() <= built.resolutions.keys()
+    chains = {wanted for one in dynamic.values() for wanted in one.needed_outputs() if len(wanted.chain) > 1}
+    for number in (0, 1):
+        links = {wanted.chain[number] for wanted in chains if len(wanted.chain) > number + 1}
+        assert links == {"out", "first.drv", "second.drv"}
+    producers = {wanted.drv_path for wanted in chains}
+    assert producers & built.resolutions.keys()
 
 
 @pytest.mark.before(DYNAMIC)
@@ -123,11 +131,29 @@ def producers(nix_store: Store) -> Producers:
         )
 
 
-def on(producer: str, kind: Kind, store: Store) -> Derivation:
+def on(producer: str, kind: Kind, store: Store, *inputs_besides: str) -> Derivation:
     """A derivation of that kind that needs what the product of ``producer`` makes."""
     name = f"dynamic-{next(NUMBERS)}"
     inputs = {producer: InputNode((), {"out": InputNode(("out",))})}
-    return of_kind(kind, name, store.store_dir, inputs=inputs, env={b"name": name.encode()})
+    inputs |= dict.fromkeys(inputs_besides, InputNode(("out",)))
+    env = {b"name": name.encode(), b"made": chain_placeholder(producer, ("out", "out")).encode()}
+    return of_kind(kind, name, store.store_dir, inputs=inputs, env=env)
+
+
+@pytest.mark.since(DYNAMIC)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("producer", ["floating", "fixed"])
+def test_what_producers_make_is_put_in_as_nix_does(
+    producers: Producers, nix_client: Client, producer: str, kind: Kind
+) -> None:
+    # Without an input whose path is not known, Nix takes the paths of what depends on a fixed producer for known, too.
+    derivation = on(getattr(producers, producer), kind, producers.store, producers.inner)
+    drv = add_derivation(nix_client, derivation)
+    built = build(producers.store, [drv])
+    assert not built.errors, built.errors
+    assert drv in built.resolutions
+    assert not list(differences(producers.store, built.resolutions))
+    assert not not_written(producers.store, built.resolutions)
 
 
 @pytest.mark.since(DYNAMIC)
