@@ -16,7 +16,7 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres, server_pid, share
 from hydra_resolver.embedded.session import database_environment, run_in_environment
 from hydra_resolver.embedded.state import StateDirectory
 from hydra_resolver.embedded.store import EmbeddedStore
-from hydra_resolver.embedded.tools import nix_bin
+from hydra_resolver.embedded.tools import nix_bin, nix_version
 
 from .temporary import temporary_directory
 
@@ -260,6 +260,18 @@ def test_a_store_behind_a_link_is_used_by_its_real_path(tmp_path: Path) -> None:
     store.prepare()
     store.prepare()
     assert evaluate(store, "builtins.storeDir") == f'"{tmp_path}/real/nix/store"'
+
+
+def test_the_version_of_a_nix_is_not_that_of_who_made_it(tmp_path: Path) -> None:
+    program = tmp_path / "nix"
+    for said, version in {
+        "nix (Nix) 2.26.3": (2, 26, 3),
+        "nix (Determinate Nix 3.16.3) 2.33.3": (2, 33, 3),
+        "nix (Nix) 2.36pre20260801_abcdef0": (2, 36, 0),
+    }.items():
+        program.write_text(f"#!/bin/sh\necho '{said}'\n")
+        program.chmod(0o755)
+        assert nix_version(program) == version
 
 
 def test_a_program_finds_database_and_store(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:

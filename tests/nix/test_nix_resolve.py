@@ -172,6 +172,7 @@ def test_what_nix_resolves_is_known(candidate: Derivation, old: bool, new: bool)
 def test_versions_are_read_from_what_nix_says() -> None:
     assert parse_nix_version("2.34.8") == (2, 34)
     assert parse_nix_version("nix (Nix) 2.36.0pre20260801_abcdef0") == (2, 36)
+    assert parse_nix_version("nix (Determinate Nix 3.16.3) 2.33.3") == (2, 33)
     assert str(NEW) == "2.34"
     with pytest.raises(ValueError, match="not a version"):
         parse_nix_version("unknown")

@@ -89,7 +89,8 @@ def postgres_bin(major: int | None = None) -> Path:
 def nix_version(program: Path) -> tuple[int, int, int] | None:
     """Return the version of that nix, None when it does not run."""
     with contextlib.suppress(EmbeddedError):
-        found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", output_of([program, "--version"]))
+        said = re.sub(r"\([^)]*\)", "", output_of([program, "--version"]))  # who made it has a version as well
+        found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", said)
         return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
     return None
 

@@ -35,8 +35,11 @@ class NixVersion(NamedTuple):
 
 
 def parse_nix_version(text: str) -> NixVersion:
-    """Read what a Nix says of itself: ``2.34.8``, ``nix (Nix) 2.35pre20260101_abc``. Raises ``ValueError``."""
-    match = re.search(r"(?<![\w.])(\d+)\.(\d+)", text)
+    """Read what a Nix says of itself: ``2.34.8``, ``nix (Nix) 2.35pre20260101_abc``. Raises ``ValueError``.
+
+    What stands in parentheses is who made it, with a version of its own: ``nix (Determinate Nix 3.16.3) 2.33.3``.
+    """
+    match = re.search(r"(?<![\w.])(\d+)\.(\d+)", re.sub(r"\([^)]*\)", "", text))
     if match is None:
         raise ValueError(f"'{text}' is not a version of Nix")
     return NixVersion(int(match[1]), int(match[2]))
