@@ -31,7 +31,7 @@ from hydra_resolver.nix.version import NixVersion
 from ..resolving import CASES
 
 STORE_DIR = StoreDir("/nix/store")
-OLD, PARSING, BASE_NAMES, NEW = NixVersion(2, 26), NixVersion(2, 31), NixVersion(2, 32), NixVersion(2, 33)
+OLD, PARSING, BASE_NAMES, NEW = NixVersion(2, 29), NixVersion(2, 30), NixVersion(2, 32), NixVersion(2, 33)
 VERSIONS = [OLD, PARSING, BASE_NAMES, NEW]
 SOURCE, INPUT, MADE = (f"{digit * 32}-{name}" for digit, name in (("0", "source"), ("1", "input.drv"), ("2", "made")))
 OWN = output_placeholder("out").encode()
@@ -171,9 +171,9 @@ def test_outputs_are_written_as_each_version_does(
     assert shown == [old, old, base_names, new]
 
 
-def test_structured_attributes_are_an_object_where_nix_parses_them() -> None:
+def test_structured_attributes_are_an_object_where_nix_shows_one() -> None:
     one = derivation(env={b"__json": b'{"b": 1, "a": [2.0]}', b"out": b"x"})
-    old, *others = (derivation_to_json(one, version, STORE_DIR) for version in VERSIONS)
+    old, *others = (derivation_to_json(one, version, STORE_DIR) for version in [*VERSIONS, NixVersion(2, 31)])
     assert old["env"] == {"__json": '{"b": 1, "a": [2.0]}', "out": "x"}
     assert "structuredAttrs" not in old
     for described in others:
@@ -181,8 +181,9 @@ def test_structured_attributes_are_an_object_where_nix_parses_them() -> None:
         assert described["structuredAttrs"] == {"a": [2.0], "b": 1}
     broken = derivation(env={b"__json": b"["})
     assert derivation_to_json(broken, OLD, STORE_DIR)["env"] == {"__json": "["}
-    with pytest.raises(InvalidStructuredAttributes):
-        derivation_to_json(broken, NEW, STORE_DIR)
+    for version in (PARSING, NEW):
+        with pytest.raises(InvalidStructuredAttributes):
+            derivation_to_json(broken, version, STORE_DIR)
 
 
 def test_all_derivations_are_in_one_object_by_path() -> None:

@@ -7,7 +7,8 @@ The form depends on the version of Nix:
 * since 2.33 (version 4): ``inputs`` with ``srcs`` and ``drvs``; a fixed hash as in Subresource Integrity; all of it
   wrapped in an object with ``derivations`` and ``version``.
 
-Structured attributes are the object ``structuredAttrs`` where Nix parses them (since 2.31), else text in ``env``.
+Structured attributes are the object ``structuredAttrs`` since 2.30, which still keeps them as text in a ``.drv``; before,
+they are text in ``env``.
 
 Source: the Nix manual, "Derivation JSON Format" and the release notes of 2.32 and 2.33; ``Derivation::toJSON`` in the
 source of Nix.
@@ -24,6 +25,7 @@ from .store_path import StoreDir
 from .structured_attrs import JSON_KEY, parse_structured_attributes, print_structured_attributes
 from .version import NixVersion
 
+_STRUCTURED_ATTRS_SINCE = (2, 30)
 _BASE_NAMES_SINCE = (2, 32)
 _VERSION_4_SINCE = (2, 33)
 _METHODS = {Method.FLAT: "flat", Method.NAR: "nar", Method.TEXT: "text", Method.GIT: "git"}
@@ -36,12 +38,12 @@ class NotInJSON(DerivationError):
 def derivation_to_json(derivation: Derivation, version: NixVersion, store_dir: StoreDir) -> dict[str, Any]:
     """One derivation as the object that this version of Nix makes of it: strings, lists, dictionaries and numbers.
 
-    Raises :class:`NotInJSON`, and :class:`InvalidStructuredAttributes` where Nix parses them.
+    Raises :class:`NotInJSON`, and :class:`InvalidStructuredAttributes` where Nix shows them as an object.
     """
     base_names = version >= _BASE_NAMES_SINCE
     prefix = "" if base_names else store_dir.prefix
     env = dict(derivation.env)
-    structured = env.pop(JSON_KEY, None) if version.parses_structured_attrs else None
+    structured = env.pop(JSON_KEY, None) if version >= _STRUCTURED_ATTRS_SINCE else None
     sources = [prefix + path for path in derivation.input_srcs]
     inputs = {prefix + path: _input_node(node) for path, node in derivation.input_drvs.items()}
     described: dict[str, Any] = {
