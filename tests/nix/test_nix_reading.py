@@ -85,6 +85,12 @@ def test_what_nix_reads_is_read_alike(text: str, reader: NixReader, nix_store: S
     assert reader.written_path(shown) in (None, *reader.our_paths(derivation))
 
 
+def test_a_plain_derivation_is_written_as_nix_writes_it(reader: NixReader, nix_store: Store) -> None:
+    written = in_store(PLAIN, nix_store)
+    derivation = parse_derivation(written, NAME, nix_store.store_dir)
+    assert reader.written_path(reader.shown([written])[0]) in reader.our_paths(derivation)
+
+
 @pytest.mark.parametrize(
     "text",
     [
