@@ -38,12 +38,33 @@ def overwritten(path: Path, text: bytes) -> Path:
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense", "{leaf}=/x", "{leaf}^out", "{leaf}^={out}", "{leaf}^out^={out}", "^out={out}", "{leaf}^out=x"]
+    "text", ["nonsense", "{leaf}=/x", "{leaf}^out", "{leaf}^={out}", "{leaf}^out^={out}", "^out={out}"]
 )
 def test_a_malformed_realisation(cases: Cases, text: str) -> None:
     given = text.format(leaf=cases.drvs["leaf"], out=cases.outputs["leaf.out"])
     said = cases.refused(cases.drvs["deferred"], "--realisation", given)
     assert said == f"Error: --realisation {given} is malformed. Write it as DRV^OUTPUT=PATH.\n"
+
+
+@pytest.mark.parametrize("path", ["./result", "result", "", "../store/x"])
+def test_a_realisation_with_a_path_that_is_not_a_store_path(cases: Cases, path: str) -> None:
+    for output in ("out", "out^out", "a=b"):
+        given = f"{cases.drvs['leaf']}^{output}={path}"
+        said = cases.refused(cases.drvs["deferred"], "--realisation", given)
+        assert said == (
+            f"Error: --realisation {given}: '{path}' is no store path. Give the path that starts with"
+            f" {cases.farm.store.store_dir}, or its base name; of a link, what `realpath` prints of it.\n"
+        )
+
+
+@pytest.mark.parametrize("path", ["{out}", "./result"])
+def test_a_realisation_with_an_exclamation_mark(cases: Cases, path: str) -> None:
+    leaf = cases.drvs["leaf"]
+    path = path.format(out=cases.outputs["leaf.out"])
+    said = cases.refused(cases.drvs["deferred"], "--realisation", f"{leaf}!out={path}")
+    assert said == (
+        f"Error: --realisation {leaf}!out={path}: an output is written with '^', not '!': {leaf}^out={path}\n"
+    )
 
 
 @pytest.mark.parametrize("text", ["{leaf}^out=/elsewhere/{name}", "/elsewhere/{drv}^out={out}", "{leaf}^out={out}!"])
@@ -150,14 +171,25 @@ def test_writing_what_refers_to_a_path_that_is_not_there(cases: Cases) -> None:
 
 def test_missing_inputs_are_listed_one_a_line(cases: Cases) -> None:
     names = ["first", "second"]
-    inputs = " ".join(f'{name} = floating "{name}" "" {{ outputs = [ "lib" "out" ]; }};' for name in names)
+    script = "echo lib > $lib; echo out > $out"
+    inputs = " ".join(f'{name} = floating "{name}" "{script}" {{ outputs = [ "lib" "out" ]; }};' for name in names)
     file = cases.farm.write(
         "missing.nix", f'let {inputs} in floating "x" "${{first.lib}} ${{first.out}} ${{second}}" {{ }}'
     )
-    done = cases.resolve(cases.farm.nix("nix-instantiate", file), "--write", status=1)
-    assert done.stdout == ""
-    listed = [re.sub(r"^.*/[a-z0-9]{32}-", "", line) for line in done.stderr.splitlines()]
-    assert sorted(listed) == ["first.drv^lib", "first.drv^out", "second.drv^lib"]
+    drv = cases.farm.nix("nix-instantiate", file)
+    leaf = f"{cases.drvs['leaf']}^out={cases.outputs['leaf.out']}"
+    for words in ((), ("--write",), ("--json",), ("--diff",), ("--realisation", leaf)):
+        done = cases.resolve(drv, *words, status=1)
+        listed = [re.sub(r"^.*/[a-z0-9]{32}-", "", line) for line in done.stdout.splitlines()]
+        assert sorted(listed) == ["first.drv^lib", "first.drv^out", "second.drv^lib"]
+        *warnings, error = done.stderr.splitlines()
+        assert error == f"Error: derivation '{Path(drv).name}' can't be resolved yet: 3 outputs must be built first"
+        assert [f"--realisation {leaf} is not used" in line for line in warnings] == [True] * ("--realisation" in words)
+    # What was printed is how --realisation and Nix take it.
+    given = [word for line in done.stdout.split() for word in ("--realisation", f"{line}={cases.outputs['leaf.out']}")]
+    assert cases.resolve(drv, *given).stdout
+    cases.farm.nix("nix", "build", "--no-link", *done.stdout.split())
+    assert cases.resolve(drv).stdout
 
 
 def assert_refused_by_nix(cases: Cases, drv: str | Path, reason: str) -> None:
@@ -211,3 +243,14 @@ def test_an_input_that_is_no_derivation_ends_with_status_1(cases: Cases) -> None
     assert_refused_by_nix(
         cases, drv, f"its input '{Path(out).name}' is not a derivation: its name does not end in '.drv'"
     )
+
+
+def test_an_input_that_nix_can_not_read(cases: Cases) -> None:
+    file = cases.farm.write("low.nix", 'rec { low = floating "low" "" { }; high = floating "high" "${low}" { }; }')
+    low, high = cases.farm.nix("nix-instantiate", file, "-A", "low", "-A", "high").split()
+    assert cases.resolve(high, status=1).stdout == f"{low}^out\n"
+    overwritten(Path(low), b"nonsense")
+    said = cases.refused(high)
+    assert said.startswith(f"Error: Nix can't tell the outputs of '{low}': ")
+    assert said.endswith(". Give them with --realisation.\n")
+    assert cases.resolve(high, "--realisation", f"{low}^out={cases.outputs['leaf.out']}").stdout

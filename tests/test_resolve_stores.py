@@ -69,7 +69,8 @@ def test_the_daemon_of_the_environment(
     assert not nowhere.exists()
 
 
-def test_a_daemon_by_its_socket(cases: Cases, socket: Path, nowhere: Path) -> None:
+def test_a_daemon_by_its_socket(cases: Cases, socket: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NIX_CONF_DIR", str(cases.farm.store.directory / "etc"))
     uri = f"unix://{socket}?store={cases.farm.store.store_dir}"
     assert_resolves(cases, "--store", uri, "--state", nowhere)
     assert not nowhere.exists()
@@ -106,7 +107,7 @@ def test_a_store_below_another_root(
 
     drv, leaf = (nix("nix-instantiate", *store, file, "-A", name).partition("!")[0] for name in ("deferred", "leaf"))
     assert drv.startswith("/nix/store/")
-    assert resolve(drv, status=1).stderr == f"{leaf}^out\n"
+    assert resolve(drv, status=1).stdout == f"{leaf}^out\n"
     given = ("--realisation", f"{leaf}^out={nix('nix-store', *store, '--add', file)}")
     resolved = resolve(drv, *given, "--write").stdout.strip()
     shown = json.loads(nix("nix", "derivation", "show", *store, resolved))
@@ -127,6 +128,35 @@ def test_a_store_below_another_root(
 def test_a_store_that_can_not_be_used(cases: Cases, nowhere: Path, uri: str, reason: str) -> None:
     name = Path(cases.drvs["deferred"]).name
     assert reason in cases.refused(name, "--store", uri, "--state", nowhere)
+
+
+@pytest.fixture
+def without(cases: Cases, tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, ...]:
+    """Words that name the store of the cases, for a Nix that has content-addressed derivations off."""
+    use_store_of(cases.farm, monkeypatch)
+    (tmp_path / "nix.conf").write_text("experimental-features = nix-command\nbuild-users-group =\nsandbox = false\n")
+    monkeypatch.setenv("NIX_CONF_DIR", str(tmp_path))
+    return ("--store", "local", "--state", nowhere)
+
+
+@pytest.mark.parametrize("name", ["leaf", "floating-one", "deferred", "structured"])
+def test_what_is_content_addressed_needs_the_feature(cases: Cases, without: tuple[str | Path, ...], name: str) -> None:
+    leaf = f"{cases.drvs['leaf']}^out={cases.outputs['leaf.out']}"
+    for given in ((), ("--realisation", leaf) * (name == "deferred")):
+        said = cases.refused(cases.drvs[name], *without, *given)
+        assert "ca-derivations is off" in said
+        assert "extra-experimental-features = ca-derivations" in said
+
+
+@pytest.mark.parametrize("name", ["fixed", "static", "static-on-static"])
+def test_what_nix_builds_without_the_feature_it_builds_as_it_is(
+    cases: Cases, without: tuple[str | Path, ...], name: str
+) -> None:
+    drv = cases.drvs[name]
+    assert cases.resolve(drv, *without).stdout == f"{drv}\n"
+    assert cases.resolve(drv, *without, "--write").stdout == f"{drv}\n"
+    reason = "it is resolved already" if name == "static" else "Nix builds it as it is"
+    assert cases.resolve(drv, *without, "--diff").stdout == f"{drv}: {reason}\n"
 
 
 def test_no_nix_on_the_path(cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +200,7 @@ def test_what_only_the_database_knows_is_found_there(
 
     use_store_of(farm, monkeypatch)
     words = ("--store", "local", "--state", nowhere)
-    assert cases.resolve(high, *words, status=1).stderr == f"{middle['drv']}^out\n"
+    assert cases.resolve(high, *words, status=1).stdout == f"{middle['drv']}^out\n"
     assert cases.resolve(high, *words, "--database", farm.conninfo).stdout == resolved
     assert not nowhere.exists()
 

@@ -11,6 +11,7 @@ from ..embedded.state import default_state
 from ..nix.client import Client
 from ..nix.derivation import InputOutput
 from ..nix.errors import NixError
+from .errors import CouldNotRun
 from .target import Options, open_database
 
 
@@ -20,7 +21,8 @@ def look_up(
     """The paths (base names) of outputs as far as they are known, and those that were given.
 
     Paths that are not given have to be valid. A chain of dynamic outputs is followed link by link; its links may be
-    given, too. The database is asked if one was named, or if the embedded one was made before.
+    given, too. The database is asked if one was named, or if the embedded one was made before. Of derivations that are
+    not in the store no outputs are known. Raises CouldNotRun when Nix can't read one that is.
     """
     found = dict(given)
     missing = [output for output in wanted if output not in found]
@@ -50,8 +52,11 @@ def _valid_outputs(drvs: Collection[str], client: Client, database: Procedures |
     for drv, answer in zip(drvs, client.query_derivation_output_maps(drvs), strict=True):
         if database is not None:
             records += [(drv, name, path) for name, path in database.output_paths(drv).items()]
-        if not isinstance(answer, NixError):  # it does not have the derivation
+        if not isinstance(answer, NixError):
             records += [(drv, name, path) for name, path in answer.items() if path is not None]
+        elif client.query_valid_paths([drv]):
+            path = client.store_dir.render(drv)
+            raise CouldNotRun(f"Nix can't tell the outputs of '{path}': {answer}. Give them with --realisation.")
     valid = client.protect({path for _, _, path in records})
     outputs: dict[str, dict[str, str]] = {drv: {} for drv in drvs}
     for drv, name, path in records:

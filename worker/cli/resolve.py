@@ -22,13 +22,15 @@ from .difference import difference
 from .errors import CouldNotRun, clear_errors
 from .lookup import look_up
 from .tables import show
-from .target import Options, open_store, target_options
-from .words import printable
+from .target import Options, has_ca_derivations, open_store, require_ca_derivations, target_options
+from .words import counted, printable
 
 INPUTS_NAMED = 10
 """How many inputs an error lists, when a derivation has more."""
 _OUTPUT = r"[^^]+?"  # may have an equals sign, as the names of paths may
 _REALISATION = re.compile(rf"([^^]+)\^({_OUTPUT}(?:\^{_OUTPUT})*)=(/.*|[0-9a-z]{{32}}-.*)")
+
+_OTHER_PATH = re.compile(rf"[^^]+\^{_OUTPUT}(?:\^{_OUTPUT})*=([^=^]*)")
 
 
 @click.command("resolve")
@@ -49,8 +51,9 @@ def resolve_command(
     Outputs of inputs that are not given are looked up in the database, if there is one, then in the store's own record.
     An output of an output is given as DRV^OUT^OUT=PATH.
 
-    Exit status 1, and the missing inputs, when it can't be resolved yet; 1, and the reason, when it never can be; 2
-    when the command could not be run.
+    Exit status 1 when it can't be resolved: yet, and then the missing outputs are printed instead, one on a line, as
+    nix build and --realisation take them; or never, and then nothing is printed. 2 when the command could not be run.
+    Reasons and warnings go to stderr.
     """
     if as_json and as_diff:
         raise CouldNotRun("--json and --diff exclude each other: choose one of them.")
@@ -89,18 +92,25 @@ def _read(store: Store, client: Client, drv: str) -> tuple[str, Derivation]:
 
 
 def _is_resolved(store: Store, derivation: Derivation) -> bool:
-    """Whether Nix builds it as it is."""
+    """Whether Nix builds it as it is. Raises CouldNotRun when it lacks the feature for derivations of this kind."""
+    if derivation.kind is Kind.INPUT_ADDRESSED:
+        return True  # with dynamic inputs, it was refused
+    if derivation.kind is Kind.FIXED and not derivation.has_dynamic_inputs and not has_ca_derivations(store):
+        return True
+    require_ca_derivations(store)
     return not should_resolve(derivation, store.nix_version) and not derivation.has_dynamic_inputs
 
 
 @contextmanager
 def _refusals_told(store: Store) -> Iterator[None]:
-    """End with status 1 when it can't be resolved, after the reason, or what is missing, was told."""
+    """End with status 1 when it can't be resolved, after the reason was told; what is missing goes to stdout."""
     try:
         yield
     except MissingOutputs as error:
+        first = f"{counted(len(error.missing), 'output')} must be built first"
+        click.echo(f"Error: derivation '{error.drv_path}' can't be resolved yet: {first}", err=True)
         for missing in error.missing:
-            click.echo(store.full_path(printable(str(missing))), err=True)
+            click.echo(store.full_path(printable(str(missing))))
         sys.exit(1)
     except CannotResolve as error:
         click.echo(f"Error: {printable(str(error))}", err=True)
@@ -172,9 +182,21 @@ def _needs(needed: list[InputOutput]) -> str:
 def _parse_realisation(store: Store, text: str) -> tuple[InputOutput, str]:
     match = _REALISATION.fullmatch(text)
     if match is None:
-        raise CouldNotRun(f"--realisation {text} is malformed. Write it as DRV^OUTPUT=PATH.")
+        raise CouldNotRun(f"--realisation {text}{_what_is_wrong(store, text)}")
     drv, chain, path = match.groups()
     try:
         return InputOutput(store.base_name(drv), tuple(chain.split("^"))), store.base_name(path)
     except InvalidStorePath as error:
         raise CouldNotRun(f"--realisation {text}: {error}. Give paths of this store.") from None
+
+
+def _what_is_wrong(store: Store, text: str) -> str:
+    if "!" in text and "^" not in text:
+        return f": an output is written with '^', not '!': {text.replace('!', '^')}"
+    match = _OTHER_PATH.fullmatch(text)
+    if match is None:
+        return " is malformed. Write it as DRV^OUTPUT=PATH."
+    return (
+        f": '{match[1]}' is no store path. Give the path that starts with {store.store_dir.path}, or its base name;"
+        " of a link, what `realpath` prints of it."
+    )

@@ -157,6 +157,21 @@ def _open_ready_store(options: Options) -> Store:
     return store
 
 
+def has_ca_derivations(store: Store) -> bool:
+    """Whether the Nix at hand has content-addressed derivations on. A daemon of another machine can't be asked."""
+    return "ca-derivations" in store.settings.experimental_features
+
+
+def require_ca_derivations(store: Store) -> None:
+    """Raise CouldNotRun when the Nix at hand has no content-addressed derivations."""
+    if not has_ca_derivations(store):
+        raise CouldNotRun(
+            "Nix has no content-addressed derivations here: the experimental feature ca-derivations is off."
+            " Add the line `extra-experimental-features = ca-derivations` to nix.conf"
+            " (to the daemon's, if there is one, and restart it)."
+        )
+
+
 def open_roots(options: Options) -> RootDirectory:
     """Where our roots are: below the embedded store's own, else in the state directory."""
     if options.store is not None:

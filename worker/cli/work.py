@@ -25,7 +25,7 @@ from ..status_server import StatusServer
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
-from .target import Options, open_both, open_roots, store_identity, target_options
+from .target import Options, open_both, open_roots, require_ca_derivations, store_identity, target_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,8 @@ def running_worker(
     """A started worker; it is stopped at the end, its builds aborted."""
     wishes = wishes or Wishes()
     own = options.settings
+    require_ca_derivations(store)
     settings = store.settings
-    if "ca-derivations" not in settings.experimental_features:
-        raise CouldNotRun(
-            "Nix has no content-addressed derivations here: the experimental feature ca-derivations is off."
-            " Add the line `extra-experimental-features = ca-derivations` to nix.conf"
-            " (to the daemon's, if there is one, and restart it)."
-        )
     only: OnlyKind | None = own.value("only", wishes.only)
     trusted = own.value("trust_store", wishes.trust_store)
     context = Context(

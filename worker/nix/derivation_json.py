@@ -7,8 +7,8 @@ The form depends on the version of Nix:
 * since 2.33 (version 4): ``inputs`` with ``srcs`` and ``drvs``; a fixed hash as in Subresource Integrity; all of it
   wrapped in an object with ``derivations`` and ``version``.
 
-Structured attributes are the object ``structuredAttrs`` since 2.30, which still keeps them as text in a ``.drv``; before,
-they are text in ``env``.
+Structured attributes are the object ``structuredAttrs`` since 2.30, which still keeps them as text in a ``.drv``;
+before, they are text in ``env``.
 
 Source: the Nix manual, "Derivation JSON Format" and the release notes of 2.32 and 2.33; ``Derivation::toJSON`` in the
 source of Nix.
