@@ -4,12 +4,15 @@ With HYDRA_RESOLVER_UPDATE_DOCS set, the picture of the stages and the answers o
 """
 
 import ast
+import inspect
 import json
 import os
 import pkgutil
 import re
 import shlex
 import subprocess
+import sys
+import typing
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -358,10 +361,13 @@ def imports(path: Path) -> set[str]:
             if node.level:
                 name = [*inside[: len(inside) - node.level + 1], *name]
             elif name[0] == "hydra_resolver":
-                name = name[1:]
+                name = name[1:] or [""]
             else:
                 continue
-            found.add(name[0] or node.names[0].name)
+            found |= {name[0]} if name[0] else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            found |= {[*name, ""][1] for name in names if name[0] == "hydra_resolver"}
     return found
 
 
@@ -378,9 +384,22 @@ def test_imports_go_the_way_of_the_arrows(part: str, forbidden: set[str]) -> Non
         assert not imports(path) & forbidden, path
 
 
+def foreign_imports(path: Path) -> set[str]:
+    """What a module imports that is neither of the package nor of the standard library."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").partition(".")[0])
+    return found - sys.stdlib_module_names - {"hydra_resolver"}
+
+
 def test_the_nix_library_stands_alone() -> None:
     for path in (ROOT / "worker" / "nix").rglob("*.py"):
         assert imports(path) <= {"nix"}, path
+        assert not foreign_imports(path), path
+    assert "psycopg" in foreign_imports(ROOT / "worker" / "database" / "calls.py")
 
 
 # The Nix library
@@ -394,12 +413,65 @@ def nix_modules() -> dict[str, ModuleType]:
     }
 
 
-def test_the_nix_library_has_what_its_document_names() -> None:
-    modules, library = nix_modules(), (DOCS / "nix-library.md").read_text()
+def listed_names() -> dict[str, set[str]]:
+    """What the document names of each module of the library, errors included."""
+    library = (DOCS / "nix-library.md").read_text()
+    listed: dict[str, set[str]] = {}
     for _, module, names in table(section(library, "What is in it")):
-        found = modules[module.strip("`")]
-        for name in re.findall(r"`(\w+)`", names):
-            assert getattr(found, name).__module__ == found.__name__
+        listed.setdefault(module.strip("`"), set()).update(re.findall(r"`(\w+)`", names))  # not `Store.connect`
+    for name, module, _ in table(section(library, "Errors")):
+        listed.setdefault(module.strip("`"), set()).add(name.strip("-` "))
+    return listed
+
+
+def public_names(module: ModuleType) -> set[str]:
+    """What a module defines without an underscore."""
+    found = set()
+    for node in ast.parse(Path(str(module.__file__)).read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_the_nix_library_has_what_its_document_names_and_nothing_besides() -> None:
+    modules, listed = nix_modules(), listed_names()
+    for module, names in listed.items():
+        public = public_names(modules[module])
+        assert names <= public, module
+        # These two have what serves other modules, too.
+        assert module == "errors" or module.startswith("protocol.") or names == public, module
+
+
+def named_in_signatures(thing: object) -> set[tuple[str, str]]:
+    """Classes of the library, as (module, name), that the signatures of a function or of a class's members name."""
+    signatures = [thing] if callable(thing) else []
+    if isinstance(thing, type):
+        for name, member in vars(thing).items():
+            if not name.startswith("_") or name == "__init__":
+                function = getattr(member, "fget", None) or getattr(member, "func", None) or member
+                signatures += [function] if inspect.isfunction(function) else []
+    found = set()
+    pending = [hint for signature in signatures for hint in typing.get_type_hints(signature).values()]
+    while pending:
+        hint = pending.pop()
+        pending += typing.get_args(hint)
+        if isinstance(hint, type) and hint.__module__.startswith(nix.__name__):
+            found.add((hint.__module__.removeprefix(f"{nix.__name__}."), hint.__name__))
+    return found
+
+
+def test_what_signatures_of_the_nix_library_name_is_in_its_document() -> None:
+    modules, listed = nix_modules(), listed_names()
+    named = set()
+    for module, names in listed.items():
+        for name in names:
+            named |= named_in_signatures(getattr(modules[module], name))
+    unlisted = {(module, name) for module, name in named if name not in listed.get(module, ())}
+    # What `Store.connect` makes a client of.
+    assert unlisted == {("protocol.transport", "Transport")}
 
 
 def test_every_error_of_the_nix_library_is_described() -> None:

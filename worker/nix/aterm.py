@@ -19,8 +19,8 @@ from .derivation import Derivation, DerivationError, InputNode, Output
 from .output_aterm import parse_output
 from .store_path import BASE_NAME_PATTERN, InvalidStorePath, StoreDir
 
-K = TypeVar("K", str, bytes)
-V = TypeVar("V")
+_K = TypeVar("_K", str, bytes)
+_V = TypeVar("_V")
 
 _TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _STRING = re.compile(_TEXT, re.DOTALL)
@@ -222,7 +222,7 @@ def _shown(text: bytes) -> str:
     return text.decode("utf-8", errors="backslashreplace")
 
 
-def _sorted(entries: dict[K, V]) -> dict[K, V]:
+def _sorted(entries: dict[_K, _V]) -> dict[_K, _V]:
     return dict(sorted(entries.items(), key=itemgetter(0)))
 
 

@@ -9,20 +9,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-from .build_result import BuildResult, read_build_results
+from .build_result import BuildResult
 from .errors import NixError, PathMismatch, ProtocolError
-from .path_info import PathInfo, path_info
+from .path_info import PathInfo
 from .protocol import operations
+from .protocol.build_results import read_build_results
 from .protocol.connection import Connection
 from .protocol.messages import BuildEvents
 from .protocol.operations import Op, RawPathInfo
+from .protocol.path_infos import path_info
 from .protocol.transport import Transport
 from .protocol.wire import WireReader
 from .settings import BuildSettings
 from .store_path import StoreDir, name_part
 from .version import NixVersion, parse_nix_version
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 class Text(NamedTuple):
@@ -205,7 +207,7 @@ class Client:
         self._protected.update(new)
         return answers[len(new) :]
 
-    def _many(self, op: Op, paths: Iterable[str], read: Callable[[WireReader], T]) -> list[T | NixError]:
+    def _many(self, op: Op, paths: Iterable[str], read: Callable[[WireReader], _T]) -> list[_T | NixError]:
         requests = [operations.path_request(op, self._full(path)) for path in paths]
         return self._connection.call_many(requests, read)
 
@@ -220,7 +222,7 @@ class Client:
         return {output: None if path is None else self._base(path) for output, path in paths.items()}
 
 
-def _one(answers: list[T | NixError]) -> T:
+def _one(answers: list[_T | NixError]) -> _T:
     answer = answers[0]
     if isinstance(answer, NixError):
         raise answer

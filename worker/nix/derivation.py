@@ -75,7 +75,7 @@ class Impure(NamedTuple):
 Output: TypeAlias = InputAddressed | Fixed | Floating | Deferred | Impure
 """What is known beforehand of an output."""
 
-KINDS: Mapping[type, Kind] = {
+_KINDS: Mapping[type, Kind] = {
     InputAddressed: Kind.INPUT_ADDRESSED,
     Fixed: Kind.FIXED,
     Floating: Kind.FLOATING,
@@ -124,7 +124,7 @@ class Derivation:
     @property
     def kind(self) -> Kind:
         """The kind of all outputs. Raises :class:`InvalidDerivation` where Nix does (``BasicDerivation::type``)."""
-        kinds = {KINDS[type(output)] for output in self.outputs.values()}
+        kinds = {_KINDS[type(output)] for output in self.outputs.values()}
         if not kinds:
             raise InvalidDerivation(f"derivation '{self.name}' has no output")
         if len(kinds) > 1:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .protocol.operations import RawPathInfo
-from .store_path import StoreDir
-
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
@@ -24,18 +21,3 @@ class PathInfo:
     registration_time: int
     signatures: tuple[str, ...]
     content_address: str
-
-
-def path_info(path: str, raw: RawPathInfo, store_dir: StoreDir) -> PathInfo:
-    """The info of a path (a base name) as Nix sent it."""
-    prefix = store_dir.prefix
-    return PathInfo(
-        path=path,
-        deriver=raw.deriver.removeprefix(prefix) or None,
-        nar_hash=raw.nar_hash,
-        nar_size=raw.nar_size,
-        references=tuple(reference.removeprefix(prefix) for reference in raw.references),
-        registration_time=raw.registration_time,
-        signatures=raw.signatures,
-        content_address=raw.content_address,
-    )

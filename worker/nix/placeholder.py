@@ -12,7 +12,7 @@ from .store_path import compress_hash, derivation_name, hash_part, nix32, output
 
 PLACEHOLDER_LENGTH = 53
 """Bytes of a placeholder, the slash included."""
-REMEMBERED = 8192
+_REMEMBERED = 8192
 
 
 def output_placeholder(output: str) -> str:
@@ -33,7 +33,7 @@ def upstream_placeholder(drv_path: str, output: str) -> str:
     return "/" + nix32(_upstream_digest(drv_path, output))
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(_REMEMBERED)
 def chain_placeholder(drv_path: str, chain: tuple[str, ...]) -> str:
     """Stands for the end of a chain of one or more outputs, each but the last a derivation (dynamic derivations).
 

@@ -23,9 +23,9 @@ from .settings import BuildSettings, parse_settings
 from .store_path import InvalidStorePath, StoreDir, derivation_name
 from .version import NixVersion, parse_nix_version
 
-DEFAULT_STATE_DIR = "/nix/var/nix"
+_DEFAULT_STATE_DIR = "/nix/var/nix"
 """Where Nix keeps its database and socket, unless NIX_STATE_DIR says otherwise."""
-QUESTION_SECONDS = 60
+_QUESTION_SECONDS = 60
 """How long a Nix program may take to answer a question about itself."""
 
 
@@ -161,7 +161,7 @@ class Store:
         if scheme == "unix" and place:
             return SocketTransport(place)
         if scheme in ("daemon", "unix"):
-            state = self.env.get("NIX_STATE_DIR") or DEFAULT_STATE_DIR
+            state = self.env.get("NIX_STATE_DIR") or _DEFAULT_STATE_DIR
             return SocketTransport(self.env.get("NIX_DAEMON_SOCKET_PATH") or f"{state}/daemon-socket/socket")
         return ProcessTransport(self.env, self.arguments)
 
@@ -180,11 +180,11 @@ class Store:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=QUESTION_SECONDS,
+                timeout=_QUESTION_SECONDS,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise StoreError(f"'{program}' did not answer within {QUESTION_SECONDS} s") from None
+            raise StoreError(f"'{program}' did not answer within {_QUESTION_SECONDS} s") from None
         if process.returncode != 0:
             raise StoreError(f"'{program}' failed: {process.stderr.strip() or process.returncode}")
         return process.stdout

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-NIX32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+_NIX32_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 """The digits of Nix's base 32, by their values."""
 HASH_LENGTH = 32
 """Characters of the hash part of a store path."""
@@ -23,7 +23,7 @@ BASE_NAME_PATTERN = r"[0-9a-df-np-sv-z]{32}-(?!\.\.?(?:-|\"|\Z))[0-9a-zA-Z+\-._?
 
 _BASE_NAME = re.compile(BASE_NAME_PATTERN)
 _NAME = re.compile(r"(?!\.\.?(?:-|\Z))[0-9a-zA-Z+\-._?=]{1,211}")
-_PAIRS = [high + low for high in NIX32_ALPHABET for low in NIX32_ALPHABET]
+_PAIRS = [high + low for high in _NIX32_ALPHABET for low in _NIX32_ALPHABET]
 
 
 class InvalidStorePath(ValueError):
@@ -44,7 +44,7 @@ def parse_nix32(text: str) -> bytes:
     """Read what :func:`nix32` writes. Raises ``ValueError`` when it is not the base 32 form of any digest."""
     number = 0
     for character in text:
-        digit = NIX32_ALPHABET.find(character)
+        digit = _NIX32_ALPHABET.find(character)
         if digit < 0:
             raise ValueError(f"'{character}' is not a base-32 digit of Nix")
         number = number << 5 | digit
