@@ -23,7 +23,10 @@ def escape(text: bytes) -> bytes:
 
 
 def print_derivation(derivation: Derivation, store_dir: StoreDir) -> bytes:
-    """Write a derivation as Nix does. The path of a fixed output is computed anew."""
+    """Write a derivation as Nix does. The path of a fixed output is computed anew.
+
+    Raises :class:`InvalidStorePath` when that can't have its name.
+    """
     return _print(derivation, store_dir, masked=False)
 
 
@@ -33,7 +36,10 @@ def print_masked(derivation: Derivation, store_dir: StoreDir) -> bytes:
 
 
 def derivation_path(derivation: Derivation, store_dir: StoreDir, text: bytes | None = None) -> str:
-    """The base name of the ``.drv`` file of a derivation; ``text`` is what it prints to, when that is known already."""
+    """The base name of the ``.drv`` file of a derivation; ``text`` is what it prints to, when that is known already.
+
+    Raises :class:`InvalidStorePath` when the file can't have the name, and as :func:`print_derivation` does.
+    """
     content = print_derivation(derivation, store_dir) if text is None else text
     return store_dir.text_path(f"{derivation.name}.drv", content, derivation.references)
 

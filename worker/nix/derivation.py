@@ -22,7 +22,12 @@ class InvalidDerivation(DerivationError):
 
 
 class Method(StrEnum):
-    """How content is hashed; the value is the prefix that stands before the hash algorithm in a derivation."""
+    """How content is hashed; the value is the prefix that stands before the hash algorithm in a derivation.
+
+    Algorithms are ``md5``, ``sha1``, ``sha256``, ``sha512`` and ``blake3``. Paths of what is hashed as text are made
+    with ``sha256`` only, as git does with ``sha1`` and ``sha256``. This is checked where derivations are read, and not
+    when they are made by hand.
+    """
 
     FLAT = ""
     NAR = "r:"
@@ -47,7 +52,10 @@ class InputAddressed(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """A content-addressed output whose digest is known beforehand."""
+    """A content-addressed output whose digest (bytes, as many as the algorithm has) is known beforehand.
+
+    :class:`Method` tells which algorithms there are.
+    """
 
     method: Method
     algorithm: str
@@ -55,7 +63,7 @@ class Fixed(NamedTuple):
 
 
 class Floating(NamedTuple):
-    """A content-addressed output whose path is known when it is built."""
+    """A content-addressed output whose path is known when it is built; for ``algorithm`` see :class:`Method`."""
 
     method: Method
     algorithm: str
@@ -66,7 +74,7 @@ class Deferred(NamedTuple):
 
 
 class Impure(NamedTuple):
-    """An output that is built anew every time, then content-addressed."""
+    """An output that is built anew every time, then content-addressed; for ``algorithm`` see :class:`Method`."""
 
     method: Method
     algorithm: str

@@ -77,8 +77,13 @@ def resolve(
     """Resolve ``derivation``, whose file is ``drv_path`` (a base name).
 
     ``outputs`` gives the path (a base name) of every output that the derivation needs; what it does not need is not
-    looked at. Raises :class:`MissingOutputs` when some are not there, :class:`CannotResolve` when Nix would reject the
-    derivation, :class:`InvalidStorePath` when an output's path is no store path. Resolving twice changes nothing.
+    looked at. ``version`` is that of the Nix that is to build the result: structured attributes, and wrong paths in the
+    environment, are treated as it does. ``input_kinds`` gives kinds of input derivations by base name, so that
+    :class:`ImpureInput` is raised; those that are not there are taken for pure.
+
+    Raises :class:`MissingOutputs` when some outputs are not there, :class:`CannotResolve` when Nix would reject the
+    derivation, or builds it as it is though it has inputs, :class:`InvalidStorePath` when an output's path is no store
+    path. Resolving twice changes nothing.
     """
     check_resolvable(derivation, drv_path, input_kinds)
     if derivation.kind is Kind.INPUT_ADDRESSED and derivation.input_drvs:

@@ -117,7 +117,8 @@ class Store:
     def read_derivation_text(self, drv_path: str, client: Client | None = None) -> bytes:
         """The content of a ``.drv`` (a base name), from its file, or through Nix (``client``, else a new connection).
 
-        Raises :class:`NixError` when it is not in the store.
+        Raises :class:`NixError` when it is not in the store, or can't be read; through Nix, also
+        :class:`ConnectionLost` and :class:`ProtocolError`.
         """
         if self.real_dir is not None:
             try:
@@ -140,7 +141,11 @@ class Store:
         return client.read_file(drv_path)
 
     def read_derivation(self, drv_path: str, client: Client | None = None) -> Derivation:
-        """A parsed ``.drv``. Raises :class:`MalformedDerivation`, and as :meth:`read_derivation_text` does."""
+        """A parsed ``.drv`` (a base name).
+
+        Raises :class:`InvalidStorePath` when it is not named like a derivation, :class:`MalformedDerivation` when it is
+        none, and as :meth:`read_derivation_text` does.
+        """
         name = derivation_name(drv_path)
         return parse_derivation(self.read_derivation_text(drv_path, client), name, self.store_dir)
 
