@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from .nix.conftest import nixes, programs_or_skip
 from .resolving import Cases, build_cases
 
 RESOLVED = ["floating-one", "by-builder", "deferred", "fixed", "structured", "on-static", "dynamic"]
@@ -48,6 +49,20 @@ def test_json_is_what_nix_shows_of_the_resolved_derivation(cases: Cases, name: s
     assert printed.count("\n") == 1
     if "\n" not in shown:  # old ones always indent
         assert printed == shown + "\n"
+
+
+def test_the_oldest_nix_resolves_to_the_same_and_shows_it_in_another_form(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    oldest = min(nixes(()), key=lambda nix: nix.number)
+    monkeypatch.setenv("PATH", f"{programs_or_skip(oldest)}:{os.environ['PATH']}")
+    cases = build_cases(tmp_path)
+    assert cases.resolved.keys() >= {"floating-one", "deferred", "fixed", "structured"}
+    for name, resolved in cases.resolved.items():
+        printed = cases.resolve(cases.drvs[name], "--json", "--write").stdout
+        assert json.loads(printed) == json.loads(show(cases, resolved))
+        assert json.loads(printed).keys() == {resolved}  # later versions have base names
+        assert cases.resolve(cases.drvs[name]).stdout == f"{resolved}\n"
 
 
 @pytest.mark.parametrize("name", AS_THEY_ARE, indirect=True)
