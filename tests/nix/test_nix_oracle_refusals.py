@@ -5,17 +5,30 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 
 from hydra_resolver.nix.client import Client
-from hydra_resolver.nix.derivation import Deferred, Derivation, Fixed, Floating, Impure, InputNode, Kind, Method
+from hydra_resolver.nix.derivation import (
+    Deferred,
+    Derivation,
+    Fixed,
+    Floating,
+    Impure,
+    InputAddressed,
+    InputNode,
+    Kind,
+    Method,
+)
+from hydra_resolver.nix.errors import NixError
 from hydra_resolver.nix.resolvable import (
     CannotResolve,
     ImpureInput,
     InvalidOutputs,
     OutputNotInEnvironment,
+    StaleOutputPath,
     UnusableOutputName,
     WrongOutputInEnvironment,
 )
@@ -157,6 +170,31 @@ def test_what_nix_rejects_is_refused(nix_client: Client, inputs: Inputs, case: s
 def test_what_may_depend_on_impure_ones_is_not_refused(nix_client: Client, inputs: Inputs, kind: Kind) -> None:
     derivation = on_impure(kind)(f"accepted-{next(NUMBERS)}", inputs)
     assert not what_nix_says(inputs.store, nix_client, derivation)
+
+
+def test_what_is_input_addressed_nix_builds_as_it_is_and_rejects_when_resolved(
+    nix_client: Client, inputs: Inputs
+) -> None:
+    store = inputs.store
+    known = add_derivation(nix_client, of_kind(Kind.FIXED, f"known-{next(NUMBERS)}", store.store_dir))
+    needed = {known: InputNode(("out",))}
+    made = of_kind(Kind.DEFERRED, f"static-{next(NUMBERS)}", store.store_dir, inputs=needed)
+
+    def static_at(path: str) -> Derivation:
+        return made.with_changes(outputs={"out": InputAddressed(path)}, env={b"out": store.full_path(path).encode()})
+
+    found = re.search(r"should be '([^']+)'", what_nix_says(store, nix_client, static_at(f"{'0' * 32}-{made.name}")))
+    assert found is not None
+    static = static_at(store.base_name(found[1]))
+    drv = add_derivation(nix_client, static)
+    built = build(store, [drv])
+    assert not built.errors
+    assert not built.resolutions
+    assert_refused(store, static, StaleOutputPath)
+    path = nix_client.query_derivation_output_map(known)["out"]
+    assert path is not None
+    with pytest.raises(NixError, match="has incorrect output"):
+        add_derivation(nix_client, replace(static, input_drvs={}, input_srcs=(path,)))
 
 
 @pytest.mark.before("2.35")
