@@ -21,7 +21,6 @@ from ..nix.store import Store
 from ..queue_runner_lock import QueueRunnerError, lock_out_queue_runner
 from ..setting_kinds import is_feature_limit
 from ..settings_file import Settings
-from ..status_server import StatusServer
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
@@ -135,6 +134,8 @@ def _serving_status(address: str | None, conninfo: str) -> Iterator[None]:
     """Answer by HTTP. A worker that can't works all the same: another one may have the address."""
     with ExitStack() as open_ones:
         if address is not None:
+            from ..status_server import StatusServer  # most workers do without it, and start sooner
+
             procedures = open_ones.enter_context(closing(Procedures(conninfo, connections=1)))
             try:
                 open_ones.enter_context(StatusServer(address, procedures))
