@@ -14,6 +14,7 @@ select t.store_loses(t.path('moody-dev'));
 select t.want('again', 'moody');
 select t.load();
 select t.finish('moody', jsonb_build_object('out', t.path('moody-2'), 'dev', t.path('moody-dev')));
+select t.load();
 select results_eq('select * from resolver.incoherent_output',
     $$values (t.drv('moody'), 'out', t.path('moody'), t.id('moody'), 1, 'here', '2026-01-01 12:00:00+00'::timestamptz,
               t.path('moody-2'), t.id('again'), 1, 'here', '2026-01-01 13:00:00+00'::timestamptz)$$,
@@ -62,6 +63,20 @@ select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
 select is(t.outputs('two'), jsonb_build_object('out', t.full(t.path('r-one'))), 'the first is served');
 select results_eq($$select build, path, other_build, other_path from resolver.incoherent_output where drv = t.drv('r-one')$$,
     $$values (t.id('one'), t.path('r-one'), t.id('two'), t.path('r-one-2'))$$, 'the second is told of, with the build that found it');
+
+-- A report of load that read another path than the one on record: that one is looked at.
+select t.derivation('read');
+select t.want('read', 'read');
+select t.load();
+select t.finish('read');
+select t.want('read-2', 'read');
+select t.claim('load');
+select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('read') || jsonb_build_object(
+              'outputs', jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('read-2'), 'valid', true)),
+              'info', t.info() || '{"size": 1}')))), 'done', 'load found another path');
+select is(t.ended('read-2'), 'unfinished', 'and what it read there does not end the build');
+select t.load();
+select is(t.ended('read-2') || ', ' || (select size from Builds where id = t.id('read-2')), 'status 0 cached, 100', 'what is read of the served one does');
 
 -- Lost, and built again: that is legal, but not deterministic.
 select t.derivation('fickle');

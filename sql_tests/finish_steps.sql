@@ -192,7 +192,13 @@ select resolver.withdraw_outputs(array[t.path('moody-dev')]);
 select t.store_loses(t.path('moody-dev'));
 select t.want('moody-2', 'moody');
 select t.load();
-select t.finish('moody', jsonb_build_object('out', t.path('moody-other'), 'dev', t.path('moody-dev-other')));
+select t.finish('moody', jsonb_build_object('out', t.path('moody-other'), 'dev', t.path('moody-dev-other')),
+                t.info() || '{"size": 1, "failed": true, "products": []}');
+select is(t.ended('moody-2') || ', ' || t.stage('moody'), 'unfinished, unloaded', 'what was read of another path than the served one counts for nothing');
+select t.load();
+select is(t.ended('moody-2'), 'status 0', 'the outputs that are served are looked at, and end the build, which is not cached');
+select is((select size from Builds where id = t.id('moody-2')), 100::bigint, 'with their sizes');
+select is((select count(*) from BuildProducts where build = t.id('moody-2')), 2::bigint, 'and products');
 select is(t.outputs('moody-2'), jsonb_build_object('out', t.full(t.path('moody')), 'dev', t.full(t.path('moody-dev-other'))),
           'the output that was valid keeps its path; only the lost one gets the new path');
 select bag_eq(
@@ -213,7 +219,15 @@ select t.finish('base');
 select t.resolve('follower', 'r-follower');
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object(
     'drv', t.drv('follower'), 'name', 'dev', 'path', t.path('found'))));
+select t.store_has(t.path('found'));
+select t.want('r-follower', 'follower');
+update Builds set drvPath = t.full(t.drv('r-follower')) where id = t.id('r-follower');
+select resolver.sync_builds();
 select t.finish('r-follower');
+select is(t.ended('r-follower'), 'status 0 cached', 'what was read of the resolution ends a build that has it as root');
+select is(t.ended('follower') || ', ' || t.stage('follower'), 'unfinished, unloaded', 'but not one whose root has another path than it');
+select t.load();
+select is(t.ended('follower'), 'status 0', 'which ends when that is looked at');
 select is(t.outputs('follower'), jsonb_build_object('out', t.full(t.path('r-follower')), 'dev', t.full(t.path('found'))),
           'an output that was found before keeps its path; the other is that of the resolution');
 

@@ -138,6 +138,35 @@ select is(t.steps('there'), array['1: there resolved to r-there', '2: r-there fo
 select is((select source from resolver.realisation where derivation = t.number('r-there')), 'local', 'the trace says so, too');
 select is(t.ended('there'), 'status 0 cached', 'the build is cached');
 
+-- Two reports found different paths at the same time: what was read of the one that is not served counts for nothing.
+select t.derivation('either-' || i, '{leaf}') from generate_series(1, 2) i;
+select t.want('either-' || i, 'either-' || i) from generate_series(1, 2) i;
+select t.load();
+select t.claim('resolve');
+create function pg_temp.found(p_name text, p_to text, p_path text, p_info jsonb) returns jsonb language sql as $$
+    select jsonb_set(t.resolution(p_name, p_to), '{resolved,outputs}',
+                     jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path(p_path), 'valid', true)))
+           || jsonb_build_object('info', p_info)
+$$;
+select t.store_has(t.path('one')), t.store_has(t.path('other'));
+select is((select array_agg(outcome) from resolver.set_resolved_to(jsonb_build_array(
+              pg_temp.found('either-1', 'r-either', 'one', null), pg_temp.found('either-2', 'r-either', 'other', t.info())))),
+          '{done,done}', 'of one derivation two paths are found in one call');
+select is(t.ended('either-1') || ', ' || t.ended('either-2'), 'unfinished, unfinished', 'nobody has read the one that is served');
+select t.load();
+select is(t.ended('either-1') || ', ' || t.ended('either-2'), 'status 0 cached, status 0 cached', 'until it is looked at');
+select is(t.outputs('either-2'), jsonb_build_object('out', t.full(t.path('one'))), 'which is the same for both');
+
+-- The path that is served was confirmed: what is said of it counts, also where the store has another one.
+select t.derivation('firm', '{leaf}');
+select t.want('firm', 'firm');
+select t.load();
+select t.claim('resolve');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
+              jsonb_set(pg_temp.found('firm', 'r-either', 'other', t.info()), '{resolved,confirmed}', jsonb_build_array(t.path('one')))))),
+          'done', 'another path was found, and the one on record confirmed');
+select is(t.ended('firm'), 'status 0 cached', 'the build ends at once');
+
 -- Two derivations resolve to one that is in flight.
 select t.derivation('twin-1', '{leaf}');
 select t.derivation('twin-2', '{leaf}');

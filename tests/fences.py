@@ -85,6 +85,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("build/finish_steps", [
         ("when r.outcome <> 'open' then r.outcome ", "", "finish_steps.sql"),
         ("else 'refused' end", "else 'done' end", "finish_steps.sql"),
+        ("o.path <> r.body -> 'outputs' ->> o.name", "false", "finish_steps.sql"),
     ]),
     ("build/fail_steps", [
         ("when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
@@ -203,6 +204,14 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("resolve/register_resolved", [
         ("when s.stage = 'building' or s.stage = 'buildable'", "when s.stage = 'buildable'", "leases.sql"),
     ]),
+    ("resolve/end_with_resolutions", [
+        ("where o.derivation = x.resolved\n                                           and",
+         "where false and", "set_resolved_to.sql"),
+        ("r.body -> 'resolved' -> 'confirmed' ? o.path\n", "false\n", "set_resolved_to.sql"),
+    ]),
+    ("load/register_loaded", [
+        ("where o.derivation = r.derivation and not r.body", "where false and not r.body", "coherence.sql"),
+    ]),
     ("resolve/follow", [
         ("         where exists (select from resolver.output o where o.derivation = x and o.valid_since is null)",
          "", "set_resolved_to.sql"),
@@ -279,10 +288,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
     ]),
     ("common/realise", [
-        ("where g.root = e.derivation and g.ended is null and e.info is not null",
-         "where g.root = e.derivation and e.info is not null", "restart_build.sql"),
-        ("where g.root = e.derivation and g.ended is null and e.info is not null",
-         "where g.root = e.derivation and g.ended is null", "finish_steps.sql"),
+        ("where g.root = e.derivation and g.ended is null and (e.info is not null or g.build = e.built_for)",
+         "where g.root = e.derivation and (e.info is not null or g.build = e.built_for)", "restart_build.sql"),
+        ("ended = case when e.info is not null then v_now end", "ended = v_now", "finish_steps.sql"),
+        ("(e.info is not null or g.build = e.built_for)", "e.info is not null", "finish_steps.sql"),
+        ("and f.valid_since is not null and f.path <> o.path", "and false", "finish_steps.sql"),
     ]),
     ("common/continue_walks", [
         ("order by w.kind = 'raise', w.kind limit 1", "order by w.kind = 'raise', w.kind desc limit 1", "restart_build.sql"),

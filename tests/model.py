@@ -81,13 +81,14 @@ class Model:
 
     def realise(self, node: Node, info: bool, account: int | None = None) -> None:
         for name in [node.name, *self.followers(node.name)]:
-            it = self.at[name]
+            it, read = self.at[name], info and self.at[node.name].valid.items() >= self.at[name].valid.items()
             it.valid = {**self.at[node.name].valid, **it.valid}
             if it.valid.keys() >= it.wanted:
                 it.unloaded, it.verb, it.tries, it.not_before = False, None, 0, 0
                 for build in self.wanting(name):
-                    if info:
-                        self.goals[build].ended = (0, build != account)
+                    self.goals[build].built |= build == account
+                    if read:
+                        self.goals[build].ended = (0, not self.goals[build].built)
                     else:
                         self.look_again(name)
 
@@ -131,8 +132,9 @@ class Model:
             self.realise(node, info=False)
 
     def finish(self, node: Node, outputs: Mapping[str, str], info: bool, account: int) -> None:
-        self.at[node.name].valid, self.at[node.name].verb = {**outputs, **self.at[node.name].valid}, None
-        self.realise(node, info, account)
+        it = self.at[node.name]
+        it.valid, it.verb = {**outputs, **it.valid}, None
+        self.realise(node, info and it.valid == outputs, account)
 
     def fail(self, name: str, kind: str, status: int) -> None:
         it, self.at[name].verb = self.at[name], None

@@ -36,6 +36,7 @@ class Goal:
     ended: Ended | None = None
     recorded: bool = False
     cause: Failure | None = None  # by which it ended
+    built: bool = False  # by an attempt on its account, though something else is to end it
 
 
 @dataclass

@@ -65,6 +65,12 @@ def cached(farm: Farm, *builds: dict[str, Any]) -> list[int]:
     return [row["iscachedbuild"] for row in rows]
 
 
+def times_loaded(farm: Farm, build: dict[str, Any]) -> int:
+    """How often the root of a build was loaded."""
+    loads = "select from resolver.lease join resolver.derivation using (derivation) where verb = 'load' and drv = %s"
+    return len(farm.rows(loads, Path(build["drv"]).name))
+
+
 # Memo
 
 
@@ -274,6 +280,24 @@ def test_what_is_not_deterministic_is_found_out_when_it_is_built_again(shared: F
     assert farm.violations() == []
 
 
+def build_behind(farm: Farm, drv: str, kept: str, archive: Path) -> str:
+    """Have Nix build a derivation whose output `kept` is valid, so that there are two of them; the other path."""
+    with archive.open("wb") as file:
+        subprocess.run(["nix-store", "--export", kept], env=farm.store.child_environment(), stdout=file, check=True)
+    lose(farm, kept)
+    other = farm.nix("nix-store", "--realise", farm.store.store_dir / drv)
+    with archive.open("rb") as file:
+        subprocess.run(
+            ["nix-store", "--import"],
+            env=farm.store.child_environment(),
+            stdin=file,
+            check=True,
+            capture_output=True,
+        )
+    assert other != kept
+    return other
+
+
 def test_a_second_path_is_told_of_but_not_served_while_the_first_is_valid(shared: Farm, tmp_path: Path) -> None:
     farm, down = shared, f"{RANDOM}; : both"
     first = run_chain(farm, 1, down=down)
@@ -281,22 +305,7 @@ def test_a_second_path_is_told_of_but_not_served_while_the_first_is_valid(shared
     (step,) = farm.rows("select resolvedDrvPath from BuildSteps where status = 13 and build = %s", first["build"])
     resolved = step["resolveddrvpath"]
     # Nix builds it behind the database's back, and forgets the first path meanwhile.
-    kept = tmp_path / "kept"
-    with kept.open("wb") as archive:
-        subprocess.run(
-            ["nix-store", "--export", served], env=farm.store.child_environment(), stdout=archive, check=True
-        )
-    lose(farm, served)
-    other = farm.nix("nix-store", "--realise", farm.store.store_dir / resolved)
-    with kept.open("rb") as archive:
-        subprocess.run(
-            ["nix-store", "--import"],
-            env=farm.store.child_environment(),
-            stdin=archive,
-            check=True,
-            capture_output=True,
-        )
-    assert other != served
+    other = build_behind(farm, resolved, served, tmp_path / "kept")
 
     second = run_chain(farm, 2, down=down)
     assert second["outputs"]["out"] == served, "the first is served"
@@ -314,6 +323,28 @@ def test_a_second_path_is_told_of_but_not_served_while_the_first_is_valid(shared
     assert third["outputs"]["out"] == other
     assert third["cached"]
     assert farm.violations() == []
+
+
+def controlled(source: Path) -> str:
+    """A builder whose output is what a file contains at that time."""
+    return f"read x < $input; cat {source} > $out"
+
+
+def test_hydra_has_the_sizes_of_the_path_that_is_served(shared: Farm, tmp_path: Path) -> None:
+    """Nix has another one on record, and the database names its own when the resolution is reported."""
+    farm, source = shared, tmp_path / "source"
+    source.write_text("short")
+    first = run_chain(farm, 1, down=controlled(source))
+    (step,) = farm.rows("select resolvedDrvPath from BuildSteps where status = 13 and build = %s", first["build"])
+    source.write_text("another one, which is longer" * 100)
+    served = first["outputs"]["out"]
+    other = build_behind(farm, step["resolveddrvpath"], served, tmp_path / "kept")
+    second = run_chain(farm, 2, down=controlled(source))
+    assert second["outputs"]["out"] == served
+    sizes = farm.rows("select size, closureSize from Builds where id = any (%s)", [first["build"], second["build"]])
+    assert sizes[0] == sizes[1]
+    assert farm.rows("select from resolver.incoherent_output where other_path = %s", Path(other).name) != []
+    assert times_loaded(farm, second) == 1, "it ended with the report of what it resolves to"
 
 
 # Local outputs
@@ -364,6 +395,32 @@ def test_an_original_that_the_store_knows_is_found_when_its_inputs_are_gone(farm
     assert farm.steps(other["build"]) == [(0, 0, "up"), (0, 13, "down"), (1, 0, "down")]
 
 
+def foreign(farm: Farm, *words: str | Path) -> None:
+    """A command on a store that is named, and so is not ours; its place is in the environment."""
+    verb, *rest = words
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "hydra_resolver", verb, "--state", farm.state, "--store", "local", *rest],
+        env={**environment, **farm.store.child_environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_cut_off_ends_the_build_at_once_though_the_store_is_not_asked(farm: Farm) -> None:
+    file = farm.write("chain.nix", CHAIN)
+    for number in "12":
+        foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", number)
+        foreign(farm, "worker", "--drain")
+    builds = farm.rows("select id as build, drvPath as drv, isCachedBuild, size, closureSize from Builds order by id")
+    assert [build["iscachedbuild"] for build in builds] == [0, 1]
+    assert len({(build["size"], build["closuresize"]) for build in builds}) == 1
+    assert [times_loaded(farm, build) for build in builds] == [1, 1]
+
+
 @pytest.mark.parametrize(("words", "attempts"), [((), 2), (("--trust-store",), 0)])
 def test_a_store_is_asked_for_its_realisations_only_if_it_is_trusted(
     farm: Farm, words: tuple[str, ...], attempts: int
@@ -371,23 +428,8 @@ def test_a_store_is_asked_for_its_realisations_only_if_it_is_trusted(
     """Nix itself believes them: then nothing was built by the attempt, and the trace does not say so."""
     file = farm.write("chain.nix", CHAIN)
     farm.nix("nix-store", "--realise", farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", "1"))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
-
-    def command(*words: str | Path) -> None:
-        """On a store that is named, and so is not ours; its place is in the environment."""
-        verb, *rest = words
-        done = subprocess.run(
-            [sys.executable, "-m", "hydra_resolver", verb, "--state", farm.state, "--store", "local", *rest],
-            env={**environment, **farm.store.child_environment()},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-
-    command("enqueue", file, "-A", "down", "--arg", "number", "1")
-    command("worker", "--drain", *words)
+    foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", "1")
+    foreign(farm, "worker", "--drain", *words)
     steps = farm.rows("select from BuildSteps where type = 0 and status = 0")
     assert len(steps) == attempts
     assert farm.rows("select distinct source from resolver.realisation") == [{"source": "local"}]

@@ -37,7 +37,7 @@ class GraphLoop:
         self._verb = verb
         self._connection = RenewedClient(shared.context.store)
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
-        self._drvs: dict[int, str] = {}
+        self._held: dict[int, Claim] = {}
         """What is claimed, by lease, until it is reported or given back."""
         self._batches = Batches()
         self._hits = False
@@ -70,13 +70,13 @@ class GraphLoop:
         """How many more claims are welcome now: none while there are some that nobody has begun with."""
         if self._shared.stopping.is_set() or not self._claimed.empty():
             return 0
-        return max(0, BATCH - len(self._drvs))
+        return max(0, BATCH - len(self._held))
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
         """Hold what was claimed, perhaps by another thread."""
         self._more = len(claims) == room
         self._shared.take_in_hand(len(claims))
-        self._drvs.update({claim.lease: claim.drv for claim in claims})
+        self._held.update({claim.lease: claim for claim in claims})
         for claim in claims:
             self._claimed.put(claim)
         if claims:
@@ -84,7 +84,7 @@ class GraphLoop:
 
     def held(self) -> list[int]:
         """Leases of what was claimed and not yet reported."""
-        return list(self._drvs)
+        return list(self._held)
 
     def _one_round(self) -> bool:
         """Whether there may be more to do at once."""
@@ -146,7 +146,7 @@ class GraphLoop:
             self._database_failed(error, leases)
 
     def _forget(self, leases: Iterable[int]) -> None:
-        self._shared.take_in_hand(-sum(self._drvs.pop(lease, None) is not None for lease in leases))
+        self._shared.take_in_hand(-sum(self._held.pop(lease, None) is not None for lease in leases))
 
     def _database_failed(self, error: Exception, leases: Iterable[int] = ()) -> None:
         self._forget(leases)  # before they are looked for
@@ -198,8 +198,8 @@ class GraphLoop:
                         self._give_back([answer.lease], "what it resolves to is not realised any more")
 
     def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
-        paths = sorted(json.loads(answer.detail or "{}").values())
-        confirmed = [confirm(self._shared.context, connection.get(), report, paths, self._withdraw)]
+        claim, recorded = self._held[answer.lease], json.loads(answer.detail or "{}")
+        confirmed = [confirm(self._shared.context, connection.get(), claim, report, recorded, self._withdraw)]
         self._tell(confirmed, self._shared.procedures.set_resolved_to(confirmed))
 
     def _tell(self, reports: Sequence[Mapping[str, Any]], answers: Sequence[Answer]) -> None:
@@ -208,7 +208,7 @@ class GraphLoop:
             report = by_lease[answer.lease]
             self._shared.observer.event(
                 "loaded" if self._verb == "load" else "resolved",
-                drv=self._drvs.get(answer.lease),
+                drv=claim.drv if (claim := self._held.get(answer.lease)) else None,
                 resolved=(report.get("resolved") or {}).get("drv"),
                 known=_is_known(report),
                 outcome="failed" if "failed" in report else answer.outcome,

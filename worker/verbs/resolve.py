@@ -90,15 +90,22 @@ def _resolve_one(context: Context, client: Client, claim: Claim, report: Report,
     return None
 
 
-def confirm(context: Context, client: Client, report: Report, paths: Sequence[str], withdraw: Withdraw) -> Report:
+def confirm(
+    context: Context, client: Client, claim: Claim, report: Report, recorded: Mapping[str, str], withdraw: Withdraw
+) -> Report:
     """The report once more, after the database named outputs that it has on record: confirmed, or withdrawn."""
+    paths = sorted(set(recorded.values()))
     valid = client.protect(paths)
     context.roots.add_many(client, sorted(valid))
-    gone = [path for path in paths if path not in valid]
-    if gone:
+    if gone := [path for path in paths if path not in valid]:
         withdraw(gone)
     resolved: dict[str, Any] = report["resolved"] | {"confirmed": sorted(valid)}
-    return report | {"resolved": resolved}
+    served = {output["name"]: output["path"] for output in resolved["outputs"] if output["valid"]}
+    served |= {name: path for name, path in recorded.items() if path in valid}
+    info = None
+    if claim.root and len(served) == len(resolved["outputs"]):
+        info = inspect_outputs(context.store, PathInfos(client), served)
+    return report | {"resolved": resolved, "info": info}
 
 
 def _confirm_known(

@@ -33,7 +33,10 @@ begin
         perform resolver.end_steps(v_finished);
         perform resolver.record_built(v_finished);
         perform resolver.realise(array(
-            select row(r.derivation, r.derivation, nullif(r.body -> 'info', 'null'), r.build)::resolver.ended
+            select row(r.derivation, r.derivation,
+                       case when not exists (select from resolver.output o
+                                              where o.derivation = r.derivation and o.path <> r.body -> 'outputs' ->> o.name)
+                            then nullif(r.body -> 'info', 'null') end, r.build)::resolver.ended
               from unnest(v_finished) r));
         perform resolver.continue_walks();
         perform resolver.record_ends(100);

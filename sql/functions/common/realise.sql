@@ -2,7 +2,8 @@
 --
 -- Stages    the derivations and their followers -> realised; watchers look for their next input; goals end.
 -- Locks     the caller holds the graph lock.
--- A goal needs the info for Hydra's tables: without it the root is looked at again, and that report ends the goal.
+-- A goal needs the info for Hydra's tables: without it the root is looked at again, and that report ends the goal. What was read
+-- of other paths than those that are served is no info: callers leave it out, and so is it left out here for followers.
 create or replace function resolver.realise(p_ended resolver.ended[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -16,7 +17,12 @@ begin
         return;
     end if;
     v_ended := p_ended || array(
-        select row(s.derivation, e.derivation, e.info, e.built_for)::resolver.ended
+        select row(s.derivation, e.derivation,
+                   case when e.info is not null
+                         and not exists (select from resolver.output f
+                                           join resolver.output o on o.derivation = e.derivation and o.name = f.name
+                                          where f.derivation = s.derivation and f.valid_since is not null and f.path <> o.path)
+                        then e.info end, e.built_for)::resolver.ended
           from unnest(p_ended) e
           join resolver.derivation_state s on s.resolved_to = e.derivation and s.stage = 'resolved'
          order by s.derivation);
@@ -40,11 +46,13 @@ begin
     delete from resolver.watch w using resolver.derivation_state s
      where w.derivation = any (v_ids) and s.derivation = w.derivation and s.stage = 'realised';
 
+    -- That it was built for this build is noted though another report will end it.
     update resolver.goal g
-       set ended = v_now, status = case when (e.info -> 'failed')::boolean then 6 else 0 end,
-           cached = g.build is distinct from e.built_for, info = e.info
+       set ended = case when e.info is not null then v_now end,
+           status = case when (e.info -> 'failed')::boolean then 6 when e.info is not null then 0 end,
+           cached = coalesce(g.cached, true) and g.build is distinct from e.built_for, info = e.info
       from unnest(v_ended) e
-     where g.root = e.derivation and g.ended is null and e.info is not null;
+     where g.root = e.derivation and g.ended is null and (e.info is not null or g.build = e.built_for);
     update resolver.derivation_state s
        set stage = 'unloaded', resolved_to = null
       from unnest(v_ended) e

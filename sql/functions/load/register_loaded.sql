@@ -31,7 +31,12 @@ begin
     perform resolver.register_found(v_loaded, v_ids);
 
     v_ended := array(
-        select row(r.derivation, r.derivation, nullif(r.body -> 'info', 'null'), null)::resolver.ended
+        select row(r.derivation, r.derivation,
+                   case when r.body -> 'info' <> 'null'
+                         and not exists (select from resolver.output o
+                                          where o.derivation = r.derivation and not r.body -> 'outputs' @> jsonb_build_array(
+                                                    jsonb_build_object('name', o.name, 'path', o.path)))
+                        then r.body -> 'info' end, null)::resolver.ended
           from unnest(p_reports) r
          where r.derivation = any (v_ids)
            and not exists (select from resolver.output o

@@ -15,10 +15,19 @@ begin
 
     perform resolver.realise(array(
         select row(x.resolved, x.resolved, x.info, null)::resolver.ended
-          from (select distinct on (x.resolved) x.resolved, nullif(r.body -> 'info', 'null') as info
+          from (select distinct on (x.resolved) x.resolved, i.info
                   from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
                   join unnest(p_resolved) with ordinality x (resolved, nr) on x.nr = r.nr
-                 order by x.resolved, nullif(r.body -> 'info', 'null') nulls last) x
+                 cross join lateral (
+                      select case when r.body -> 'info' <> 'null'
+                                   and not exists (
+                                        select from resolver.output o
+                                         where o.derivation = x.resolved
+                                           and not coalesce(r.body -> 'resolved' -> 'confirmed' ? o.path
+                                                            or r.body -> 'resolved' -> 'outputs' @> jsonb_build_array(
+                                                                   jsonb_build_object('name', o.name, 'path', o.path)), false))
+                                  then r.body -> 'info' end as info) i
+                 order by x.resolved, i.info nulls last) x
          where not exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is null)));
 
     with failed as (

@@ -46,7 +46,8 @@ begin
                                   then '{"valid": false}' else '{}'::jsonb end)
            from (select distinct on (r.body -> 'resolved' ->> 'drv') r.body -> 'resolved' ->> 'drv' as drv,
                         r.body -> 'resolved' -> 'outputs' as outputs, s.owner
-                   from unnest(p_reports) r join resolver.derivation_state s on s.derivation = r.derivation) x
+                   from unnest(p_reports) r join resolver.derivation_state s on s.derivation = r.derivation
+                  order by 1, r.lease) x
            join resolver.derivation d on d.drv = x.drv
            join resolver.derivation_state s on s.derivation = d.derivation
           cross join jsonb_array_elements(x.outputs) o (output)), 'local');
