@@ -277,6 +277,29 @@ select is(t.resolve('bad-too', 'r-bad'), 'done', 'it resolves to what is known t
 select is(t.stage('bad-too'), 'failed', 'resolvable -> failed, at once');
 select is(t.ended('bad-too'), 'status 1 cached', 'a cached failure; status 1, since it is the build''s own derivation');
 select is(t.steps('bad-too'), array['1: bad-too resolved to r-bad', '2: r-bad status 8 from bad'], 'and its rows say whose it is');
+-- The same for builds that were there before it failed, but resolve to it afterwards; not for who shares the attempt.
+select t.derivation('slow-leaf');
+select t.derivation('bad-early', '{slow-leaf}');
+select t.derivation('early-top', '{bad-early}');
+select t.derivation('bad-first', '{leaf}');
+select t.derivation('bad-second', '{leaf}');
+select t.want(j, j) from unnest('{bad-early,early-top,bad-first,bad-second}'::text[]) j;
+select t.want('bad-early-2', 'bad-early');
+select t.load();
+select t.resolve('bad-first', 'r-bad-2');
+select t.resolve('bad-second', 'r-bad-2');
+select t.claim('build');
+select t.pass('1 minute');
+select t.fail('r-bad-2');
+select is(t.ended('bad-first') || ', ' || t.ended('bad-second'), 'status 1, status 1', 'who waits for an attempt that fails has no cached failure');
+select t.finish('slow-leaf');
+select t.pass('1 minute');
+select t.resolve('bad-early', 'r-bad-2');
+select is(t.ended('bad-early') || ', ' || t.ended('bad-early-2'), 'status 1 cached, status 1 cached', 'who resolves to it later has');
+select is(t.steps('bad-early'), array['1: slow-leaf built', '2: bad-early resolved to r-bad-2', '3: r-bad-2 status 8 from bad-first'],
+          'with a row of status 8, though the build is older than the failure');
+select is(t.steps('bad-early-2'), array['1: bad-early resolved to r-bad-2', '2: r-bad-2 status 8 from bad-first'], 'in each build');
+select is(t.ended('early-top') || ', ' || t.steps('early-top')::text, 'status 2 cached, {"1: r-bad-2 status 8 from bad-first"}', 'and so has who depends on it');
 select t.derivation('weak', '{leaf}');
 select t.want('weak', 'weak');
 select t.load();

@@ -299,8 +299,12 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("common/reach_dependents", [
         ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),
+        (" or resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "", "set_resolved_to.sql"),
         ("where g.root = any (p_derivations) and g.ended is null",
          "where g.root = any (p_derivations)", "restart_build.sql"),
+    ]),
+    ("common/resolved_since", [
+        (" and r.time > p_time", "", "set_resolved_to.sql"),
     ]),
     ("common/free_steps", [
         ("for no key update of s skip locked", "for no key update of s", "deleted_build_finish.spec"),

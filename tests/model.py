@@ -33,10 +33,13 @@ class Model:
             return "resolved" if it.resolved_to else "waiting"
         return "resolvable" if it.must_resolve else "buildable"
 
-    def failures(self, name: str) -> set[Failure]:  # that keep it from being realised
+    def ways(self, name: str) -> set[tuple[Failure, bool]]:  # to failures; whether by a resolution that came later
         if it := self.at[name].failure:
-            return {it}
-        return {f for i in self.missing(name) for f in self.failures(i)} if self.stage(name) == "waiting" else set()
+            return {(it, self.at[name].late)}
+        return {way for i in self.missing(name) for way in self.ways(i)} if self.stage(name) == "waiting" else set()
+
+    def failures(self, name: str) -> set[Failure]:  # that keep it from being realised
+        return {failure for failure, _ in self.ways(name)}
 
     def wanting(self, root: str) -> list[int]:
         return [build for build, goal in self.goals.items() if goal.ended is None and goal.root == root]
@@ -123,7 +126,7 @@ class Model:
             if whole:
                 self.realise(to, info)
         if resolved.failure:
-            it.failure, it.resolved_to = resolved.failure, None
+            it.failure, it.late, it.resolved_to = resolved.failure, True, None
 
     def find(self, node: Node, output: str, path: str) -> None:
         it, realised = self.at[node.name], self.stage(node.name) == "realised"
@@ -143,6 +146,7 @@ class Model:
             return
         for n in [name, *self.followers(name)]:
             self.at[n].failure, self.at[n].resolved_to = Failure(name, kind, status, self.now), None
+            self.at[n].late = False
 
     def forgive(self, failure: Failure) -> None:
         for name, it in self.at.items():

@@ -52,5 +52,6 @@ class Derivation:
     verb: str | None = None  # that it is claimed for
     resolved_to: str | None = None
     failure: Failure | None = None  # its own, or that of what it was resolved to
+    late: bool = False  # it was resolved to that when it had failed already
     tries: int = 0
     not_before: int = 0

@@ -1,7 +1,7 @@
 -- record_failure_rows(goal): the steps that tell, within the build, which derivation made it fail.
 --
 -- The build that ran the attempt has the row already. Every other gets a row with the same status and propagatedFrom, or
--- status 8 when the failure is older than the wish; a build whose root was resolved to what failed says that as well.
+-- status 8 when the failure is older than the wish, or than the resolution that leads to it; a build whose root was resolved to what failed says that as well.
 create or replace function resolver.record_failure_rows(p_goal resolver.goal) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

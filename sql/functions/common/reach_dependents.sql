@@ -28,7 +28,7 @@ begin
             update resolver.goal g
                set ended = resolver.clock(),
                    status = case when v_goal.stage <> 'failed' then 2 else f.status end,
-                   cached = v_goal.time < v_goal.opened,
+                   cached = v_goal.time < v_goal.opened or resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time),
                    cause = v_goal.cause
               from resolver.failure f
              where g.build = v_goal.build and f.derivation = v_goal.cause and f.cleared is null;
