@@ -164,5 +164,103 @@ select is(pg_temp.standing('p1 p2 q1 q2'), '{"unfinished": "p1 p2 q1 q2"}', 'eac
 select resolver.reopen_builds(1);
 select is_empty('select from resolver.failure where reopening', 'then there is nothing left');
 
+-- Two causes: whoever is cleared first, the other one keeps it, and is what brings it back.
+select t.derivation('one');
+select t.derivation('two');
+select t.derivation('on-one', '{one}');
+select t.derivation('on-two', '{two}');
+select t.derivation('on-both', '{one,two}');
+select t.want(j, j) from unnest('{on-one,on-two,on-both}'::text[]) j;
+select t.load();
+select t.claim('build');
+select t.fail('one');
+select t.pass('1 minute');
+select t.fail('two');
+select is(pg_temp.standing('on-one on-two on-both'), '{"status 2": "on-one on-two on-both"}', 'two failures, and one build that both are in the way of');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('on-one'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-one", "status 2": "on-two on-both"}', 'the first is cleared, the second stands');
+select is((select t.named(d.drv) from resolver.goal g join resolver.derivation d on d.derivation = g.cause where g.build = t.id('on-both')), 'two',
+          'and is what is to blame now');
+select is_empty('select from resolver.failure where reopening', 'nothing is left to do for the first');
+select t.load();
+select t.fail('one');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('on-two'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-two", "status 2": "on-one on-both"}', 'the first has failed again when the second is cleared');
+select t.work();
+select t.pass('1 minute');
+select resolver.restart_build(t.id('on-one'));
+select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-one on-both", "status 0": "on-two"}', 'when nothing is in its way it comes back');
+select is((select blamed from resolver.goal where build = t.id('on-both')), null, 'with nobody to blame');
+select t.work();
+select is(pg_temp.standing('on-one on-two on-both'), '{"status 0": "on-one on-two on-both"}', 'and succeeds');
+
+-- Blamed in bounded steps, too.
+select t.derivation('first');
+select t.derivation('second');
+select t.derivation('on-first', '{first}');
+select t.derivation('held' || i, '{first,second}') from generate_series(1, 3) i;
+select t.want(j, j) from unnest('{on-first,held1,held2,held3}'::text[]) j;
+select t.load();
+select t.claim('build');
+select t.fail('first'), t.fail('second');
+select t.pass('1 minute');
+select resolver.clear_failure(t.number('first'), true), resolver.continue_walks();
+select resolver.reopen_builds(1);
+select is((select count(*) from resolver.goal where cause = t.number('first')), 3::bigint, 'one at a time');
+select resolver.continue_walks(), resolver.reopen_builds(1) from generate_series(1, 4);
+select is((select count(*) from resolver.goal where cause = t.number('second')), 3::bigint, 'until all are done');
+select resolver.continue_walks(), resolver.reopen_builds(1);
+select is(pg_temp.standing('on-first held1 held2 held3'), '{"unfinished": "on-first", "status 2": "held1 held2 held3"}', 'who is not held is restarted meanwhile');
+select is_empty('select from resolver.failure where reopening', 'and nothing is left');
+select t.work();
+
+-- The failure was cleared by another route: the first restart is for all that it ended.
+select t.derivation('v');
+select t.derivation('v' || i, '{v}') from generate_series(1, 4) i;
+select t.want('v' || i, 'v' || i) from generate_series(1, 3) i;
+select t.load();
+select t.fail('v');
+select t.pass('1 minute');
+select t.build('v4', 'v4');
+select resolver.sync_builds(array[t.id('v4')]);
+select t.work();
+select is(pg_temp.standing('v1 v2 v3 v4'), '{"status 2": "v1 v2 v3", "status 0": "v4"}', 'a build that tried it again has succeeded');
+update Builds set drvPath = t.full(t.drv('v4')), finished = 0 where id = t.id('v3');
+select resolver.sync_builds();
+select t.work();
+select is(pg_temp.standing('v1 v2 v3'), '{"status 2": "v1 v2", "status 0 cached": "v3"}', 'who is given something else says nothing about it');
+select resolver.restart_build(t.id('v1'));
+select pg_temp.advance();
+select is(pg_temp.standing('v1 v2'), '{"unfinished": "v1 v2"}', 'a restart of one is a restart of the other');
+select t.work();
+select is(pg_temp.standing('v1 v2'), '{"status 0": "v1 v2"}', 'and both succeed');
+
+-- The same for those that were put down to another failure than the one by which they ended.
+select t.derivation('y');
+select t.derivation('z');
+select t.derivation('on-y', '{y}');
+select t.derivation('on-z', '{z}');
+select t.derivation('yz' || i, '{y,z}') from generate_series(1, 2) i;
+select t.want(j, j) from unnest('{on-y,yz1,yz2}'::text[]) j;
+select t.load();
+select t.claim('build');
+select t.fail('y');
+select t.pass('1 minute');
+select t.fail('z');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('on-y'));
+select t.pass('1 minute');
+select t.build('on-z', 'on-z');
+select resolver.sync_builds(array[t.id('on-z')]);
+select t.work();
+select is(pg_temp.standing('on-y on-z yz1 yz2'), '{"status 0": "on-y on-z", "status 2": "yz1 yz2"}', 'both failures are history');
+select resolver.restart_build(t.id('yz2'));
+select is(pg_temp.standing('yz1 yz2'), '{"unfinished": "yz1 yz2"}', 'a restart of one is a restart of the other');
+select t.work();
+
 select * from t.done();
 rollback;

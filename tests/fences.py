@@ -264,12 +264,15 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/reopen_builds", [
         ("or exists (select from resolver.walk w where w.kind in ('clear', 'fail'))", "", "reopen_builds.sql"),
-        ("and g.ended between f.time and f.cleared", "", "reopen_builds.sql"),
+        ("and coalesce(g.blamed, g.ended) between f.time and f.cleared", "", "reopen_builds.sql"),
+        ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
+        ("set cause = resolver.cause_of(g.root), blamed", "set blamed", "reopen_builds.sql"),
         ("(g.status = 2 or f.class = 'builder')", "true", "reopen_builds.sql"),
-        ("and s.stage <> 'failed' and s.failed_dependency is null", "", "reopen_builds.sql"),
+        ("s.stage = 'failed' or s.failed_dependency is not null as held", "false as held", "reopen_builds.sql"),
         ("and b.drvPath = resolver.hydra_path(d.drv)", "", "reopen_builds.sql"),
         ("b.finished = 1 and b.buildStatus = g.status", "b.finished = 1", "reopen_builds.sql"),
-        ("if cardinality(v_builds) < p_limit", "if true", "reopen_builds.sql"),
+        ("if cardinality(v_builds || v_held) < p_limit", "if true", "reopen_builds.sql"),
+        ("if cardinality(v_builds || v_held) < p_limit", "if cardinality(v_builds) < p_limit", "reopen_builds.sql"),
         ("or not resolver.lock_counter()", "", "restart_and_held.spec"),
         ("for update of b skip locked", "for update of b", "restart_and_held.spec"),
     ]),
@@ -286,6 +289,9 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/sync_builds", [
         ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
+        (" and resolver.base_name(b.drvPath) = d.drv\n     where g.build = any (v_opened)",
+         "\n     where g.build = any (v_opened)", "reopen_builds.sql"),
+        ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
     ]),
     ("common/realise", [
         ("where g.root = e.derivation and g.ended is null and (e.info is not null or g.build = e.built_for)",

@@ -18,6 +18,7 @@ class Failing(RuleBasedStateMachine):
         super().__init__()
         self.model = Model()
         self.restarted: set[int] = set()  # builds with a status, though they are not finished
+        self.reminded: set[Failure] = set()  # of failures that were cleared before, by which such builds had ended
 
     def open_goals(self) -> dict[int, Goal]:
         return {build: goal for build, goal in self.model.goals.items() if goal.ended is None}
@@ -27,7 +28,9 @@ class Failing(RuleBasedStateMachine):
         model, goals = self.model, self.open_goals()
         ways = {build: model.ways(goal.root) for build, goal in goals.items()}
         causes = {build: {failure for failure, _ in found} for build, found in ways.items()}
-        restarted: dict[Failure, set[bool]] = {}  # what is tried again, and whether for builds that were restarted
+        # What is tried again, and whether for builds that were restarted.
+        restarted: dict[Failure, set[bool]] = {failure: {True} for failure in self.reminded}
+        self.reminded = set()
         itself = {build for build, goal in goals.items() if model.at[goal.root].failure}
         for failure in {it.failure for it in model.at.values() if it.failure}:
             if failure.derivation not in seen["failed"]:
@@ -35,7 +38,7 @@ class Failing(RuleBasedStateMachine):
                 assert forgiving, f"{failure} was forgotten"
                 restarted[failure] = {build in self.restarted for build in forgiving}
                 model.forgive(failure)
-        self.reopen(restarted, seen["goals"])
+        self.reopen(restarted, seen["goals"], seen["causes"])
         for build, goal in goals.items():
             _, _, ended = seen["goals"][str(build)]
             if ended:
@@ -51,8 +54,10 @@ class Failing(RuleBasedStateMachine):
             else:
                 assert not model.failures(goal.root), f"build {build} had to end"
 
-    def reopen(self, restarted: Mapping[Failure, set[bool]], seen: Mapping[str, Any]) -> None:
-        """Builds that ended by one of these failures, and have nothing else in their way, are restarted as well."""
+    def reopen(
+        self, restarted: Mapping[Failure, set[bool]], seen: Mapping[str, Any], causes: Mapping[str, str]
+    ) -> None:
+        """Builds that ended by one of these failures are restarted as well, or put down to another one."""
         model = self.model
         for build, goal in [*model.goals.items()]:
             root, ended = model.builds.get(build, (None, None))
@@ -61,8 +66,12 @@ class Failing(RuleBasedStateMachine):
             as_it_ended = ended and ended[0] == goal.ended[0] if goal.recorded else ended is None
             asked_for = goal.ended[0] == 2 or goal.cause.kind == "builder"
             reopened = seen[str(build)][2] is None
-            if as_it_ended and asked_for and not model.failures(goal.root):
+            others = {failure.derivation: failure for failure in model.failures(goal.root)}
+            if as_it_ended and asked_for and not others:
                 assert reopened in restarted[goal.cause], f"build {build}: is it open again?"
+            elif as_it_ended and asked_for and restarted[goal.cause] != {False}:
+                assert restarted[goal.cause] == {True, False} or causes[str(build)] in others, f"build {build}: blamed"
+                goal.cause = others.get(causes[str(build)], goal.cause)
             if reopened:
                 model.builds[build] = root, None
                 model.open(build, True)

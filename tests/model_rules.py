@@ -234,6 +234,9 @@ class Machine(HydraRules):
             it.inputs = {i: outputs for i, outputs in it.inputs.items() if i not in gone}
         assert all(goal.recorded for build, goal in model.goals.items() if build not in goals)
         model.goals = {build: goal for build, goal in model.goals.items() if build in goals}
+        in_force = {it.failure for it in model.at.values()}
+        for goal in model.goals.values():
+            goal.cause = goal.cause if goal.cause in in_force else None
 
     def teardown(self) -> None:
         """When all goes well from here on, every goal ends."""

@@ -187,6 +187,57 @@ def test_a_failure_is_known_to_other_derivations_and_after_a_restart(shared: Far
     assert shared.violations() == []
 
 
+RESTARTED = """
+{ down, other }:
+let
+  up = number: floating "up" "echo same > $out" { inherit number; };
+  to-fail = number: floating "down" down { input = up number; };
+  fails = floating "fails" other { };
+in {
+  inherit fails;
+  one = to-fail 1;
+  two = to-fail 2;
+  user = floating "user" "cat ${to-fail 1} > $out" { };
+  both = floating "both" "cat ${to-fail 2} ${fails} > $out" { };
+}
+"""
+
+
+def test_who_restarts_one_build_has_all_restarted_that_failed_for_the_same_cause(
+    farm: Farm, attempts: Path, tmp_path: Path
+) -> None:
+    """Two derivations resolve to the one that fails. What has another cause as well comes back with that."""
+    gate, healed, other = (tmp_path / name for name in ("gate", "healed", "other"))
+    down = f"read x < $input; echo >> {attempts}; cat {healed} > $out"
+    fails = f"while ! test -e {gate}; do sleep 0.05; done; cat {other} > $out"
+    file = farm.write("restarted.nix", RESTARTED)
+    farm.command("enqueue", file, "--argstr", "down", down, "--argstr", "other", fails)
+    worker = start_worker(farm, "--drain", "--jobs", "2")
+    wait_for(farm, "select from Builds where finished = 1 having count(*) = 4")
+    gate.touch()
+    assert worker.wait(60) == 0, worker.communicate()[0]
+    ids = {row["job"]: row["id"] for row in farm.rows("select job, id from Builds")}
+
+    def ended() -> dict[str, int | None]:
+        rows = farm.rows("select job, case when finished = 1 then buildStatus end as status from Builds")
+        return {row["job"]: row["status"] for row in rows}
+
+    assert ended() == {"one": 1, "two": 1, "user": 2, "both": 2, "fails": 1}
+    assert count(attempts) == 1
+
+    healed.write_text("healed")
+    farm.command("restart", str(ids["two"]))
+    farm.command("worker", "--drain")
+    assert ended() == {"one": 0, "two": 0, "user": 0, "both": 2, "fails": 1}
+    assert count(attempts) == 2, "one attempt, for all of them"
+    other.write_text("other")
+    farm.command("restart", str(ids["fails"]))
+    farm.command("worker", "--drain")
+    assert ended() == dict.fromkeys(ids, 0)
+    assert count(attempts) == 2, "what succeeded was not built again"
+    assert farm.violations() == []
+
+
 def build_of_evaluator(farm: Farm, number: int, timeout: int = 3600, **scripts: str) -> dict[str, Any]:
     """What becomes of a build that Hydra's evaluator adds, whose policy for known failures is its own."""
     arguments = [word for name, text in {"number": number, **scripts}.items() for word in ("--arg", name, str(text))]

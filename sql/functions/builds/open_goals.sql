@@ -30,7 +30,7 @@ begin
          where b.id = any (p_builds) and b.finished = 0
          order by b.id
         on conflict (build) do update
-           set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, info = null, recorded = null,
+           set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, blamed = null, info = null, recorded = null,
                cached = case when g.ended is null and g.root = excluded.root then g.cached end,
                retry = case when g.recorded is not null then true else g.retry end,
                opened = case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end

@@ -54,6 +54,13 @@ begin
        set ended = resolver.clock(), recorded = resolver.clock(), cached = false, status = coalesce(b.buildStatus, 4)
       from public.Builds b
      where g.build = any (v_closed) and g.ended is null and b.id = g.build and b.finished = 1;
+    -- A failure by which such a build ended may have been cleared by others: a restart is for all that ended by it.
+    update resolver.failure f set reopening = true
+      from resolver.goal g
+      join resolver.derivation d on d.derivation = g.root
+      join public.Builds b on b.id = g.build and resolver.base_name(b.drvPath) = d.drv
+     where g.build = any (v_opened) and g.recorded is not null
+       and f.derivation = g.cause and f.cleared is not null and coalesce(g.blamed, g.ended) between f.time and f.cleared;
     perform resolver.open_goals(
         v_opened,
         p_retry || array(select b.id from public.Builds b
