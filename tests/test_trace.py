@@ -476,15 +476,60 @@ def test_a_cut_off_ends_the_build_at_once_though_the_store_is_not_asked(farm: Fa
 def test_a_store_is_asked_for_its_realisations_only_if_it_is_trusted(
     farm: Farm, words: tuple[str, ...], attempts: int
 ) -> None:
-    """Nix itself believes them: then nothing was built by the attempt, and the trace does not say so."""
+    """If it is not, they are not used to build, either."""
     file = farm.write("chain.nix", CHAIN)
     farm.nix("nix-store", "--realise", farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", "1"))
     foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", "1")
     foreign(farm, "worker", "--drain", *words)
     steps = farm.rows("select from BuildSteps where type = 0 and status = 0")
     assert len(steps) == attempts
-    assert farm.rows("select distinct source from resolver.realisation") == [{"source": "local"}]
+    source = "built" if attempts else "local"
+    assert farm.rows("select distinct source from resolver.realisation") == [{"source": source}]
     assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
+
+
+def test_what_somebody_has_registered_is_not_served_by_a_store_that_is_not_trusted(farm: Farm, tmp_path: Path) -> None:
+    file = farm.write("chain.nix", CHAIN)
+    drv = farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", "1").partition("!")[0]
+    honest = farm.nix("nix-store", "--realise", drv)
+    (tmp_path / "forged").write_text("forged")
+    forged = farm.nix("nix-store", "--add", tmp_path / "forged")
+    with sqlite3.connect(next(farm.store.directory.rglob("db.sqlite"))) as records:
+        records.execute("update Realisations set outputPath = (select id from ValidPaths where path = ?)", [forged])
+    assert farm.nix("nix-store", "--realise", drv) == forged, "Nix believes it"
+    before = farm.built_by_nix()
+
+    foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", "1")
+    foreign(farm, "worker", "--drain")
+    assert farm.rows("select buildStatus, isCachedBuild, path from Builds join BuildOutputs on build = id") == [
+        {"buildstatus": 0, "iscachedbuild": 0, "path": honest}
+    ]
+    assert farm.steps(1) == [(0, 0, "up"), (0, 13, "down"), (0, 0, "down")]
+    assert farm.rows("select path from resolver.realisation where path = %s", Path(forged).name) == []
+    traced = farm.rows("select source, machine, seconds > 0 as took from resolver.realisation")
+    assert traced == 2 * [{"source": "built", "machine": "localhost", "took": True}]
+    # Copies were built, whose names are the same.
+    assert sorted(map(name_of, farm.built_by_nix() - before)) == sorted(map(name_of, farm.built_by_rows()))
+
+    assert farm.violations() == []
+
+
+def test_what_our_own_trace_knows_is_not_built_again_by_a_store_that_is_not_trusted(farm: Farm) -> None:
+    file = farm.write("chain.nix", CHAIN)
+    for number in "12":
+        before = farm.built_by_nix()
+        foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", number)
+        foreign(farm, "worker", "--drain")
+        if number == "1":  # somebody says that it is gone, and it is not
+            with psycopg.connect(farm.conninfo, autocommit=True) as connection:
+                connection.execute("select resolver.withdraw_outputs(array(select path from BuildOutputs))")
+    assert farm.steps(2) == [(0, 0, "up"), (0, 13, "down"), (0, 0, "down")]
+    assert [name_of(drv) for drv in farm.built_by_nix() - before] == ["up"]
+    assert len(farm.rows("select distinct path from BuildOutputs")) == 1
+    traced = (
+        "select source, ceased is null as in_force from resolver.realisation where path like '%%-down' order by time"
+    )
+    assert farm.rows(traced) == [{"source": "built", "in_force": False}, {"source": "local", "in_force": True}]
 
 
 def test_a_realisation_of_an_untrusted_store_can_not_replace_a_path_that_is_known(farm: Farm) -> None:

@@ -8,21 +8,19 @@ from dataclasses import dataclass, replace
 
 from ..build_log import BuildLog, log_path
 from ..database.procedures import Claim
-from ..nix.build_result import BuildResult, BuildStatus
+from ..nix.build_result import BuildResult
 from ..nix.client import Client
 from ..nix.closure import InvalidPath, PathInfos
-from ..nix.derivation import Derivation, DerivationError
+from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
 from ..nix.protocol.messages import BuildEvents
 from ..outputs import inspect_outputs
 from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_ABORTED, Report
+from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed
 
 HERE = "localhost"
-
-_ALREADY_VALID = (BuildStatus.ALREADY_VALID, BuildStatus.RESOLVES_TO_ALREADY_VALID)
-"""Nix had the outputs on record and built nothing: whoever registered them made them."""
 
 _EXISTS = "File exists"
 _LEFTOVER = re.compile(r"(?<=/)[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.tmp\b")
@@ -128,6 +126,10 @@ def build(
     try:
         with context.turn.taken() as watcher.under_way:
             result = client.build(claim.drv, events=watcher)
+            if not is_believed(context, claim, derivation, result):
+                copy = add_copy(context, client, derivation)
+                watcher.drv_path = context.store.full_path(copy)
+                result = as_built(claim, client.build(copy, events=watcher))
     except NixError as error:
         in_the_way = _in_the_way(str(error), context.store.store_dir.prefix)
         if not in_the_way and (gone := _gone_since(needed, context, client)):
@@ -139,6 +141,8 @@ def build(
     except OtherDerivationStarted as error:
         other = StepFailure(STATUS_ABORTED, "transient", f"Nix began to build something else: {error}")
         return _failed(claim, other, watcher)
+    except NotBuilt as error:
+        return _failed(claim, StepFailure(STATUS_ABORTED, "transient", str(error)), watcher)
     except OSError as error:
         return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the log can't be written: {error}"), watcher)
     finally:
@@ -199,9 +203,12 @@ def _succeeded(
     context: Context, client: Client, claim: Claim, derivation: Derivation, result: BuildResult, watcher: _Watcher
 ) -> Outcome:
     outputs = dict(result.built_outputs)
-    if outputs.keys() != derivation.outputs.keys():
+    if outputs.keys() != derivation.outputs.keys() and (context.trust_store or derivation.kind is not Kind.FLOATING):
         recorded = client.query_derivation_output_map(claim.drv)
         outputs = {name: path for name in derivation.outputs if (path := outputs.get(name) or recorded.get(name))}
+    if outputs.keys() != derivation.outputs.keys():
+        unknown = StepFailure(STATUS_ABORTED, "transient", "Nix does not say which outputs it has built")
+        return _failed(claim, unknown, watcher, result)
     # A collector that runs already does not see new roots, but is told of what is protected. It may have been quicker.
     paths = sorted(set(outputs.values()))
     client.add_temp_roots(paths)
@@ -215,7 +222,7 @@ def _succeeded(
     context.roots.add_many(client, paths)
     report = _report(claim, watcher, result) | {
         "outputs": outputs,
-        "already_valid": result.status in _ALREADY_VALID,
+        "already_valid": result.status in ALREADY_VALID,
         "info": inspect_outputs(context.store, infos, outputs) if claim.root else None,
     }
     return Outcome(report, succeeded=True)

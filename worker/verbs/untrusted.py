@@ -1,0 +1,63 @@
+"""What Nix says that it has, of a store that is not trusted: it is built all the same."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from ..database.procedures import Claim
+from ..nix.aterm_print import derivation_path, print_derivation
+from ..nix.build_result import BuildResult, BuildStatus
+from ..nix.client import Client, Text
+from ..nix.derivation import Derivation, Kind
+from .context import Context
+
+ALREADY_VALID = (BuildStatus.ALREADY_VALID, BuildStatus.RESOLVES_TO_ALREADY_VALID)
+"""Nix had the outputs on record and built nothing: whoever registered them made them."""
+
+_TEXT_NAME = "hydra-resolver-attempt"
+_TEXT_BYTES = 32
+
+
+class NotBuilt(Exception):
+    """Nix has not built what nobody can have registered before."""
+
+
+def is_believed(context: Context, claim: Claim, derivation: Derivation, result: BuildResult) -> bool:
+    """Whether the outputs may be used: they were built just now, can be no others, or are those of our own trace."""
+    return (
+        context.trust_store
+        or result.status not in ALREADY_VALID
+        or derivation.kind is not Kind.FLOATING
+        or (
+            result.built_outputs.keys() == derivation.outputs.keys()
+            and result.built_outputs.items() <= claim.known.items()
+        )
+    )
+
+
+def add_copy(context: Context, client: Client, derivation: Derivation) -> str:
+    """Write the derivation once more, with one more source: a text that nobody can guess; the base name of its .drv.
+
+    Realisations are filed under a hash of all of the derivation, sources included: nobody can have registered one of
+    the copy. The builder is told nothing of the text; only the place where it writes its outputs, before Nix renames
+    them, is another one. Raises NixError.
+    """
+    store_dir = context.store.store_dir
+    content = secrets.token_bytes(_TEXT_BYTES)
+    text = store_dir.text_path(_TEXT_NAME, content, ())
+    copy = replace(derivation, input_srcs=tuple(sorted({*derivation.input_srcs, text})))
+    printed = print_derivation(copy, store_dir)
+    drv = derivation_path(copy, store_dir, printed)
+    client.add_temp_roots(store_dir.unfinished_output_path(drv, name) for name in copy.outputs)
+    for answer in client.add_texts([Text(text, content, ()), Text(drv, printed, copy.references)]):
+        if answer is not None:
+            raise answer
+    return drv
+
+
+def as_built(claim: Claim, result: BuildResult) -> BuildResult:
+    """The result of a copy. Raises NotBuilt when Nix has the outputs without having built them for us."""
+    if result.succeeded and result.status is not BuildStatus.BUILT:
+        raise NotBuilt(f"Nix has outputs of {claim.drv} that it did not build for us, and trust_store is off")
+    return result
