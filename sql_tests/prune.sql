@@ -123,9 +123,17 @@ select is(array[(select count(*) from resolver.realisation where derivation = t.
 select t.pass('30 days');
 select is(pg_temp.prune() - 'leases', '{"derivations": 0, "realisations": 0, "resolutions": 0, "failures": 0, "goals": 1}', 'the loss is not that long ago');
 select t.pass('61 days');
-select is(pg_temp.prune() - 'leases', '{"derivations": 0, "realisations": 1, "resolutions": 1, "failures": 0, "goals": 1}',
+select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '0', 'that the path was lost is no reason to forget who built it first: it is there again');
+select is(pg_temp.prune() - 'leases', '{"derivations": 0, "realisations": 0, "resolutions": 1, "failures": 0, "goals": 1}',
           'old entries that are not in force are forgotten, those in force are not');
+select is((select array_agg(build order by realisation) from resolver.realisation where derivation = t.number('r-mid')), array[t.id('first'), t.id('second')],
+          'the trace of a path that is valid is whole');
 select is(resolver.output_paths(t.drv('mid')), jsonb_build_object('out', t.path('r-mid')), 'the path is served on');
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('r-mid'), 'name', 'out', 'path', t.path('other'))));
+select resolver.withdraw_outputs(array[t.path('other')]);
+select t.pass('91 days');
+select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '1', 'another path that is gone');
+select is(pg_temp.prune() -> 'realisations', '1', 'is forgotten');
 select is(pg_temp.known(), '{mid,leaf,r-mid}', 'nothing else is lost');
 
 -- Several derivations with one path: all of them have to be old.

@@ -9,7 +9,12 @@ begin
     delete from resolver.goal g where g.root = any (p_seen) and g.recorded < p_before;
     delete from resolver.goal g where g.cause = any (p_gone);
     delete from resolver.realisation n
-     where n.derivation = any (p_seen) and (n.ceased < p_before or n.derivation = any (p_gone));
+     where n.derivation = any (p_gone)
+        or n.derivation = any (p_seen) and n.ceased < p_before
+           -- Who built first what is there again is no past.
+           and not exists (select from resolver.realisation again
+                            where again.derivation = n.derivation and again.output = n.output and again.path = n.path
+                              and again.ceased is null);
     delete from resolver.resolution r
      where r.derivation = any (p_seen) and (r.released < p_before or r.derivation = any (p_gone));
     delete from resolver.resolution r where r.resolved = any (p_gone);

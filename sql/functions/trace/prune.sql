@@ -36,7 +36,11 @@ begin
     v_answer := jsonb_build_object(
         'derivations', cardinality(v_gone),
         'realisations', (select count(*) from resolver.realisation n
-                          where n.derivation = any (v_seen) and (n.ceased < v_before or n.derivation = any (v_gone))),
+                          where n.derivation = any (v_gone)
+                             or n.derivation = any (v_seen) and n.ceased < v_before
+                                and not exists (select from resolver.realisation again
+                                                 where again.derivation = n.derivation and again.output = n.output
+                                                   and again.path = n.path and again.ceased is null)),
         'resolutions', (select count(*) from resolver.resolution r
                          where r.derivation = any (v_seen) and (r.released < v_before or r.derivation = any (v_gone)))
                        + (select count(*) from resolver.resolution r
