@@ -64,6 +64,22 @@ select is(t.outputs('two'), jsonb_build_object('out', t.full(t.path('r-one'))), 
 select results_eq($$select build, path, other_build, other_path from resolver.incoherent_output where drv = t.drv('r-one')$$,
     $$values (t.id('one'), t.path('r-one'), t.id('two'), t.path('r-one-2'))$$, 'the second is told of, with the build that found it');
 
+-- An original has a path of its own, and what it resolves to another one.
+select t.derivation('own', '{moody}');
+select t.derivation('own-user', '{own}');
+select t.want('own-user', 'own-user');
+select t.load();
+select t.resolve('own', 'r-own');
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('own'), 'name', 'out', 'path', t.path('own'))));
+select is_empty($$select * from resolver.incoherent_output where drv = t.drv('own')$$, 'an original that was found elsewhere');
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('r-own'), 'name', 'out', 'path', t.path('r-own'))));
+select results_eq($$select output, path, other_path from resolver.incoherent_output where drv = t.drv('own')$$,
+    $$values ('out', t.path('own'), t.path('r-own'))$$, 'and is found to be something else when it is resolved');
+select is(resolver.output_paths(t.drv('own')), jsonb_build_object('out', t.path('own')), 'the first is served');
+select resolver.withdraw_outputs(array[t.path('r-own')]);
+select is_empty($$select * from resolver.incoherent_output where drv = t.drv('own')$$, 'it is told as long as both are there');
+select t.work();
+
 -- A report of load that read another path than the one on record: that one is looked at.
 select t.derivation('read');
 select t.want('read', 'read');

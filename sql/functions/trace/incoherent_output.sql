@@ -1,4 +1,6 @@
 -- incoherent_output: outputs for which another path was seen while the one that is served was valid.
+--
+-- Also an original that was found to have a path of its own, as long as what it is resolved to has another one.
 create or replace view resolver.incoherent_output as
     select d.drv, first.output,
            first.path, first.build, first.stepnr, first.machine, first.time,
@@ -12,7 +14,20 @@ create or replace view resolver.incoherent_output as
      where not exists (select from resolver.realisation before
                         where before.derivation = first.derivation and before.output = first.output
                           and before.realisation < first.realisation
-                          and (before.ceased is null or before.ceased > other.time));
+                          and (before.ceased is null or before.ceased > other.time))
+    union all
+    select d.drv, own.output,
+           (x.first).path, (x.first).build, (x.first).stepnr, (x.first).machine, (x.first).time,
+           (x.other).path, (x.other).build, (x.other).stepnr, (x.other).machine, (x.other).time
+      from resolver.resolution r
+      join resolver.derivation d on d.derivation = r.derivation
+      join resolver.realisation own on own.derivation = r.derivation and own.ceased is null
+      join resolver.output o on o.derivation = r.resolved and o.name = own.output and o.path <> own.path
+      join resolver.realisation its
+        on its.derivation = o.derivation and its.output = o.name and its.path = o.path and its.ceased is null
+     cross join lateral (select case when own.realisation < its.realisation then own else its end as first,
+                                case when own.realisation < its.realisation then its else own end as other) x
+     where r.released is null;
 
 comment on view resolver.incoherent_output is
     'Outputs that were found to have two paths at a time. The first is served as long as it is valid.';
