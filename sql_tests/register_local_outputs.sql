@@ -115,6 +115,21 @@ select t.keep();
 select is(pg_temp.local('k'), 0, 'what failed is left alone until it is restarted');
 select is(t.changed(), '{}', 'nothing changes');
 
+-- Paths that can't be.
+select t.derivation('static', p_kind => 'input-addressed');
+select t.derivation('pinned', p_kind => 'fixed');
+select t.derivation('free');
+select t.want(d, d) from unnest('{static,pinned,free}'::text[]) d;
+select t.load();
+select t.keep();
+select is(pg_temp.local('static', 'out', t.path('other')) + pg_temp.local('pinned', 'out', t.path('other')), 0,
+          'an output whose path is known beforehand has no other one');
+select is(pg_temp.local('free', 'out', x), 0, 'no path: ' || x) from unnest('{out,/,"/nix/store/",0123-short,"UPPERCASE0123456789abcdefghijklmnop-x"}'::text[]) x;
+select is(t.changed(), '{}', 'and nothing changes');
+select t.store_has(t.path(d)) from unnest('{static,pinned}'::text[]) d;
+select is(pg_temp.local('static') + pg_temp.local('pinned'), 2, 'the right one is taken');
+select t.work();
+
 -- Known by name only.
 select t.derivation('by-name');
 select t.derivation('uses-it', '{by-name}');

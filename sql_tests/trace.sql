@@ -52,7 +52,7 @@ select t.resolve('down-1', 'r-down');
 select is(pg_temp.resolution('down-1'), jsonb_build_object(
               'resolved', t.drv('r-down'), 'build', t.id('first'), 'stepnr', 2, 'time', '2026-01-01T12:00:20+00:00',
               'released', null, 'cut_off', false, 'known_from', null, 'previous', null, 'difference', null,
-              'realisations', '[]'::jsonb,
+              'realisations', '[]'::jsonb, 'failures', '[]'::jsonb,
               'inputs', jsonb_build_array(jsonb_build_array(t.drv('up-1'), 'out', t.path('up')))),
           'a resolution says to what, for which step, from what and when');
 select t.claim('build');
@@ -220,6 +220,8 @@ select t.fail('r-bad');
 select is((pg_temp.trace('r-bad') #> '{failures,0}') - 'time', jsonb_build_object(
               'class', 'builder', 'status', 1, 'message', 'r-bad is broken', 'build', t.id('bad'), 'stepnr', 2, 'cleared', null),
           'a failure is in the trace of what was built');
+select is(pg_temp.resolution('bad') -> 'failures', pg_temp.trace('r-bad') -> 'failures', 'and in that of what was resolved to it');
+select is(pg_temp.trace('bad') -> 'failures', '[]', 'which did not fail itself');
 select t.pass('1 hour');
 select resolver.restart_build(t.id('bad'));
 select isnt(pg_temp.trace('r-bad') #>> '{failures,0,cleared}', null, 'also after it was cleared');

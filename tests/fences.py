@@ -217,8 +217,10 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "", "set_resolved_to.sql"),
     ]),
     ("load/register_local_outputs", [
+        ("resolver.base_name(o.output ->> 'path') ~ '^[0-9a-z]{32}-.'\n            and ", "", "register_local_outputs.sql"),
+        ("\n            and (d.kind in ('floating', 'deferred') or x.path = resolver.base_name(o.output ->> 'path'))",
+         "", "register_local_outputs.sql"),
         ("and s.stage not in ('building', 'failed')", "", "register_local_outputs.sql"),
-        (" and d.kind is not null", "", "register_local_outputs.sql"),
     ]),
     ("load/lose_outputs", [
         ("and s.stage = 'realised'\n       and exists", "and exists", "withdraw_outputs.sql"),
@@ -247,6 +249,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("       and resolver.circular() is null", "", "chains.sql"),
     ]),
     ("trace/forget", [
+        ("and not exists (select from resolver.realisation again", "and exists (select from resolver.realisation again", "prune.sql"),
         ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_gone)"
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),

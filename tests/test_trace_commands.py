@@ -174,6 +174,8 @@ def test_savings_of_one_evaluation_and_one_build(made: Made) -> None:
 def test_savings_of_what_is_not_there(made: Made) -> None:
     assert "there is no build 999" in made.fails("savings", "999")
     assert "there is no evaluation 999" in made.fails("savings", "--eval", "999")
+    assert "there is no build 3000000000" in made.fails("savings", "3000000000")
+    assert "there is no evaluation 3000000000" in made.fails("savings", "--eval", "3000000000")
     assert "exclude each other" in made.fails("savings", "1", "--eval", "1")
 
 
@@ -293,6 +295,27 @@ def test_an_age_is_a_number_of_hours_days_or_weeks(made: Made, age: str) -> None
 def test_only_the_store_that_the_database_speaks_about_is_asked(made: Made) -> None:
     before = everything(made.farm)
     place = made.farm.state / "other"
-    text = made.fails("prune", "--older-than", "0h", "--store", f"local?root={place}")
-    assert "this database speaks about another store" in text
+    output = f"{made.inputs(0, 'library')}^out=11111111111111111111111111111111-x"
+    for words in (["prune", "--older-than", "0h"], ["what-if", output]):
+        text = made.fails(*words, "--store", f"local?root={place}")
+        assert "this database speaks about another store" in text
     assert everything(made.farm) == before
+
+
+# What the tests above must not know of.
+
+
+def test_trace_tells_how_that_failed_which_it_was_resolved_to(made: Made) -> None:
+    file = made.farm.write(
+        "bad.nix",
+        """
+{
+  bad = floating "bad" "exit 1" { input = floating "library" "echo bad > $out" { }; };
+}""",
+    )
+    drv = Path(made.farm.run(file)["bad"]["drv"]).name
+    (resolution,) = made.json("trace", drv)["resolutions"]
+    assert [failure["class"] for failure in resolution["failures"]] == ["builder"]
+    text = made.farm.command("trace", drv).stdout
+    assert "failed (builder)" in text
+    assert text.index("resolved to") < text.index("failed (builder)")

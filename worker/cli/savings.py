@@ -16,6 +16,9 @@ from .target import Options, target_options
 from .trace import open_records
 from .words import duration
 
+NUMBERS = 1 << 31
+"""Hydra's numbers of builds and evaluations are below this."""
+
 
 @click.command()
 @click.argument("build", type=int, required=False)
@@ -31,7 +34,8 @@ def savings(options: Options, build: int | None, evaluation: int | None, as_json
     if build is not None and evaluation is not None:
         raise CouldNotRun("BUILD and --eval exclude each other: choose one of them.")
     with open_records(options) as records:
-        found = records.savings(build=build, evaluation=evaluation)
+        possible = -NUMBERS <= (build or evaluation or 0) < NUMBERS
+        found = records.savings(build=build, evaluation=evaluation) if possible else []
     if not found and build is not None:
         raise CouldNotRun(f"there is no build {build}.")
     if not found and evaluation is not None:

@@ -55,7 +55,8 @@ def trace_of(records: Records, drv: str) -> dict[str, Any]:
 def trace(options: Options, drv: str, as_json: bool) -> None:
     """Show DRV through time: what it was resolved to, and from what; what was built, found, and lost.
 
-    Of each resolution: what was different from the one before it of the same job, or why nothing had to be built.
+    Of each resolution: what was different from the one before it of the same job, why nothing had to be built, or how
+    that failed which it was resolved to.
     """
     with open_records(options) as records:
         found = trace_of(records, drv)
@@ -98,6 +99,7 @@ def _resolution(one: Json) -> Node:
     for group in _attempts(one["realisations"]):
         if _belongs(group[0], one):
             node.children.append(_realisation(group))
+    node.children += [_failure(failure) for failure in one["failures"] if _is_met(failure, one)]
     if one["inputs"]:
         filled = node.add(("filled in", "dim"))
         for drv, output, path in one["inputs"][:INPUTS_SHOWN]:
@@ -143,6 +145,14 @@ def _belongs(realisation: Json, resolution: Json) -> bool:
     return not resolution["cut_off"] and (
         _moment(realisation) >= _moment(resolution)
         and (released is None or _moment(realisation) <= datetime.fromisoformat(released))
+    )
+
+
+def _is_met(failure: Json, resolution: Json) -> bool:
+    """Whether a failure of what it was resolved to was known then, or came later while it was in force."""
+    cleared, released = failure["cleared"], resolution["released"]
+    return (cleared is None or datetime.fromisoformat(cleared) > _moment(resolution)) and (
+        released is None or _moment(failure) <= datetime.fromisoformat(released)
     )
 
 

@@ -22,7 +22,7 @@ from ..verbs.resolve import follow_chains
 from ..what_if import Fate, Finding, what_if
 from .errors import CouldNotRun, clear_errors
 from .tables import show
-from .target import Options, open_store, target_options
+from .target import Options, open_store, store_identity, target_options
 from .trace import open_records, trace_of
 from .words import counted, first_line, short_name
 
@@ -49,10 +49,12 @@ def what_if_command(options: Options, given: tuple[str, ...], as_json: bool) -> 
 
     What would resolve differently, and of that: what would be cut off early, what would have to be built, and what
     can't be told before that. Nothing is changed in the database or the store. DRV has to be known to the database,
-    PATH need not be in the store.
+    PATH need not be in the store. Only dependents that the database knows are looked at: below what was valid when
+    it was loaded nobody has looked, so that it does not know what needs DRV there.
     """
     store = open_store(options)
     with open_records(options) as records, store.connect() as client:
+        records.check_store(directory=store.store_dir.path, identity=store_identity(options))
         paths: dict[InputOutput, str] = {}
         for output, path in _parse(store, given).items():
             _check(store, client, output, path)

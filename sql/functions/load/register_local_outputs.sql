@@ -1,6 +1,7 @@
 -- register_local_outputs(outputs): [{"drv", "name", "path"}]: paths that another component found valid in the store.
 --
--- Returns   how many derivations it was news for. Derivations that are unknown here are left alone: nobody asked for them.
+-- Returns   how many derivations it was news for. Derivations that are unknown here, or not loaded, are left alone. So is
+--           what is no store path, and another path than the one that an output is known beforehand to have.
 -- Stages    anything not realised, building or failed -> realised, when all that is wanted of it is valid
 -- Locks     the graph lock
 create or replace function resolver.register_local_outputs(p_outputs jsonb) returns integer
@@ -15,9 +16,11 @@ begin
         (select coalesce(jsonb_agg(o.output || jsonb_build_object('drv', resolver.base_name(o.output ->> 'drv'),
                                                        'path', resolver.base_name(o.output ->> 'path'), 'valid', true)), '[]')
            from jsonb_array_elements(p_outputs) o (output)
-           join resolver.derivation d on d.drv = resolver.base_name(o.output ->> 'drv') and d.kind is not null
+           join resolver.derivation d on d.drv = resolver.base_name(o.output ->> 'drv')
            join resolver.derivation_state s on s.derivation = d.derivation and s.stage not in ('building', 'failed')
-           join resolver.output x on x.derivation = d.derivation and x.name = o.output ->> 'name'), 'local');
+           join resolver.output x on x.derivation = d.derivation and x.name = o.output ->> 'name'
+          where resolver.base_name(o.output ->> 'path') ~ '^[0-9a-z]{32}-.'
+            and (d.kind in ('floating', 'deferred') or x.path = resolver.base_name(o.output ->> 'path'))), 'local');
     perform resolver.take_back(
         array(select s.lease from resolver.derivation_state s
                where s.derivation = any (v_new) and s.lease is not null),

@@ -4,6 +4,7 @@
 --  "realisations": [{"output", "path", "source", "build", "stepnr", "machine", "seconds", "time", "ceased"}],
 --  "resolutions": [{"resolved", "build", "stepnr", "time", "released", "cut_off", "realisations": as above, of "resolved",
 --                   "known_from": {"build", "stepnr", "source", "time", "seconds"}, "inputs": [[drv, output, path]],
+--                   "failures": as below, of "resolved",
 --                   "previous": {"drv", "resolved", "build"}, "difference": {"input", "output", "path", "before"}}],
 --  "resolved_from": [{"drv", "build", "time", "cut_off", "in_force"}],
 --  "failures": [{"class", "status", "message", "build", "stepnr", "time", "cleared"}]}
@@ -19,6 +20,7 @@ as $$
             select coalesce(jsonb_agg(jsonb_build_object(
                        'resolved', x.drv, 'build', r.build, 'stepnr', r.stepnr, 'time', r.time, 'released', r.released,
                        'cut_off', r.cut_off, 'realisations', resolver.realisations_of(r.resolved),
+                       'failures', resolver.failures_of(r.resolved),
                        'known_from', (select jsonb_build_object('build', n.build, 'stepnr', n.stepnr, 'source', n.source,
                                                                 'time', n.time, 'seconds', n.seconds)
                                         from resolver.realisation n where n.realisation = resolver.known_from(r.resolution)),
@@ -42,10 +44,7 @@ as $$
                                                          'in_force', r.released is null) order by r.resolution), '[]')
               from resolver.resolution r join resolver.derivation o on o.derivation = r.derivation
              where r.resolved = d.derivation),
-        'failures', (
-            select coalesce(jsonb_agg(jsonb_build_object('class', f.class, 'status', f.status, 'message', f.message,
-                       'build', f.build, 'stepnr', f.stepnr, 'time', f.time, 'cleared', f.cleared) order by f.failure), '[]')
-              from resolver.failure f where f.derivation = d.derivation))
+        'failures', resolver.failures_of(d.derivation))
       from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation
      where d.drv = resolver.base_name(p_drv)
 $$;

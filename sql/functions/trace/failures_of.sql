@@ -1,0 +1,13 @@
+-- failures_of(derivation): all that are on record, in their order, as one array.
+create or replace function resolver.failures_of(p_derivation bigint) returns jsonb
+    language sql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(jsonb_agg(jsonb_build_object(
+               'class', f.class, 'status', f.status, 'message', f.message, 'build', f.build, 'stepnr', f.stepnr,
+               'time', f.time, 'cleared', f.cleared) order by f.failure), '[]')
+      from resolver.failure f
+     where f.derivation = p_derivation
+$$;
+
+comment on function resolver.failures_of(bigint) is 'When one derivation failed for good, and why.';
