@@ -22,6 +22,9 @@ select t.pass('1 minute');
 select is(resolver.step_runs(t.lease('b', 'build'), 'ssh-ng://far'), true, 'once more: nothing changes');
 select t.pass('1 minute');
 select t.finish('b');
+select results_eq($$select s.stopTime - s.startTime, b.stopTime - b.startTime from BuildSteps s join Builds b on b.id = s.build where b.id = t.id('b')$$,
+                  'values (120, 120)', 'the step began when the machine did, and so did the build');
+select results_eq($$select seconds from resolver.realisation where derivation = t.number('b')$$, 'values (120::real)', 'the trace says so as well');
 select results_eq('select seconds from resolver.jobset_use', 'values (120::double precision)', 'what counts for the jobset is the time on a machine');
 select t.fail('c', 'transient', 3);
 select results_eq('select seconds from resolver.jobset_use', 'values (120::double precision)', 'waiting is no use of one');

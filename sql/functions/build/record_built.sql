@@ -16,7 +16,7 @@ begin
     insert into resolver.realisation (derivation, output, path, source, build, stepnr, machine, seconds, time)
     select r.derivation, x.name, x.path, case when f.already_valid then 'local' else 'built' end, r.build, r.stepnr,
            case when not f.already_valid then r.body ->> 'machine' end,
-           case when not f.already_valid then extract(epoch from v_now - l.opened) end, v_now
+           case when not f.already_valid then extract(epoch from v_now - coalesce(l.started, l.opened)) end, v_now
       from unnest(p_reports) r
       join resolver.lease l on l.lease = r.lease
      cross join jsonb_each_text(r.body -> 'outputs') x (name, path)

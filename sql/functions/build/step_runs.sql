@@ -17,7 +17,7 @@ begin
     if cardinality(resolver.free_steps(array[v_lease.build], array[v_lease.stepnr])) = 0 then
         return false;
     end if;
-    update public.BuildSteps s set busy = 30, machine = p_machine
+    update public.BuildSteps s set busy = 30, machine = p_machine, startTime = resolver.hydra_time(v_lease.started)
      where s.build = v_lease.build and s.stepnr = v_lease.stepnr and s.busy <> 0;
     return found;
 end
