@@ -92,6 +92,8 @@ select is(t.steps('w'), '{1: x status 8 from is-x}', 'with a row of status 8');
 select is(t.ended('x-again'), 'status 1 cached', 'so does one that has it as root');
 select is(t.steps('x-again'), '{1: x status 8 from is-x}', 'its row as well');
 select is((select array_agg(isCachedBuild) from Builds where id in (t.id('w'), t.id('x-again'))), '{1,1}', 'isCachedBuild = 1');
+select is_empty($$select from BuildSteps where build in (t.id('w'), t.id('needs-x')) and coalesce(startTime, stopTime) is not null$$,
+                'rows of what ran for another build have no times');
 
 -- Failures that are no fault of the builder are not remembered.
 select t.derivation('slow');

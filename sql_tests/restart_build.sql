@@ -127,5 +127,54 @@ select is(t.ended('f'), 'status 0', 'and there again');
 select is((select count(*) from resolver.realisation where derivation = t.number('r-f') and ceased is null), 1::bigint,
           'the resolution has one valid realisation');
 
+-- The times of a build are those of the attempt that ended it.
+create function pg_temp.times(p_job text) returns text language sql as $$
+    select to_timestamp(b.startTime)::time || '-' || to_timestamp(b.stopTime)::time from Builds b where b.id = t.id(p_job)
+$$;
+select t.at('2026-02-01 12:00:00+00');
+select t.derivation('h');
+select t.derivation('on-h', '{h}');
+select t.derivation('far-h', '{on-h}');
+select t.want('h', 'h');
+select t.want('on-h', 'on-h');
+select t.want('far-h', 'far-h');
+select t.load();
+select t.claim('build');
+select t.pass('10 seconds');
+select t.fail('h');
+select is(array[pg_temp.times('h'), pg_temp.times('on-h'), pg_temp.times('far-h')],
+          '{12:00:00-12:00:10,12:00:00-12:00:10,12:00:00-12:00:10}', 'builds that end by a failure began when what failed did');
+select t.pass('50 seconds');
+select t.want('h-later', 'h');
+select t.load();
+select is(pg_temp.times('h-later'), '12:01:00-12:01:00', 'a cached failure takes no time');
+select t.at('2026-02-01 13:00:00+00');
+select resolver.restart_build(t.id('h'));
+select t.load();
+select t.claim('build');
+select t.pass('10 seconds');
+select t.finish('h');
+select is(pg_temp.times('h'), '13:00:00-13:00:10', 'a build that was restarted began then');
+
+-- It fails differently the second time, in another build: who timed out is not restarted together with who needs it.
+select t.derivation('i');
+select t.derivation('on-i', '{i}');
+select t.want('i', 'i');
+select t.want('on-i', 'on-i');
+select t.load();
+select t.fail('i', 'timeout', 7);
+select is(t.steps('on-i'), '{1: i status 7 from i}', 'a failure of another build');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('on-i'));
+select t.want('i-again', 'i');
+select t.load();
+select t.claim('build');
+select is(t.steps('i-again'), '{1: i building}', 'is tried again on the account of a third one');
+select resolver.fail_steps(jsonb_build_array(t.failure('i', 'timeout', 7) || '{"message": "broken in another way"}'));
+select is(t.steps('on-i'), array['1: i status 7 from i', '2: i status 7 from i-again'], 'there is a row for each failure');
+select results_eq($$select errorMsg, startTime, stopTime from BuildSteps where build = t.id('on-i') order by stepnr$$,
+                  $$values ('i is broken', null::integer, null::integer), ('broken in another way', null, null)$$,
+                  'with its message, and without times: nothing ran in this build');
+
 select * from t.done();
 rollback;

@@ -254,6 +254,9 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
+    ("builds/failure_of", [
+        ("(f.cleared is null or f.cleared >= p_goal.ended)", "f.cleared is null", "held_failure.spec"),
+    ]),
     ("builds/record_end", [
         ("where b.id = p_build and b.finished = 0", "where b.id = p_build", "sync_builds.sql"),
     ]),

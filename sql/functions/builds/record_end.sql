@@ -8,27 +8,31 @@ create or replace function resolver.record_end(p_build integer) returns boolean
 as $$
 declare
     v_goal     resolver.goal;
-    v_step     record;
+    v_failure  resolver.failure;
+    v_started  integer;
     v_now      integer;
     v_finished boolean;
 begin
     select * into v_goal from resolver.goal g where g.build = p_build;
     v_now := resolver.hydra_time(v_goal.ended);
     if v_goal.cause is not null then
-        perform resolver.record_failure_rows(v_goal);
+        v_failure := resolver.failure_of(v_goal);
+        perform resolver.record_failure_rows(v_goal, v_failure);
+        select s.startTime into v_started from public.BuildSteps s where s.build = v_failure.build and s.stepnr = v_failure.stepnr;
+    elsif not v_goal.cached then
+        -- The latest: it may have been restarted.
+        select max(s.startTime) into v_started
+          from public.BuildSteps s
+         where s.build + 0 = p_build and s.type = 0 and s.status is distinct from 13
+           and s.drvPath in (select resolver.hydra_path(d.drv) from resolver.derivation d
+                              where d.derivation = v_goal.root
+                                 or d.derivation = (select r.resolved from resolver.resolution r
+                                                     where r.derivation = v_goal.root and r.released is null));
     end if;
-    select min(s.startTime) as started into v_step
-      from public.BuildSteps s
-     where s.build + 0 = p_build and s.type = 0 and s.startTime is not null
-       and s.drvPath in (select resolver.hydra_path(d.drv)
-                           from resolver.derivation_state t
-                           join resolver.derivation d on d.derivation in (t.derivation, t.resolved_to, t.failed_dependency)
-                          where t.derivation = v_goal.root)
-       and (s.status is distinct from 13);
 
     update public.Builds b
        set finished = 1, buildStatus = v_goal.status, isCachedBuild = v_goal.cached::integer,
-           startTime = case when v_goal.cached then v_now else coalesce(v_step.started, v_now) end, stopTime = v_now,
+           startTime = case when v_goal.cached then v_now else coalesce(v_started, v_now) end, stopTime = v_now,
            size = (v_goal.info ->> 'size')::bigint, closureSize = (v_goal.info ->> 'closure_size')::bigint,
            releaseName = v_goal.info ->> 'release_name', notificationPendingSince = v_now
      where b.id = p_build and b.finished = 0;

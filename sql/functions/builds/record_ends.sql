@@ -45,10 +45,10 @@ begin
     for v_group in
         select array_remove(array[r.build], null) || array_remove(array_agg(g.build order by g.build), r.build) as builds
           from resolver.goal g
-          left join resolver.failure f on f.derivation = g.cause and f.cleared is null and not g.cached
+          left join lateral resolver.failure_of(g) f on not g.cached
           left join resolver.goal r on r.build = f.build and r.cause = g.cause and r.recorded is not null
          where g.build = any (v_recorded)
-         group by coalesce(f.derivation, -g.build), r.build
+         group by coalesce(f.failure, -g.build), r.build
          order by min(g.build)
     loop
         perform resolver.notify_finished(v_group.builds);

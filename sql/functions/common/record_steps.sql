@@ -1,6 +1,7 @@
 -- record_steps(steps): new rows of BuildSteps with their BuildStepOutputs, each on the account of its build.
 --
 -- Returns   (nr, build, stepnr): nr is the place in steps. A build that was deleted, or is being deleted, gets none.
+--           What ran in another build has no times.
 -- Locks     rows of Builds in the order of ids, KEY SHARE SKIP LOCKED; the caller holds the graph lock.
 create or replace function resolver.record_steps(p_steps resolver.new_step[])
     returns table (nr bigint, build integer, stepnr integer)
@@ -29,8 +30,9 @@ begin
     ), rows as (
         insert into public.BuildSteps (build, stepnr, type, drvPath, busy, status, errorMsg, startTime, stopTime, machine,
                                        system, propagatedFrom, resolvedDrvPath)
-        select n.build, n.stepnr, n.type, v_directory || d.drv, n.busy, n.status, n.message, v_now,
-               case when n.busy = 0 then v_now end, case when n.busy = 30 then 'localhost' else '' end, d.system,
+        select n.build, n.stepnr, n.type, v_directory || d.drv, n.busy, n.status, n.message,
+               case when n.propagated_from is null then v_now end, case when n.busy = 0 and n.propagated_from is null then v_now end,
+               case when n.busy = 30 then 'localhost' else '' end, d.system,
                case when n.propagated_from = any (v_builds) then n.propagated_from end, n.resolved
           from numbered n join resolver.derivation d on d.derivation = n.derivation
     ), outputs as (
