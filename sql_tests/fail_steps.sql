@@ -189,7 +189,7 @@ select t.pass('59 seconds');
 select is(t.claim('build'), '{}', 'nor within a minute');
 select t.pass('1 second');
 select is(t.claim('build'), '{flaky}', 'but then');
-select is(t.steps('flaky'), '{1: flaky building}', 'the row of the aborted attempt is busy again: there is no second one');
+select is(t.steps('flaky'), array['1: flaky status 3', '2: flaky building'], 'each attempt has a row of its own');
 select t.fail('flaky', 'transient', 3);
 select t.pass('179 seconds');
 select is(t.claim('build'), '{}', 'the third attempt comes three minutes later');
@@ -205,7 +205,7 @@ select t.pass('1 second');
 select is(t.fail('flaky', 'transient', 3), 'done', 'and the fifth was the last');
 select is(t.stage('flaky'), 'failed', 'it failed');
 select is(t.ended('flaky'), 'status 3', 'the build was aborted');
-select is(t.steps('flaky'), '{1: flaky status 3}', 'its row says so');
+select is(t.steps('flaky'), (select array_agg(n || ': flaky status 3') from generate_series(1, 5) n), 'with a row for each attempt');
 select t.derivation('lucky');
 select t.want('lucky', 'lucky');
 select t.load();
@@ -214,8 +214,37 @@ select t.pass('60 seconds');
 select t.finish('lucky');
 select is((select (tries, not_before) is not distinct from (0::smallint, null::timestamptz) from resolver.derivation_state
             where derivation = t.number('lucky')), true, 'a success forgets the tries');
-select is(t.steps('lucky'), '{1: lucky built}', 'and takes over the row');
-select is((select errorMsg from BuildSteps where build = t.id('lucky')), null, 'without the old message');
+select is(t.steps('lucky'), array['1: lucky status 3', '2: lucky built'], 'and both attempts are told of');
+select is((select array_agg(coalesce(errorMsg, '') order by stepnr) from BuildSteps where build = t.id('lucky')), array['lucky is broken', ''],
+          'each with its message');
+
+-- Taken back in between: only that attempt's row is used again, and only for the same build.
+select t.derivation('first');
+select t.derivation('unsteady', '{first}', 'input-addressed');
+select t.want('unsteady', 'unsteady');
+select t.load();
+select t.finish('first');
+select t.fail('unsteady', 'transient', 3);
+select t.pass('60 seconds');
+select t.claim('build');
+select resolver.release_claims(t.worker_id(), array[t.lease('unsteady', 'build')], 'tired');
+select is(t.steps('unsteady'), array['1: first built', '2: unsteady status 3', '3: unsteady status 3'], 'a second attempt was taken back');
+select t.claim('build');
+select is(t.steps('unsteady'), array['1: first built', '2: unsteady status 3', '3: unsteady building'], 'its row is busy again, and no other one');
+select t.fail('unsteady', 'transient', 3);
+select t.pass('180 seconds');
+select t.claim('build');
+select is(t.steps('unsteady'), array['1: first built', '2: unsteady status 3', '3: unsteady status 3', '4: unsteady building'],
+          'it was taken up once: the next attempt has a row of its own');
+select resolver.release_claims(t.worker_id(), array[t.lease('unsteady', 'build')], 'tired');
+select t.derivation('on-unsteady', '{unsteady}');
+select t.want('on-unsteady', 'on-unsteady');
+select t.load();
+select resolver.cancel_build(t.id('unsteady'));
+select t.claim('build');
+select is(t.steps('on-unsteady'), '{1: unsteady building}', 'another build has its own');
+select t.finish('unsteady');
+select t.work();
 
 -- An input was lost during the attempt.
 select t.derivation('lost');

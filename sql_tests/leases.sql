@@ -72,7 +72,7 @@ select is(t.stage('r2') || ' ' || t.stage('x2') || ' ' || t.stage('y2'), 'buildi
 select is(t.finish('r2'), 'done', 'then its report comes');
 select is(t.steps('y2'), '{"1: q built","2: y2 resolved to r2","3: r2 found"}', 'and ends both');
 
--- A row that another build's failure left is taken up by an attempt of one's own: it is nobody else's any more.
+-- A row that another build's failure left stays what it is: an attempt of one's own has its own.
 select t.derivation('d');
 select t.want('d1', 'd');
 select t.want('d2', 'd');
@@ -85,9 +85,9 @@ update Builds set finished = 0, isCachedBuild = 0 where id = t.id('d2');
 select resolver.sync_builds();
 select t.load();
 select t.claim('build');
-select is(t.steps('d2'), '{"1: d building"}', 'restarted, it is the row of an attempt of its own');
+select is(t.steps('d2'), '{"1: d status 3 from d1","2: d building"}', 'restarted, it has an attempt of its own');
 select t.finish('d');
-select is(t.steps('d2'), '{"1: d built"}', 'and stays it');
+select is(t.steps('d2'), '{"1: d status 3 from d1","2: d built"}', 'which succeeds');
 
 -- What a derivation resolves to is being looked at by load.
 select t.derivation('e');

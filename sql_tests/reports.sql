@@ -44,8 +44,8 @@ select ok(resolver.build_report(t.id('c')) @> '{"job": "c", "finished": true, "s
 select is(resolver.build_report(t.id('c')) -> 'outputs', jsonb_build_object('out', t.full(t.path('r-c'))), 'its outputs');
 select is((select array_agg(concat_ws(' ', s ->> 'stepnr', t.named(s ->> 'drv'), s ->> 'type', s ->> 'status', t.named(s ->> 'resolved')) order by nr)
              from jsonb_array_elements(resolver.build_report(t.id('c')) -> 'steps') with ordinality e (s, nr)),
-          array['1 a 0 0', '2 b 0 13 r-b', '3 r-b 0 0', '4 c 0 13 r-c', '5 r-c 0 0'], 'its steps, in order');
-select is(resolver.build_report(t.id('c')) #> '{steps,1,filled_in}', jsonb_build_array(jsonb_build_array(t.drv('a'), 'out', t.path('a'))),
+          array['1 a 0 3', '2 a 0 0', '3 b 0 13 r-b', '4 r-b 0 0', '5 c 0 13 r-c', '6 r-c 0 0'], 'its steps, in order');
+select is(resolver.build_report(t.id('c')) #> '{steps,2,filled_in}', jsonb_build_array(jsonb_build_array(t.drv('a'), 'out', t.path('a'))),
           'which inputs were filled in');
 
 -- A failed one.
@@ -72,7 +72,7 @@ select is(resolver.output_paths('nonsense'), '{}', 'nor for what is unknown');
 
 -- resolved_step.
 select bag_eq($$select build, stepnr, terminal_build, terminal_stepnr from resolver.resolved_step$$,
-              $$values (t.id('c'), 2, t.id('c'), 3), (t.id('c'), 4, t.id('c'), 5), (t.id('cut'), 1, t.id('cut'), 2)$$,
+              $$values (t.id('c'), 3, t.id('c'), 4), (t.id('c'), 5, t.id('c'), 6), (t.id('cut'), 1, t.id('cut'), 2)$$,
               'each resolved step leads to its terminal in the same build');
 
 select * from t.done();

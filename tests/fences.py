@@ -110,6 +110,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("fleet/claim_builds", [
         ("where resolver.takes(v_worker, m)", "", "claim_derivations.sql"),
         ("where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
+        (", taken_back = null", "", "fail_steps.sql"),
     ]),
     ("fleet/next_to_build", [
         ("                      and (s.not_before is null or s.not_before <= v_now) and", "                      and", "fail_steps.sql"),
@@ -142,8 +143,8 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
     ("fleet/start_steps", [
-        ("s.type = 0 and s.busy = 0 and s.status in (3, 4)", "s.type = 0 and s.busy = 0", "restart_build.sql"),
-        ("s.type = 0 and s.busy = 0 and s.status in (3, 4)", "false", "sweep.sql"),
+        ("l.lease = s.taken_back and l.build = x.build", "l.lease = s.taken_back", "fail_steps.sql"),
+        ("l.lease = s.taken_back and l.build = x.build", "false", "sweep.sql"),
     ]),
     # Claims that end without a report.
     ("fleet/heartbeat", [

@@ -212,11 +212,16 @@ def nothing_is_built_twice(record: Record) -> Iterator[str]:
 
 
 def no_second_row(record: Record) -> Iterator[str]:
-    """One row of a build for a derivation and status; one success for a resolved derivation in all builds."""
+    """One row of a build for a derivation and status; one success for a resolved derivation in all builds.
+
+    But for what failed: each attempt that was reported has a row, and each failure that ended the build.
+    """
     losses, failures = _losses(record), _failures(record)
+    retried = Counter((lease.build, lease.derivation) for lease in record.leases if lease.outcome == "retried")
     rows = Counter((step.build, step.derivation, step.status) for step in record.steps if not step.busy)
     for (build, derivation, status), number in rows.items():
-        allowed = {SUCCEEDED: 1 + losses[derivation], RESOLVED: 1}.get(status or 0, max(1, failures[derivation]))
+        failed = failures[derivation] + retried[build, derivation]
+        allowed = {SUCCEEDED: 1 + losses[derivation], RESOLVED: 1}.get(status or 0, max(1, failed))
         if number > allowed:
             yield f"build {build} has {number} rows of {derivation} with status {status}, {allowed} would be legal"
     successes = Counter(step.derivation for step in record.steps if (step.type, step.status) == (0, SUCCEEDED))

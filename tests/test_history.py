@@ -277,6 +277,12 @@ def test_what_was_lost_may_be_built_again() -> None:
     assert judge(again) == []
 
 
+def test_each_attempt_that_was_reported_has_a_row() -> None:
+    rows = stepped(*(Step(JOB, n, TOOL, 0, 0, 3) for n in (4, 5)))
+    retried = [lease(100 + n, TOOL, "build", n, "retried") for n in (4, 5)]
+    assert not any("no_second_row" in problem for problem in judge(replace(rows, leases=[*rows.leases, *retried])))
+
+
 @pytest.mark.parametrize("case", ILLEGAL)
 def test_an_illegal_history_is_found_out(case: str) -> None:
     rule, record = ILLEGAL[case]

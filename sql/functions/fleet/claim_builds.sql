@@ -1,6 +1,6 @@
 -- claim_builds(worker, limit): claims for the verb build, in queue order, of what the worker takes.
 --
--- The step row of an attempt that was aborted for the same build is turned busy again: there is no second one.
+-- The step row of an attempt that was taken back from the same build is turned busy again: there is no second one.
 create or replace function resolver.claim_builds(p_worker integer, p_limit integer)
     returns table (lease bigint, drv text, build integer, stepnr integer, root boolean, inputs jsonb, known jsonb,
                    max_silent integer, timeout integer)
@@ -48,7 +48,7 @@ begin
         select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now, case when v_worker.builders = '{}' then v_now end from started x order by x.nr
         returning l.lease, l.derivation, l.build, l.stepnr
     ), moved as (
-        update resolver.derivation_state s set stage = 'building', lease = o.lease
+        update resolver.derivation_state s set stage = 'building', lease = o.lease, taken_back = null
           from opened o where s.derivation = o.derivation
     ), told as (
         select pg_notify('step_started', o.build || E'\t' || o.stepnr), pg_notify('build_started', o.build::text)

@@ -1,4 +1,4 @@
--- start_steps(derivations, builds, busy): busy rows for attempts; an aborted one of the same build is taken up again.
+-- start_steps(derivations, builds, busy): busy rows for attempts; one that was taken back from the same build is taken up again.
 --
 -- Arguments busy: 30: they are built here; 35: they wait for a machine, see step_runs()
 -- Returns   the step numbers; null where the build was deleted, or is held by a transaction that may delete it.
@@ -7,25 +7,23 @@ create or replace function resolver.start_steps(p_derivations bigint[], p_builds
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_now       integer := resolver.hydra_time(resolver.clock());
-    v_directory text := resolver.hydra_path('');
-    v_stepnrs   integer[];
-    v_free      bigint[];
-    v_new       bigint[];
+    v_now     integer := resolver.hydra_time(resolver.clock());
+    v_stepnrs integer[];
+    v_free    bigint[];
+    v_new     bigint[];
 begin
     v_stepnrs := array(
-        select (select min(s.stepnr) from public.BuildSteps s
-                 where s.build + 0 = x.build and s.type = 0 and s.busy = 0 and s.status in (3, 4)
-                   and s.drvPath = v_directory || d.drv)
+        select l.stepnr
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
-          join resolver.derivation d on d.derivation = x.derivation
+          join resolver.derivation_state s on s.derivation = x.derivation
+          left join resolver.lease l on l.lease = s.taken_back and l.build = x.build
          order by x.nr);
     v_free := resolver.free_steps(p_builds, v_stepnrs);
     v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
                          from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
     update public.BuildSteps s
        set busy = p_busy, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null,
-           isNonDeterministic = null, machine = case when p_busy = 30 then 'localhost' else '' end, propagatedFrom = null
+           isNonDeterministic = null, machine = case when p_busy = 30 then 'localhost' else '' end
       from unnest(p_builds, v_stepnrs) x (build, stepnr)
      where s.build = x.build and s.stepnr = x.stepnr;
 
@@ -44,4 +42,4 @@ end
 $$;
 
 comment on function resolver.start_steps(bigint[], integer[], integer) is
-    'Busy rows of BuildSteps for attempts; rows of aborted attempts are used again.';
+    'Busy rows of BuildSteps for attempts; rows of attempts that were taken back are used again.';

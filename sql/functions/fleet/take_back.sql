@@ -26,7 +26,8 @@ begin
       from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
      where b.build = x.build and b.stepnr = x.stepnr and x.nr = any (v_free);
     update resolver.derivation_state s
-       set stage = case when s.stage = 'building' then 'buildable' else s.stage end, lease = null
+       set stage = case when s.stage = 'building' then 'buildable' else s.stage end, lease = null,
+           taken_back = case when s.stage = 'building' then s.lease else s.taken_back end
       from resolver.lease l
      where l.lease = any (p_leases) and s.derivation = l.derivation;
     update resolver.lease l set closed = resolver.clock(), outcome = p_outcome

@@ -1,0 +1,9 @@
+-- What Hydra's rows are to say of attempts that were made more than once.
+
+alter table resolver.derivation_state add taken_back bigint;
+comment on column resolver.derivation_state.taken_back is
+    'Lease of the last attempt, if that was taken back without a report: the next one for the same build takes its step row.';
+update resolver.derivation_state s set taken_back = l.lease
+  from (select distinct on (l.derivation) l.derivation, l.lease, l.outcome
+          from resolver.lease l where l.verb = 'build' order by l.derivation, l.lease desc) l
+ where l.derivation = s.derivation and s.stage = 'buildable' and l.outcome in ('swept', 'released');
