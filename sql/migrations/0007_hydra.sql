@@ -7,3 +7,10 @@ update resolver.derivation_state s set taken_back = l.lease
   from (select distinct on (l.derivation) l.derivation, l.lease, l.outcome
           from resolver.lease l where l.verb = 'build' order by l.derivation, l.lease desc) l
  where l.derivation = s.derivation and s.stage = 'buildable' and l.outcome in ('swept', 'released');
+
+alter table resolver.derivation_state
+    add max_silent integer,
+    add timeout integer;
+comment on column resolver.derivation_state.max_silent is
+    'Largest maxsilent, in seconds, of the builds that wanted it, if it is larger than Hydra''s default; 2147483647: no limit. timeout: likewise.';
+comment on column resolver.derivation_state.timeout is 'Largest timeout of the builds that wanted it, if it is larger than Hydra''s default.';

@@ -54,6 +54,18 @@ begin
      where s.derivation = w.root
        and (s.owner is null or s.stage = 'realised' or (w.global_priority, w.priority) >= (s.global_priority, s.priority)
             or not exists (select from resolver.goal g where g.build = s.owner and g.ended is null));
+    update resolver.derivation_state s
+       set max_silent = greatest(s.max_silent, w.max_silent), timeout = greatest(s.timeout, w.timeout)
+      from (select g.root, max(l.max_silent) filter (where l.max_silent > 3600) as max_silent,
+                   max(l.timeout) filter (where l.timeout > 36000) as timeout
+              from resolver.goal g
+              join public.Builds b on b.id = g.build
+             cross join lateral (select case when b.maxsilent = 0 then 2147483647 else b.maxsilent end as max_silent,
+                                        case when b.timeout = 0 then 2147483647 else b.timeout end as timeout) l
+             where g.root = any (v_roots) and g.ended is null
+             group by g.root) w
+     where s.derivation = w.root
+       and (w.max_silent > coalesce(s.max_silent, 0) or w.timeout > coalesce(s.timeout, 0));
     perform resolver.find_owners(v_left);
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
 

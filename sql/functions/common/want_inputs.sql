@@ -1,4 +1,5 @@
--- want_inputs(derivations): what they still need is wanted on behalf of the same build, as urgently as they are.
+-- want_inputs(derivations): what they still need is wanted on behalf of the same build, as urgently as they are, and may take
+-- as long.
 --
 -- Stages    realised -> unloaded, for an input that has a newly wanted output that is not valid
 -- Notifies  derivation_wanted, dependency_ready, step_ready
@@ -55,7 +56,25 @@ begin
     )
     select array_agg(c.derivation), array_agg(distinct c.stage) into v_changed, v_stages from changed c;
 
+    with longer as (
+        update resolver.derivation_state i
+           set max_silent = greatest(i.max_silent, w.max_silent), timeout = greatest(i.timeout, w.timeout)
+          from (select x.derivation, max(s.max_silent) as max_silent, max(s.timeout) as timeout
+                  from resolver.derivation_state s
+                 cross join lateral (
+                       select dep.input as derivation from resolver.dependency dep
+                        where dep.derivation = s.derivation and s.stage in ('unloaded', 'waiting')
+                       union all
+                       select s.resolved_to where s.stage = 'resolved') x
+                 where s.derivation = any (p_derivations) and s.owner is not null and coalesce(s.max_silent, s.timeout) is not null
+                 group by x.derivation) w
+         where i.derivation = w.derivation and i.stage not in ('realised', 'failed')
+           and (w.max_silent > coalesce(i.max_silent, 0) or w.timeout > coalesce(i.timeout, 0))
+        returning i.derivation
+    )
     insert into resolver.walk (kind, derivation)
+    select 'want', l.derivation from longer l
+    union all
     select 'raise', s.derivation
       from resolver.derivation_state s
      where s.derivation = any (p_derivations) and s.owner is not null

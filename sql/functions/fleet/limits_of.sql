@@ -1,23 +1,41 @@
 -- limits_of(derivation): whether it is the root of a goal, or is followed by one, and the time limits of an attempt.
 --
--- Seconds; 0: no limit. The largest of the builds whose root it is; Hydra's defaults when it is the root of none.
+-- Seconds; 0: no limit. The largest of the builds that need it, and at least Hydra's defaults, unless it is nothing but the root
+-- of builds that ask for less.
 create or replace function resolver.limits_of(p_derivation bigint)
     returns table (root boolean, max_silent integer, timeout integer)
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_none constant integer := 2147483647;
 begin
     return query
-        select count(*) > 0,
-               case when bool_or(b.maxsilent = 0) then 0 else coalesce(max(b.maxsilent), 3600) end,
-               case when bool_or(b.timeout = 0) then 0 else coalesce(max(b.timeout), 36000) end
-          from resolver.goal g
-          join public.Builds b on b.id = g.build
-         where g.ended is null
-           and g.root in (select p_derivation
-                          union all
-                          select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation);
+        with same as materialized (
+            select p_derivation as derivation
+            union all
+            select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation
+        ), roots as materialized (
+            select count(*) > 0 as any, max(case when b.maxsilent = 0 then v_none else b.maxsilent end) as max_silent,
+                   max(case when b.timeout = 0 then v_none else b.timeout end) as timeout
+              from resolver.goal g
+              join public.Builds b on b.id = g.build
+             where g.ended is null and g.root in (select m.derivation from same m)
+        ), inputs as materialized (
+            select case when r.any and r.max_silent >= 3600 and r.timeout >= 36000 then false
+                        else not r.any
+                             or exists (select from same m join resolver.dependency dep on dep.input = m.derivation
+                                          join resolver.derivation_state w on w.derivation = dep.derivation
+                                         where w.stage = 'waiting' and w.owner is not null) end as any
+              from roots r
+        )
+        select r.any,
+               coalesce(nullif(greatest(r.max_silent, s.max_silent, case when i.any then 3600 end), v_none), 0),
+               coalesce(nullif(greatest(r.timeout, s.timeout, case when i.any then 36000 end), v_none), 0)
+          from roots r, inputs i, resolver.derivation_state s
+         where s.derivation = p_derivation;
 end
 $$;
 
 comment on function resolver.limits_of(bigint) is 'Whether it is a root, and the time limits (seconds) of an attempt.';
+revoke all on function resolver.limits_of(bigint) from public;

@@ -40,7 +40,8 @@ begin
           from resolver.derivation_state s join resolver.derivation_state r on r.derivation = s.resolved_to
          where s.derivation = any (v_ids) and s.stage = 'resolved'
            and ((r.owner, r.global_priority, r.priority) is distinct from (s.owner, s.global_priority, s.priority)
-                or r.height < s.height)));
+                or r.height < s.height
+                or s.max_silent > coalesce(r.max_silent, 0) or s.timeout > coalesce(r.timeout, 0))));
     perform resolver.failpoint('follow: wanted');
     -- Not those that are there, and may have to be looked at.
     perform resolver.settle(array(

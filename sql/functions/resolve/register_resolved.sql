@@ -30,8 +30,8 @@ begin
           join resolver.derivation d on d.drv = r.body -> 'resolved' ->> 'drv'
          order by r.nr);
 
-    insert into resolver.derivation_state (derivation, owner, jobset, global_priority, height, priority)
-    select distinct on (x.resolved) x.resolved, s.owner, s.jobset, s.global_priority, s.height, s.priority
+    insert into resolver.derivation_state (derivation, owner, jobset, global_priority, height, priority, max_silent, timeout)
+    select distinct on (x.resolved) x.resolved, s.owner, s.jobset, s.global_priority, s.height, s.priority, s.max_silent, s.timeout
       from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
       join unnest(v_resolved) with ordinality x (resolved, nr) on x.nr = r.nr
       join resolver.derivation_state s on s.derivation = r.derivation

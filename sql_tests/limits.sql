@@ -1,0 +1,99 @@
+-- Time limits of an attempt: the largest of the builds that need it, and at least Hydra's defaults for what is nobody's root.
+\ir include/farm.sql
+
+create function pg_temp.limits(p_name text) returns text[] language sql as $$
+    select array[t.claimed(p_name, 'build') ->> 'max_silent', t.claimed(p_name, 'build') ->> 'timeout']
+$$;
+create function pg_temp.build(p_name text, p_max_silent integer, p_timeout integer, p_priority integer default 0)
+    returns void language plpgsql as $$
+begin
+    perform t.build(p_name, p_name, p_priority);
+    update Builds set maxsilent = p_max_silent, timeout = p_timeout where id = t.id(p_name);
+end
+$$;
+create function pg_temp.finish() returns void language sql as $$
+    select t.finish(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null order by l.lease;
+    select t.work();
+$$;
+
+-- Dependencies, however far down, of whichever build.
+select t.derivation('low');
+select t.derivation('low-too');
+select t.derivation('middle', '{low}', 'input-addressed');
+select t.derivation('urgent', '{middle}', 'input-addressed');
+select t.derivation('long', '{middle,low-too}', 'input-addressed');
+select t.derivation('quick', '{low-too}', 'input-addressed');
+select pg_temp.build('urgent', 3600, 36000, 10);
+select pg_temp.build('quick', 10, 20);
+select resolver.sync_builds();
+select t.load();
+select pg_temp.build('long', 10, 100000);
+select resolver.sync_builds();
+select t.load();
+select t.claim('build');
+select is(pg_temp.limits('low'), '{3600,100000}', 'what was there already has the largest of all that need it, and at least the default');
+select is(pg_temp.limits('low-too'), '{3600,100000}', 'so has what a shorter build needs as well');
+select t.finish('low');
+select t.finish('low-too');
+select t.claim('build');
+select is(pg_temp.limits('middle'), '{3600,100000}', 'at every step of the way');
+select is(pg_temp.limits('quick'), '{10,20}', 'a root that nobody else needs has those of its build, however short');
+select t.finish('middle');
+select t.claim('build');
+select is(pg_temp.limits('urgent'), '{3600,36000}', 'what the long build does not need is as it was');
+select is(pg_temp.limits('long'), '{10,100000}', 'and that one''s own root as it says');
+select pg_temp.finish();
+
+-- A root that another build needs.
+select t.derivation('root');
+select t.derivation('on-root', '{root}', 'input-addressed');
+select pg_temp.build('root', 10, 20);
+select pg_temp.build('on-root', 7200, 0);
+select resolver.sync_builds();
+select t.load();
+select t.claim('build');
+select is(pg_temp.limits('root'), '{7200,0}', 'a root has the limits of those that depend on it, too; 0: none');
+select pg_temp.finish();
+select t.derivation('root2');
+select t.derivation('on-root2', '{root2}', 'input-addressed');
+select pg_temp.build('root2', 10, 20);
+select pg_temp.build('on-root2', 3600, 36000);
+select resolver.sync_builds();
+select t.load();
+select t.claim('build');
+select is(pg_temp.limits('root2'), '{3600,36000}', 'also when these are the defaults');
+select pg_temp.finish();
+
+-- Resolutions.
+select t.derivation('in');
+select t.derivation('d1', '{in}');
+select t.derivation('d2', '{in}');
+select t.derivation('on-d1', '{d1}');
+select t.derivation('on-d2', '{d2}');
+select pg_temp.build('on-d1', 3600, 36000);
+select pg_temp.build('on-d2', 3600, 50000);
+select resolver.sync_builds();
+select t.load();
+select t.finish('in');
+select t.claim('resolve');
+select t.resolve('d1', 'r');
+select t.resolve('d2', 'r');
+select t.claim('build');
+select is(pg_temp.limits('r'), '{3600,50000}', 'a resolution has the largest of all that follow it');
+select pg_temp.finish();
+
+-- Read later: load finds inputs of what has long limits.
+select t.derivation('deep1');
+select t.derivation('deep2', '{deep1}', 'input-addressed');
+select t.derivation('deep3', '{deep2}', 'input-addressed');
+select pg_temp.build('deep3', 4000, 1);
+select resolver.sync_builds();
+select t.load();
+select t.claim('build');
+select is(pg_temp.limits('deep1'), '{4000,36000}', 'inputs that become known later have them as well');
+select pg_temp.finish();
+select is((select array_agg(t.ended(j)) from unnest('{long,quick,urgent,on-root,on-d2,deep3}'::text[]) j),
+          '{"status 0","status 0","status 0","status 0","status 0","status 0"}', 'all of it is built');
+
+select * from t.done();
+rollback;
