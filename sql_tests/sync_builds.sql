@@ -116,6 +116,76 @@ select t.load();
 select t.finish('new');
 select is(t.ended('moved'), 'status 0', 'and ends with it');
 
+-- What only the old derivation needs is not wanted any more, however far down.
+create function pg_temp.owner(p_name text) returns text language sql as $$
+    select coalesce((select j.job from t.job j where j.build = s.owner), 'nobody') || case when (s.owner is null) <> (s.jobset is null) then ' wrong' else '' end
+      from resolver.derivation_state s where s.derivation = t.number(p_name)
+$$;
+select t.derivation('bottom');
+select t.derivation('bottom-too');
+select t.derivation('low', '{bottom}');
+select t.derivation('low-too', '{bottom-too}');
+select t.derivation('middle', '{low,low-too}');
+select t.derivation('upper', '{middle,low}');
+select t.derivation('other', '{low-too}');
+select t.derivation('newer', '{middle}');
+select t.derivation('newest');
+select t.want('leaving', 'upper', 5);
+select t.want('staying', 'other');
+select t.load();
+update Builds set drvPath = t.full(t.drv('newer')) where id = t.id('leaving');
+select resolver.sync_builds();
+select t.load();
+select is(array(select pg_temp.owner(n) from unnest('{upper,middle,low,bottom,low-too,bottom-too,newer}'::text[]) n),
+          '{nobody,leaving,leaving,leaving,staying,staying,leaving}', 'what the new one needs as well has it again, or its other owner');
+update Builds set drvPath = t.full(t.drv('newest')) where id = t.id('leaving');
+select resolver.sync_builds();
+select t.load();
+select is(array(select pg_temp.owner(n) from unnest('{upper,newer,middle,low,bottom,low-too,bottom-too}'::text[]) n),
+          '{nobody,nobody,nobody,nobody,nobody,staying,staying}', 'then nobody needs all that, but for what another build needs');
+select bag_eq($$select unnest(t.claim('build'))$$, $$values ('newest'), ('bottom-too')$$, 'nor is it built');
+select t.finish(n) from unnest('{newest,bottom-too}'::text[]) n;
+select t.work();
+select is(t.ended('leaving') || ', ' || t.ended('staying'), 'status 0, status 0', 'both builds end');
+select is(t.steps('leaving'), '{1: newest built}', 'each with its own steps');
+
+-- Not loaded to the end when it was changed, and more of it than one call goes through.
+select t.derivation('wide' || n) from generate_series(1, 1500) n;
+select t.derivation('wide', array(select 'wide' || n from generate_series(1, 1500) n));
+select t.want('wide', 'wide');
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('wide')));
+select resolver.advance();
+select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 1501::bigint, 'a build that needs much');
+update Builds set drvPath = t.full(t.drv('newest')) where id = t.id('wide');
+select resolver.sync_builds();
+select isnt((select count(*) from resolver.derivation_state where owner = t.id('wide')), 0::bigint, 'a bounded part is given up at once');
+select resolver.advance();
+select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 1::bigint, 'the rest by advance()');
+select t.load();
+select is(t.ended('wide'), 'status 0 cached', 'and nothing of it was loaded');
+select is((select count(*) from resolver.derivation where kind is not null and name like 'wide_%'), 0::bigint, 'indeed');
+
+-- The evaluator does not ask for known failures to be tried again, as a person does.
+select t.derivation('known');
+select t.want('known', 'known');
+select t.load();
+select t.fail('known');
+select t.pass('1 hour');
+select t.want('changed', 'newest');
+select t.load();
+update Builds set drvPath = t.full(t.drv('known')), finished = 0, buildStatus = null where id = t.id('changed');
+select resolver.sync_builds();
+select t.load();
+select is(t.ended('changed'), 'status 1 cached', 'a known failure of the new one ends a build that had ended before');
+update Builds set drvPath = t.full(t.drv('newest')), finished = 0, buildStatus = null where id = t.id('changed');
+update Builds set drvPath = t.full(t.drv('known')), finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('changed');
+update Builds set finished = 0, isCachedBuild = 0 where id = t.id('changed');
+select resolver.sync_builds();
+select t.load();
+select is(t.ended('changed'), 'unfinished', 'unless a person has restarted it since');
+select t.work();
+
 -- Restarted and cancelled between two calls.
 select t.derivation('f');
 select t.want('f', 'f');

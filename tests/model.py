@@ -69,7 +69,8 @@ class Model:
 
     def open(self, build: int, retry: bool | None) -> None:
         root, old = self.builds[build][0], self.goals.get(build)
-        self.goals[build] = Goal(root.name, self.now, old.recorded or old.retry if old else retry)
+        same = old is not None and old.root == root.name
+        self.goals[build] = Goal(root.name, self.now, old.recorded or old.retry if old and same else retry)
         it = self.at.setdefault(root.name, Derivation())
         if self.stage(root.name) == "realised":
             self.look_again(root.name)

@@ -14,3 +14,9 @@ alter table resolver.derivation_state
 comment on column resolver.derivation_state.max_silent is
     'Largest maxsilent, in seconds, of the builds that wanted it, if it is larger than Hydra''s default; 2147483647: no limit. timeout: likewise.';
 comment on column resolver.derivation_state.timeout is 'Largest timeout of the builds that wanted it, if it is larger than Hydra''s default.';
+
+alter table resolver.walk drop constraint walk_kind_known;
+alter table resolver.walk add constraint walk_kind_known check (kind in ('want', 'fail', 'clear', 'raise', 'disown'));
+comment on column resolver.walk.kind is
+    'want: its inputs become wanted; fail: its dependents learn that it failed; clear: they learn that it was restarted;
+raise: its inputs learn its height; disown: its owner may not need it any more.';

@@ -32,7 +32,7 @@ begin
         on conflict (build) do update
            set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, blamed = null, info = null, recorded = null,
                cached = case when g.ended is null and g.root = excluded.root then g.cached end,
-               retry = case when g.recorded is not null then true else g.retry end,
+               retry = case when g.root <> excluded.root then excluded.retry when g.recorded is not null then true else g.retry end,
                opened = case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end
         returning g.root
     )
@@ -66,11 +66,12 @@ begin
              group by g.root) w
      where s.derivation = w.root
        and (w.max_silent > coalesce(s.max_silent, 0) or w.timeout > coalesce(s.timeout, 0));
-    perform resolver.find_owners(v_left);
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
 
     insert into resolver.walk (kind, derivation)
     select kind, root from unnest(v_roots) root cross join unnest(array['want', 'fail']) kind
+    union
+    select 'disown', root from unnest(v_left) root
     on conflict do nothing;
     perform pg_notify('derivation_wanted', '');
 end

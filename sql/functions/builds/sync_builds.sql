@@ -63,9 +63,7 @@ begin
        and f.derivation = g.cause and f.cleared is not null and coalesce(g.blamed, g.ended) between f.time and f.cleared;
     perform resolver.open_goals(
         v_opened,
-        p_retry || array(select b.id from public.Builds b
-                          where b.id = any (v_opened) and b.buildStatus is not null
-                            and not exists (select from resolver.goal g where g.build = b.id)),
+        p_retry || array(select b.id from public.Builds b where b.id = any (v_opened) and b.buildStatus is not null),
         p_accept);
     perform resolver.continue_walks();
     perform resolver.reopen_builds(1000);

@@ -30,6 +30,7 @@ begin
 
         case v_kind
             when 'clear' then perform resolver.clear_dependents(v_layer);
+            when 'disown' then perform resolver.disown(v_layer);
             when 'fail' then perform resolver.reach_dependents(v_layer);
             when 'want' then perform resolver.want_inputs(v_layer);
             when 'raise' then perform resolver.raise_inputs(v_layer);
