@@ -103,8 +103,17 @@ create function t.success(p_name text, p_log text default null) returns jsonb la
     select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'info', t.info(), 'machine', 'here', 'log', p_log,
                                                 'outputs', jsonb_build_object('out', t.path(p_name))))
 $$;
-create function t.failure(p_name text) returns jsonb language sql stable as $$
-    select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'class', 'builder', 'status', 1, 'message', 'broken'))
+create function t.failure(p_name text, p_class text default 'builder', p_status integer default 1) returns jsonb language sql stable as $$
+    select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'class', p_class, 'status', p_status, 'message', 'broken'))
+$$;
+-- What load would report of one that is there, and of one whose .drv is gone.
+create function t.loaded_valid(p_lease bigint, p_drv text) returns jsonb language sql stable as $$
+    select t.loaded(p_lease, p_drv)
+           || jsonb_build_object('info', t.info(), 'outputs', jsonb_build_array(jsonb_build_object(
+                  'name', 'out', 'path', t.path(t.named(p_drv)), 'valid', true)))
+$$;
+create function t.loaded_gone(p_lease bigint, p_drv text) returns jsonb language sql stable as $$
+    select jsonb_build_object('lease', p_lease, 'drv', p_drv, 'failed', '{"class": "unsupported", "status": 3, "message": "gone"}'::jsonb)
 $$;
 create function t.resolution(p_name text, p_resolved text default null) returns jsonb language sql stable as $$
     select jsonb_build_array(jsonb_build_object(

@@ -2,6 +2,7 @@
 -- deleted after all; or a program that ran before this one left them.
 --
 -- Locks     the caller holds the graph lock.
+-- Notifies  step_finished, for what has a result; of what was aborted nobody is told, as when it is taken back.
 create or replace function resolver.end_orphaned_steps() returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -10,6 +11,7 @@ declare
     v_builds  integer[];
     v_stepnrs integer[];
     v_free    bigint[];
+    v_payload text;
 begin
     select array_agg(b.build order by b.build, b.stepnr), array_agg(b.stepnr order by b.build, b.stepnr) into v_builds, v_stepnrs
       from public.BuildSteps b
@@ -19,15 +21,20 @@ begin
         return;
     end if;
     v_free := resolver.free_steps(v_builds, v_stepnrs);
-    update public.BuildSteps b
-       set busy = 0, stopTime = resolver.hydra_time(resolver.clock()),
-           status = coalesce((select 0 from resolver.derivation d join resolver.realisation r on r.derivation = d.derivation
-                               where d.drv = resolver.base_name(b.drvPath) and r.build = b.build and r.stepnr = b.stepnr limit 1),
-                             (select f.status from resolver.derivation d join resolver.failure f on f.derivation = d.derivation
-                               where d.drv = resolver.base_name(b.drvPath) and f.build = b.build and f.stepnr = b.stepnr limit 1),
-                             3)
-      from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
-     where b.build = x.build and b.stepnr = x.stepnr and x.nr = any (v_free);
+    for v_payload in
+        update public.BuildSteps b
+           set busy = 0, stopTime = resolver.hydra_time(resolver.clock()),
+               status = coalesce((select 0 from resolver.derivation d join resolver.realisation r on r.derivation = d.derivation
+                                   where d.drv = resolver.base_name(b.drvPath) and r.build = b.build and r.stepnr = b.stepnr limit 1),
+                                 (select f.status from resolver.derivation d join resolver.failure f on f.derivation = d.derivation
+                                   where d.drv = resolver.base_name(b.drvPath) and f.build = b.build and f.stepnr = b.stepnr limit 1),
+                                 3)
+          from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
+         where b.build = x.build and b.stepnr = x.stepnr and x.nr = any (v_free)
+        returning case when b.status <> 3 then concat_ws(E'\t', b.build, b.stepnr, '-') end
+    loop
+        perform pg_notify('step_finished', v_payload) where v_payload is not null;
+    end loop;
     update public.BuildStepOutputs o set path = resolver.hydra_path(r.path)
       from unnest(v_builds, v_stepnrs) with ordinality x (build, stepnr, nr)
       join public.BuildSteps b on b.build = x.build and b.stepnr = x.stepnr

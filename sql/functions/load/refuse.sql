@@ -2,7 +2,8 @@
 --
 -- Stages    unloaded, waiting, resolvable, buildable -> failed
 -- Locks     the caller holds the graph lock.
--- A step row on the account of its build tells people the reason.
+-- Notifies  step_finished
+-- A step row on the account of its build tells people the reason. It is never busy: nothing was started.
 create or replace function resolver.refuse(p_derivation bigint, p_failure jsonb) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -15,8 +16,6 @@ begin
       from resolver.record_steps(array[row(v_build, p_derivation, 0, 0, (p_failure ->> 'status')::integer,
                                            p_failure ->> 'message', null, null)::resolver.new_step]) r;
     if found then
-        perform pg_notify('step_started', v_build || E'\t' || v_stepnr);
-        perform pg_notify('build_started', v_build::text);
         perform pg_notify('step_finished', v_build || E'\t' || v_stepnr || E'\t-');
     end if;
     perform resolver.record_failure(p_derivation, p_failure ->> 'class', (p_failure ->> 'status')::integer,
