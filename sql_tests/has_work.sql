@@ -76,6 +76,15 @@ select is(resolver.unneeded_roots(array[t.path('r'), t.drv('r-s'), t.path('r-s')
 select t.work();
 select t.pass('2 days');
 select is(resolver.unneeded_roots(array[t.path('r-s'), t.path('r-u')]), array[t.path('r-s'), t.path('r-u')], 'and nothing in the end');
+select t.want('u-again', 'u');
+select is(resolver.unneeded_roots(array[t.path('r-s'), t.path('r-u')]), '{}', 'but when a new build wants it');
+select t.load();
+select is(t.ended('u-again'), 'status 0 cached', 'which ends at once');
+select t.pass('23 hours');
+select is(resolver.unneeded_roots(array[t.path('r-s'), t.path('r-u')]), array[t.path('r-s')],
+          'its output is kept for a day: until Hydra has roots of its own');
+select t.pass('2 hours');
+select is(resolver.unneeded_roots(array[t.path('r-u')]), array[t.path('r-u')], 'and not for longer');
 select is(resolver.unneeded_roots('{}'), '{}', 'of nothing, nothing');
 select t.derivation('x');
 select t.derivation('x1', '{x}');

@@ -1,6 +1,7 @@
 -- unneeded_roots(paths): which of these store paths need no root any more: base names, of .drv files and of outputs.
 --
--- A .drv is needed until it has been built or has failed; an output while something unfinished uses it, and for a day.
+-- A .drv is needed until it has been built or has failed; an output while something unfinished uses it, and for a day since it
+-- was found, or since a build ended that it is an output of: until hydra-update-gc-roots has a root for it.
 create or replace function resolver.unneeded_roots(p_paths text[]) returns text[]
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -14,7 +15,10 @@ as $$
              where d.drv = p.path and s.stage not in ('realised', 'failed'))
        and not exists (
                select from resolver.output o
-                where o.path = p.path and o.valid_since > resolver.clock() - interval '1 day')
+                where o.path = p.path
+                  and (o.valid_since > resolver.clock() - interval '1 day'
+                       or exists (select from resolver.goal g
+                                   where g.root = o.derivation and coalesce(g.ended, 'infinity') > resolver.clock() - interval '1 day')))
        and not exists (
                select from resolver.output o
                  join resolver.dependency dep on dep.input = o.derivation and o.name = any (dep.outputs)
