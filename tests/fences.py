@@ -18,6 +18,7 @@ LOCKS = (
     "build/fail_steps",
     "build/finish_steps",
     "build/step_runs",
+    "builds/clear_failures",
     "builds/end_builds",
     "builds/enqueue",
     "builds/sync_builds",

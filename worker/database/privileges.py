@@ -20,7 +20,7 @@ from .release import needed_privileges
 
 Kind = Literal["worker", "monitor"]
 KINDS: tuple[Kind, ...] = ("worker", "monitor")
-OWNER_ONLY = ["keep_history", "prune"]
+OWNER_ONLY = ["clear_failures", "keep_history", "prune"]
 """What others may call, but workers have no use for: it changes or deletes what is on record."""
 
 _API = """
