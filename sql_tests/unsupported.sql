@@ -24,8 +24,8 @@ select is(resolver.status() #>> '{unsupported,0,limit_seconds}', '86400.000000',
 
 -- A worker comes and goes.
 select t.pass('23 hours');
-select t.worker('kvm', '{x86_64-linux}', '{kvm,nixos-test}');
 select resolver.heartbeat(t.worker_id());
+select t.worker('kvm', '{x86_64-linux}', '{kvm,nixos-test}');
 select resolver.sweep();
 select is((select count(*) from resolver.machine_type where unsupported_since is not null), 1::bigint, 'a worker that takes it ends the time');
 select resolver.worker_left(t.worker_id('kvm'));
@@ -141,6 +141,52 @@ select resolver.heartbeat(t.worker_id());
 select resolver.sweep() from generate_series(1, 3);
 select is(t.ended('n120'), 'status 9', 'the others have waited long enough now, and are told of in several parts');
 select is(t.ended('second'), 'unfinished', 'the time of a build that has ended is not that of the other one');
+
+-- While no worker lives no time passes, since nobody could have taken it.
+update resolver.setting set max_unsupported_time = '1 day';
+select t.derivation('outage', p_system => 's390x-linux');
+select t.derivation('unread');
+select t.want('outage', 'outage');
+select t.load();
+select resolver.sweep();
+select t.pass('12 hours');
+select resolver.heartbeat(t.worker_id());
+select resolver.worker_left(t.worker_id());
+select t.pass('30 seconds');
+select t.worker();
+select resolver.sweep();
+select is((select resolver.clock() - unsupported_since from resolver.machine_type where system = 's390x-linux'), interval '12 hours 30 seconds',
+          'a worker that is started again goes on with the time');
+select t.pass('3 days');
+select t.want('unread', 'unread');
+select is(resolver.held_up(t.number('unread')) ->> 'reason', 'no worker loads derivations', 'explained, though nobody has swept');
+select is(resolver.held_up(t.number('fine')) ->> 'reason', 'all outputs that are wanted are there', 'what is done needs nobody');
+select resolver.sweep();
+select is(t.ended('outage'), 'unfinished', 'nothing fails while no worker lives');
+select t.worker();
+select is(resolver.held_up(t.number('unread')) ->> 'reason', 'waits for a worker to load it', 'a worker has come');
+select resolver.sweep();
+select is(t.ended('outage'), 'unfinished', 'nor as soon as one does');
+select t.pass('1 day' - interval '1 second');
+select resolver.heartbeat(t.worker_id());
+select resolver.sweep();
+select is(t.ended('outage'), 'unfinished', 'nor before the whole time has passed again');
+select t.pass('1 second');
+select resolver.sweep();
+select is(t.ended('outage'), 'status 9', 'but then');
+
+-- Workers that do something else.
+select t.derivation('plain');
+select t.derivation('resolved', '{plain}');
+select t.want('resolved', 'resolved');
+select t.load();
+select t.finish('plain');
+select resolver.worker_left(t.worker_id());
+select resolver.register_worker('other', '{load}', '{x86_64-linux}', '{}', '/nix/store', 'one');
+select is(resolver.held_up(t.number('resolved')) ->> 'reason', 'no worker resolves derivations', 'explained as well');
+select t.worker();
+select is(resolver.held_up(t.number('resolved')) ->> 'reason', 'waits for a worker to resolve it', 'a worker has come');
+select t.work();
 
 select * from t.done();
 rollback;

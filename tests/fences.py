@@ -131,6 +131,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("(g.build is null or g.opened <= v_before)", "true", "unsupported.sql"),
         ("g.build = s.owner and g.opened <= v_before\n", "g.build = s.owner\n", "unsupported.sql"),
         ("or m.unsupported_since <= v_before", "", "unsupported.sql"),
+        ("if not exists (select from resolver.worker w where w.gone is null)\n       or not", "if not", "unsupported.sql"),
     ]),
     ("common/raise_inputs", [
         ("i.height < a.height and ", "", "queue.sql"),

@@ -29,7 +29,7 @@ def test_a_queued_build_waits_for_a_worker_and_a_failed_one_leads_to_the_cause(f
     farm.command("enqueue", farm.write("jobs.nix", JOBS))
     told = farm.command("explain", "3").stdout.splitlines()
     assert told[0] == "build 3 (c): not finished"
-    assert told[1].endswith("-c.drv  waits for a worker to load it")
+    assert told[1].endswith("-c.drv  no worker loads derivations")
     assert farm.command("graph", "3").stdout.splitlines()[0].endswith("-c.drv unloaded")
 
     farm.command("worker", "--drain")

@@ -1,4 +1,4 @@
--- What Hydra's rows are to say of attempts that were made more than once.
+-- Attempts that are made again, time limits of what several builds need, builds with another root, and an outage of all workers.
 
 alter table resolver.derivation_state add taken_back bigint;
 comment on column resolver.derivation_state.taken_back is
@@ -20,3 +20,5 @@ alter table resolver.walk add constraint walk_kind_known check (kind in ('want',
 comment on column resolver.walk.kind is
     'want: its inputs become wanted; fail: its dependents learn that it failed; clear: they learn that it was restarted;
 raise: its inputs learn its height; disown: its owner may not need it any more.';
+
+create index worker_gone on resolver.worker (gone) where gone is not null;

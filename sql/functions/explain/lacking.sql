@@ -6,10 +6,9 @@ as $$
 begin
     return (
         select case
-            when exists (select from resolver.worker w
-                          where w.gone is null and 'build' = any (w.verbs) and resolver.takes(w, m)) then null
-            when not exists (select from resolver.worker w
-                              where w.gone is null and 'build' = any (w.verbs)
+            when exists (select from resolver.living() w where 'build' = any (w.verbs) and resolver.takes(w, m)) then null
+            when not exists (select from resolver.living() w
+                              where 'build' = any (w.verbs)
                                 and (m.system = any (w.systems) or m.system = 'builtin'
                                      or exists (select from unnest(w.builders) b where m.system = any (b.systems))))
                 then format('no worker builds for %s', m.system)

@@ -17,8 +17,14 @@ as $$
                from resolver.dependency dep where dep.derivation = s.derivation)
         when s.stage = 'resolved' then 'waits for what it was resolved to'
         when s.owner is null then 'no unfinished build needs it'
-        when s.stage = 'unloaded' then case when s.lease is null then 'waits for a worker to load it' else 'is being loaded' end
-        when s.stage = 'resolvable' then case when s.lease is null then 'waits for a worker to resolve it' else 'is being resolved' end
+        when s.stage = 'unloaded' then
+            case when s.lease is not null then 'is being loaded'
+                 when exists (select from resolver.living() w where 'load' = any (w.verbs)) then 'waits for a worker to load it'
+                 else 'no worker loads derivations' end
+        when s.stage = 'resolvable' then
+            case when s.lease is not null then 'is being resolved'
+                 when exists (select from resolver.living() w where 'resolve' = any (w.verbs)) then 'waits for a worker to resolve it'
+                 else 'no worker resolves derivations' end
         when s.not_before > resolver.clock() then
             'is tried again at ' || to_char(s.not_before, 'HH24:MI:SS TZ') || coalesce((
                 -- An aggregate: with a limit the planner might walk all steps by time.

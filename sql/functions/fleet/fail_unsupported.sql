@@ -1,7 +1,7 @@
 -- fail_unsupported(): what has waited for too long for a worker that takes it fails, a hundred of each machine type at a time.
 --
 -- The time counts from when the last worker left, or the first of its type was ready; and no build that was added later than
--- that has its derivations fail before it has waited as long itself.
+-- that has its derivations fail before it has waited as long itself. While no worker lives nothing fails; see register_worker().
 -- Stages    buildable -> failed
 -- Locks     the graph lock, only if there is something to do
 -- Notifies  as a failed step does: see refuse()
@@ -15,9 +15,10 @@ declare
     v_type        integer;
     v_late        bigint[];
 begin
-    if not exists (select from resolver.machine_type m
-                    where (m.unsupported_since is not null) <> (m.machine_type = any (v_unsupported))
-                       or m.unsupported_since <= v_before) then
+    if not exists (select from resolver.worker w where w.gone is null)
+       or not exists (select from resolver.machine_type m
+                       where (m.unsupported_since is not null) <> (m.machine_type = any (v_unsupported))
+                          or m.unsupported_since <= v_before) then
         return;
     end if;
     perform resolver.lock_graph();

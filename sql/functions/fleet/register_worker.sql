@@ -4,6 +4,7 @@
 --           builders: [{"machine", "systems", "features", "mandatory"}], other machines that its Nix builds on
 --           feature_limits: {feature: how many derivations that require it at a time}
 --           only_kind: local: not what a builder would have to build; prefer-local: of that only preferLocalBuild
+-- The first one after a time in which none lived has the time of what waits for a machine begin anew: see fail_unsupported().
 -- Raises    NX015 (check_store) when it has another store than the other workers.
 create or replace function resolver.register_worker(
     p_name text, p_verbs text[], p_systems text[], p_features text[], p_store_directory text, p_store_identity text,
@@ -14,10 +15,16 @@ create or replace function resolver.register_worker(
 as $$
 declare
     v_worker integer;
+    v_since  timestamptz := resolver.clock() - 2 * resolver.lease_time();
 begin
     perform resolver.lock_graph();
     insert into resolver.store (directory, identity) values (p_store_directory, p_store_identity) on conflict do nothing;
     perform resolver.check_store(p_store_directory, p_store_identity);
+    -- Nobody could take what waited meanwhile: it has the whole time again. Not when the only worker was but started again.
+    if not exists (select from resolver.worker w where w.gone is null and w.heartbeat >= v_since)
+       and not exists (select from resolver.worker w where w.gone >= v_since and w.heartbeat >= v_since) then
+        update resolver.machine_type m set unsupported_since = resolver.clock() where m.unsupported_since is not null;
+    end if;
     insert into resolver.worker (name, verbs, systems, features, jobs, builders, feature_limits, only_kind, started, heartbeat)
     values (p_name, p_verbs, p_systems, p_features, p_jobs,
             array(select row(b.machine, b.systems, coalesce(b.features, '{}'), coalesce(b.mandatory, '{}'))::resolver.builder
