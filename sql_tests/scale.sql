@@ -118,5 +118,45 @@ select pg_temp.cheap($$select resolver.unneeded_roots(array[t.path('past-1'), t.
 select pg_temp.cheap($$select resolver.register_worker('new', '{load}', '{x86_64-linux}', '{}', '/nix/store', 'one')$$, 'register_worker');
 select pg_temp.cheap($$select resolver.worker_left((select max(worker) from resolver.worker))$$, 'worker_left');
 
+-- Many builds on one graph: what is read for each of them does not grow with their number. Each is more urgent than those before,
+-- so that priorities are carried down to what they share again and again. Nobody has analyzed Builds since they were added.
+create function pg_temp.until_done() returns void language plpgsql as $$
+begin
+    while resolver.sync_builds() or resolver.advance() or resolver.end_builds() > 0 loop
+    end loop;
+end
+$$;
+create function pg_temp.add(p_graph text, p_builds integer) returns void language plpgsql as $$
+begin
+    perform t.derivation(p_graph || '-shared-1');
+    perform t.derivation(p_graph || '-shared-' || i, array[p_graph || '-shared-' || i - 1], 'input-addressed') from generate_series(2, 20) i;
+    perform t.derivation(p_graph || '-' || i, array[p_graph || '-shared-20'], 'input-addressed') from generate_series(1, p_builds) i;
+    perform t.build(p_graph || '-' || i, p_graph || '-' || i, i) from generate_series(1, p_builds) i;
+    perform pg_temp.until_done();
+    analyze resolver.goal, resolver.derivation_state;
+    perform t.load();
+    perform pg_temp.until_done();
+end
+$$;
+create temporary table cost (what text, builds integer, rows bigint);
+create function pg_temp.measure(p_what text, p_builds integer, p_call text) returns void language plpgsql as $$
+declare
+    v_before bigint := pg_temp.read();
+begin
+    execute p_call;
+    insert into cost values (p_what, p_builds, (pg_temp.read() - v_before) / p_builds);
+end
+$$;
+select resolver.worker_left((select max(worker) from resolver.worker));
+select pg_temp.measure('adding', n, format('select pg_temp.add(''g%1$s'', %1$s)', n)) from unnest('{1000,3000}'::integer[]) n;
+select pg_temp.measure('bumping', n, format('update Builds set globalPriority = id where job like ''g%s-%%''; select pg_temp.until_done()', n))
+  from unnest('{1000,3000}'::integer[]) n;
+select t.claim('build');
+select pg_temp.measure('ending', n, format('select t.fail(''g%s-shared-1''); select pg_temp.until_done()', n)) from unnest('{1000,3000}'::integer[]) n;
+select is((select count(*) from Builds where job ~ '^g[0-9]+-' and buildStatus = 2), 4000::bigint, 'all of them have ended');
+select ok(max(c.rows) < 1.5 * min(c.rows),
+          format('%s many builds on one graph reads for each what it does for few (%s)', c.what, string_agg(c.rows::text, ', ' order by c.builds)))
+  from cost c group by c.what;
+
 select * from t.done();
 rollback;

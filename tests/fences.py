@@ -261,7 +261,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("(f.cleared is null or f.cleared >= p_goal.ended)", "f.cleared is null", "held_failure.spec"),
     ]),
     ("builds/record_end", [
-        ("where b.id = p_build and b.finished = 0", "where b.id = p_build", "sync_builds.sql"),
+        ("where b.id = p_build and b.finished + 0 = 0", "where b.id = p_build", "sync_builds.sql"),
     ]),
     ("builds/record_ends", [
         ("for update of b skip locked", "for update of b", "held_build.spec"),
@@ -286,13 +286,13 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("for update of b skip locked", "for update of b", "restart_and_held.spec"),
     ]),
     ("builds/cancel_build", [
-        ("where b.id = p_build and b.finished = 0", "where b.id = p_build", "cancel_build.sql"),
+        ("where b.id = p_build and b.finished + 0 = 0", "where b.id = p_build", "cancel_build.sql"),
     ]),
     ("builds/restart_build", [
         ("where b.id = p_build and b.finished = 1", "where b.id = p_build", "restart_build.sql"),
     ]),
     ("builds/open_goals", [
-        ("where b.id = any (p_builds) and b.finished = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
+        ("where b.id = any (p_builds) and b.finished + 0 = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
         ("case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end",
          "excluded.opened", "sync_builds.sql"),
     ]),

@@ -12,7 +12,7 @@ begin
     update public.Builds b
        set finished = 1, buildStatus = 4, isCachedBuild = 0, startTime = v_now, stopTime = v_now,
            notificationPendingSince = v_now
-     where b.id = p_build and b.finished = 0;
+     where b.id = p_build and b.finished + 0 = 0;
     if not found then
         raise exception 'there is no such unfinished build'
             using errcode = 'NX017', detail = format('Build %s.', p_build), hint = 'Only a build that is not finished can be cancelled.';

@@ -27,7 +27,7 @@ begin
         insert into resolver.goal as g (build, root, jobset, opened, retry)
         select b.id, d.derivation, b.jobset_id, v_now, case when b.id = any (p_retry) then true when b.id = any (p_accept) then false end
           from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
-         where b.id = any (p_builds) and b.finished = 0
+         where b.id = any (p_builds) and b.finished + 0 = 0
          order by b.id
         on conflict (build) do update
            set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, blamed = null, info = null, recorded = null,

@@ -35,7 +35,7 @@ begin
            startTime = case when v_goal.cached then v_now else coalesce(v_started, v_now) end, stopTime = v_now,
            size = (v_goal.info ->> 'size')::bigint, closureSize = (v_goal.info ->> 'closure_size')::bigint,
            releaseName = v_goal.info ->> 'release_name', notificationPendingSince = v_now
-     where b.id = p_build and b.finished = 0;
+     where b.id = p_build and b.finished + 0 = 0;
     v_finished := found;
     update resolver.goal g set recorded = resolver.clock() where g.build = p_build and g.recorded is null;
     if v_finished and v_goal.info is not null then

@@ -41,12 +41,12 @@ begin
     end loop;
 
     -- Builds that ended by one attempt are told of together, after the one that ran it, in whichever transaction that ended.
-    -- Each of the others is told of by itself.
+    -- Each of the others is told of by itself. (cause + 0: not a look through all that the failure has ended, for each of them.)
     for v_group in
         select array_remove(array[r.build], null) || array_remove(array_agg(g.build order by g.build), r.build) as builds
           from resolver.goal g
           left join lateral resolver.failure_of(g) f on not g.cached
-          left join resolver.goal r on r.build = f.build and r.cause = g.cause and r.recorded is not null
+          left join resolver.goal r on r.build = f.build and r.cause + 0 = g.cause and r.recorded is not null
          where g.build = any (v_recorded)
          group by coalesce(f.failure, -g.build), r.build
          order by min(g.build)

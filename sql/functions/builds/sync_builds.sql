@@ -24,9 +24,11 @@ begin
             perform resolver.failpoint('sync_builds: there is something');
             perform resolver.lock_graph();
         end if;
+        -- finished + 0, here and wherever a build is looked for by its id: among 300 million builds the planner knows of none that are
+        -- unfinished, and would look through all that are for each one.
         v_closed := array(
             select g.build from resolver.goal g
-             where g.ended is null and not exists (select from public.Builds b where b.id = g.build and b.finished = 0)
+             where g.ended is null and not exists (select from public.Builds b where b.id = g.build and b.finished + 0 = 0)
             union all
             select g.build from resolver.goal g
              where g.ended is not null and g.recorded is null

@@ -3,7 +3,7 @@ create or replace function resolver.all_finished(p_builds integer[]) returns boo
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
 as $$
-    select not exists (select from public.Builds b where b.id = any (p_builds) and b.finished = 0)
+    select not exists (select from public.Builds b where b.id = any (p_builds) and b.finished + 0 = 0)
 $$;
 
 comment on function resolver.all_finished(integer[]) is 'Whether all of these builds are finished, or deleted.';
