@@ -298,8 +298,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/sync_builds", [
         ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
-        (" and resolver.base_name(b.drvPath) = d.drv\n     where g.build = any (v_opened)",
-         "\n     where g.build = any (v_opened)", "reopen_builds.sql"),
+        ("on b.id = g.build and resolver.base_name(b.drvPath) = d.drv", "on b.id = g.build", "reopen_builds.sql"),
         ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
     ]),
     ("common/realise", [

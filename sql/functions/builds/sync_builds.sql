@@ -58,11 +58,16 @@ begin
      where g.build = any (v_closed) and g.ended is null and b.id = g.build and b.finished = 1;
     -- A failure by which such a build ended may have been cleared by others: a restart is for all that ended by it.
     update resolver.failure f set reopening = true
-      from resolver.goal g
-      join resolver.derivation d on d.derivation = g.root
-      join public.Builds b on b.id = g.build and resolver.base_name(b.drvPath) = d.drv
-     where g.build = any (v_opened) and g.recorded is not null
-       and f.derivation = g.cause and f.cleared is not null and coalesce(g.blamed, g.ended) between f.time and f.cleared;
+     where f.failure = any (array(
+               select x.failure
+                 from resolver.goal g
+                 join resolver.derivation d on d.derivation = g.root
+                 join public.Builds b on b.id = g.build and resolver.base_name(b.drvPath) = d.drv
+                -- offset: few failures are cleared, says the planner, and begins with all of them.
+                cross join lateral (select c.failure from resolver.failure c
+                                     where c.derivation = g.cause and c.cleared is not null
+                                       and coalesce(g.blamed, g.ended) between c.time and c.cleared offset 0) x
+                where g.build = any (v_opened) and g.recorded is not null));
     perform resolver.open_goals(
         v_opened,
         p_retry || array(select b.id from public.Builds b where b.id = any (v_opened) and b.buildStatus is not null),
