@@ -1,13 +1,16 @@
 -- failure_of(goal): the failure that ended it. It may have been cleared since: another transaction held the build's row.
 create or replace function resolver.failure_of(p_goal resolver.goal) returns resolver.failure
-    language sql stable
+    language plpgsql stable
     set search_path = pg_catalog, pg_temp
 as $$
-    select f
-      from resolver.failure f
-     where f.derivation = p_goal.cause and f.time <= p_goal.ended and (f.cleared is null or f.cleared >= p_goal.ended)
-     order by f.failure desc
-     limit 1
+begin
+    return (
+        select f
+          from resolver.failure f
+         where f.derivation = p_goal.cause and f.time <= p_goal.ended and (f.cleared is null or f.cleared >= p_goal.ended)
+         order by f.failure desc
+         limit 1);
+end
 $$;
 
 comment on function resolver.failure_of(resolver.goal) is 'The failure by which a goal ended; null if it ended otherwise.';
