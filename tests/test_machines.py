@@ -160,7 +160,7 @@ def test_outputs_that_are_too_large_are_not_used_later_either(farm: Farm) -> Non
         farm.command("restart", str(row["id"]))
     assert ended("50000") == too_large
     steps = farm.rows("select status, errorMsg from BuildSteps where status = 11")
-    assert len(steps) == 10
+    assert len(steps) == 11  # two failures of each, in on-large as well; one more of what is resolved again
     assert all("bytes, and may have 50000" in step["errormsg"] for step in steps)
     for row in farm.rows("select id from Builds where job <> 'on-large'"):
         farm.command("restart", str(row["id"]))
