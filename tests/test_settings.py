@@ -227,7 +227,7 @@ def test_a_worker_says_where_logs_are_when_hydras_pages_may_not_find_them(
     words = ["worker", "--drain", "--state", tmp_path, "--database", database]
     done = command(*words)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith(f"Build logs are written to {tmp_path}/build-logs, ")
+    assert f" Build logs are written to {tmp_path}/build-logs, " in done.stderr
     assert "HYDRA_DATA" in done.stderr
     assert "Build logs" not in command(*words, "--logs", tmp_path / "elsewhere").stderr
     monkeypatch.setenv("HYDRA_DATA", str(tmp_path))

@@ -61,6 +61,8 @@ def describe(kind: str, details: dict[str, Any], *, short: bool = False) -> Line
             return Line("released", f"{step}: {reason}", notable=True)
         case "aborting":
             return Line("aborting", step, notable=True)
+        case "note":
+            return Line(kind, reason, notable=True)
         case "swept":
             return Line("swept", f"{counted(details.get('claims', 0), 'claim')} of workers that are gone", notable=True)
         case "database_error" | "store_error":

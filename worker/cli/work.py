@@ -54,7 +54,7 @@ def running_worker(
     observer: Observer | None = None,
 ) -> Iterator[Worker]:
     """A started worker; it is stopped at the end, its builds aborted."""
-    wishes = wishes or Wishes()
+    wishes, observer = wishes or Wishes(), observer or Observer()
     own = options.settings
     require_ca_derivations(store)
     settings = store.settings
@@ -63,7 +63,7 @@ def running_worker(
     context = Context(
         store,
         open_roots(options),
-        own.value("logs", wishes.logs) or _own_logs(options),
+        own.value("logs", wishes.logs) or _own_logs(options, observer),
         options.store is None if trusted is None else trusted,
         max_log_size=own.value("max_log_size", wishes.max_log_size),
         max_output_size=own.value("max_output_size", wishes.max_output_size),
@@ -85,7 +85,7 @@ def running_worker(
         only_kind=only,
     )
     listen = options.listen_url(conninfo, wishes.listen_database)
-    with _beside_hydra(options), closing(Procedures(conninfo)) as procedures:
+    with _beside_hydra(options, observer), closing(Procedures(conninfo)) as procedures:
         worker = Worker(
             procedures, context, abilities, observer=observer, listen_conninfo=listen, listen=listen is not None
         )
@@ -103,34 +103,34 @@ def _checked_limits(_context: click.Context, _option: click.Parameter, limits: t
     return limits
 
 
-def _own_logs(options: Options) -> Path:
+def _own_logs(options: Options, observer: Observer) -> Path:
     """Where logs are when nobody has named a place, nor Hydra's; of a database that was named it is said."""
     logs = options.state_directory.logs
     if options.database is not None:
-        click.echo(
+        message = (
             f"Build logs are written to {logs}, where Hydra's pages do not look: its data directory is not known."
-            " Name it: `hydra_data` in the settings file, or the variable HYDRA_DATA.",
-            err=True,
+            " Name it: `hydra_data` in the settings file, or the variable HYDRA_DATA."
         )
+        observer.event("note", message=message)
     return logs
 
 
 @contextmanager
-def _beside_hydra(options: Options) -> Iterator[None]:
+def _beside_hydra(options: Options, observer: Observer) -> Iterator[None]:
     """In the place of Hydra's queue runner. Raises CouldNotRun when it runs, or would do what can't be done here."""
     own = options.settings if options.database is not None else Settings()
     try:
         refuse_uploads(own.value("hydra_config"))
         with lock_out_queue_runner(own.value("hydra_data")) as told:
             if told:
-                click.echo(told, err=True)
+                observer.event("note", message=told)
             yield
     except (QueueRunnerError, UploadError) as error:
         raise CouldNotRun(str(error)) from error
 
 
 @contextmanager
-def _serving_status(address: str | None, conninfo: str) -> Iterator[None]:
+def _serving_status(address: str | None, conninfo: str, observer: Observer) -> Iterator[None]:
     """Answer by HTTP. A worker that can't works all the same: another one may have the address."""
     with ExitStack() as open_ones:
         if address is not None:
@@ -142,7 +142,7 @@ def _serving_status(address: str | None, conninfo: str) -> Iterator[None]:
             except ValueError as error:
                 raise CouldNotRun(f"{error}: write a port, or HOST:PORT.") from error
             except OSError as error:
-                click.echo(f"The status is not served at {address}: {error}", err=True)
+                observer.event("note", message=f"The status is not served at {address}: {error}")
         yield
 
 
@@ -216,7 +216,7 @@ def worker(
     with open_both(options) as (conninfo, store):
         observer = observer_for(as_json=as_json)
         with (
-            _serving_status(options.settings.value("status_address", status_address), conninfo),
+            _serving_status(options.settings.value("status_address", status_address), conninfo, observer),
             running_worker(
                 options,
                 conninfo,

@@ -17,8 +17,8 @@ from ..outputs import inspect_outputs
 from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_ABORTED, STATUS_FAILED, Report, describe, static_outputs
 
-PART = 16
-"""So many resolutions are reported together, while the next are written."""
+FIRST, PART = 2, 16
+"""So many are reported together, while the next are written: few at first, so that something is built soon."""
 KnownOutputs = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
 """For derivations that are realised, as far as the database knows: their outputs."""
 
@@ -39,8 +39,8 @@ def resolve(
     For what resolves to something that is known to be realised there is nothing to write. Paths that turn out to have
     gone are withdrawn: the database then finds the report stale.
     """
-    for start in range(0, len(claims), PART):
-        part = claims[start : start + PART]
+    for start, end in [(0, FIRST), *((start, start + PART) for start in range(FIRST, len(claims), PART))]:
+        part = claims[start:end]
         reports: list[Report] = []
         resolutions: list[Resolution] = []
         for claim in part:
