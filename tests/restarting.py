@@ -223,7 +223,7 @@ class RestartedFarm(Farm):
             "counter": self.rows("select count from NrBuilds where what = 'finished'"),
             "busy rows": self.rows("select * from BuildSteps where busy <> 0"),
             "second rows": self.rows(
-                "select build, drvPath, status from BuildSteps group by 1, 2, 3 having count(*) > 1"
+                "select build, drvPath, status from BuildSteps where status <> 3 group by 1, 2, 3 having count(*) > 1"
             ),
             "open leases": self.rows("select * from resolver.lease where closed is null"),
             "violations": self.violations(),

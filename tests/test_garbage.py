@@ -213,6 +213,34 @@ def test_an_input_that_vanished_during_the_build_is_made_again(colony: Colony) -
     assert any("inputs are gone from the store: " in reason for reason in colony.released)
 
 
+WAITER = """rec {
+  low = floating "@salt@-low" "echo built >> @log@-low; echo low > $out" { };
+  reader = floating "@salt@-reader" ''
+    if [ ! -e @log@-began ]; then
+      > @log@-began
+      while [ -e $input ]; do :; done
+      while [ ! -e $input ]; do :; done
+      exit 1
+    fi
+    cat $input > $out
+  '' { input = low; };
+}"""
+
+
+def test_an_input_that_vanished_for_a_while_is_no_fault_of_the_builder(colony: Colony) -> None:
+    colony.enqueue("returned", WAITER, ["reader"])
+    with colony.worker(*VERBS) as worker:
+        wait_until(lambda: Path(f"{colony.farm.state}/returned-began").exists())
+        (path,) = map(Path, colony.outputs("returned-low"))
+        path.unlink()
+        time.sleep(0.5)
+        path.write_text("low\n")
+        worker.drain()
+    colony.all_succeeded()
+    assert colony.built("returned")["low"] == 1
+    assert any("inputs were gone from the store for a while: " in reason for reason in colony.released)
+
+
 def test_outputs_that_were_deleted_after_they_were_recorded_are_built_again(colony: Colony) -> None:
     colony.enqueue("deleted")
     colony.do(*VERBS)

@@ -14,7 +14,7 @@ CANCELLED = 4
 
 def wrong_outcomes(world: World) -> list[str]:
     """Builds that were lost, or ended otherwise than they have to, or whose outputs are not what they have to be."""
-    return [*_lost_builds(world), *_wrong_builds(world), *_wrong_outputs(world)]
+    return [*_lost_builds(world), *_wrong_builds(world), *_wrong_outputs(world), *_different_paths(world)]
 
 
 def _lost_builds(world: World) -> Iterator[str]:
@@ -61,3 +61,10 @@ def _wrong_outputs(world: World) -> Iterator[str]:
                 yield f"{where} is not in the store: {row['path']}"
         elif path.read_text() != expected:
             yield f"{where} is {path.read_text()!r}, not {expected!r}"
+
+
+def _different_paths(world: World) -> Iterator[str]:
+    """Builders make the same of the same: whatever was built again, its path was not another one."""
+    for view in ("incoherent_output", "replaced_input"):
+        for row in world.farm.rows(f"select * from resolver.{view}"):
+            yield f"{view}: {row}"

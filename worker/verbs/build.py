@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
@@ -13,14 +14,13 @@ from ..nix.client import Client
 from ..nix.closure import InvalidPath, PathInfos
 from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
-from ..nix.protocol.messages import BuildEvents
 from ..outputs import inspect_outputs
 from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_ABORTED, Report
 from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed
-
-HERE = "localhost"
+from .vanished import vanished
+from .watcher import LogFlooded, OtherDerivationStarted, Watcher
 
 _EXISTS = "File exists"
 _LEFTOVER = re.compile(r"(?<=/)[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.tmp\b")
@@ -36,47 +36,6 @@ class Outcome:
     reason: str = ""
     in_the_way: frozenset[str] = frozenset()
     """What Nix complained of: paths that a Nix which was killed has left in the store. They have to be deleted."""
-
-
-class OtherDerivationStarted(Exception):
-    """Nix began to build something that was not asked for."""
-
-
-class _Watcher(BuildEvents):
-    """Follows one build: writes its log, and ends the call when Nix builds something else or the log floods."""
-
-    def __init__(self, drv_path: str, open_log: Callable[[], BuildLog], runs: Callable[[str], None]) -> None:
-        self.drv_path = drv_path
-        self.machine: str | None = None
-        """Where Nix builds it; `None` until it says so."""
-        self.log: BuildLog | None = None
-        self.log_exceeded = False
-        self.under_way: Callable[[], None] = lambda: None
-        self._open_log = open_log
-        self._runs = runs
-
-    def started(self, drv_path: str, machine: str) -> None:
-        if drv_path != self.drv_path:
-            raise OtherDerivationStarted(drv_path)
-        if self.log is not None:
-            return  # the builder says it once more, of itself
-        self.machine = machine or HERE
-        self.under_way()
-        self._runs(self.machine)
-        self.log = self._open_log()
-
-    def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
-        if self.log is not None and not self.log.write_line(line):
-            self.log_exceeded = True
-            raise LogFlooded
-
-    def close(self) -> None:
-        if self.log is not None:
-            self.log.close()
-
-
-class LogFlooded(Exception):
-    """The log went beyond its limit."""
 
 
 def build(
@@ -104,6 +63,7 @@ def build(
         if derivation.output_path(name, store_dir) is None
     ]
     needed = {claim.drv, *inputs}
+    began = time.time_ns()
     # Nix would build a missing input of what has derivations as inputs: it has to be certain that none is.
     protect = client.protect if derivation.input_drvs else client.keep
     gone = needed - protect({*needed, *unfinished})
@@ -118,7 +78,7 @@ def build(
             remote=context.remote,
         )
     )
-    watcher = _Watcher(
+    watcher = Watcher(
         context.store.full_path(claim.drv),
         lambda: BuildLog(context.logs, claim.drv, limit=context.max_log_size),
         runs,
@@ -132,8 +92,8 @@ def build(
                 result = as_built(claim, client.build(copy, events=watcher))
     except NixError as error:
         in_the_way = _in_the_way(str(error), context.store.store_dir.prefix)
-        if not in_the_way and (gone := _gone_since(needed, context, client)):
-            return _without(gone, context, claim, withdraw)
+        if not in_the_way and (excuse := _excuse(context, client, claim, needed, began, withdraw)):
+            return excuse
         return replace(_failed(claim, failure_of_error(error, kind=derivation.kind), watcher), in_the_way=in_the_way)
     except LogFlooded:
         flooded = StepFailure(10, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes")
@@ -148,8 +108,8 @@ def build(
     finally:
         watcher.close()
     if not result.succeeded:
-        if gone := _gone_since(needed, context, client):
-            return _without(gone, context, claim, withdraw)
+        if excuse := _excuse(context, client, claim, needed, began, withdraw):
+            return excuse
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
             # The claim was for a machine that builds it: Nix says the same when it can't be reached.
@@ -158,13 +118,16 @@ def build(
     return _succeeded(context, client, claim, derivation, result, watcher)
 
 
-def _gone_since(paths: set[str], context: Context, client: Client) -> set[str]:
-    """Those that are not valid any more. `client` is of no use then: its Nix goes by what it remembers of them."""
-    with context.store.connect() as fresh:
-        gone = paths - fresh.query_valid_paths(paths)
+def _excuse(
+    context: Context, client: Client, claim: Claim, needed: set[str], began: int, withdraw: Withdraw
+) -> Outcome | None:
+    """The outcome if it has failed through no fault of its own: what it needs was not there all the time."""
+    gone, made_again = vanished(context.store, client, needed, began)
     if gone:
-        client.close()
-    return gone
+        return _without(gone, context, claim, withdraw)
+    if made_again:
+        return Outcome(None, reason=f"inputs were gone from the store for a while: {', '.join(sorted(made_again))}")
+    return None
 
 
 def _without(gone: Collection[str], context: Context, claim: Claim, withdraw: Withdraw) -> Outcome:
@@ -200,7 +163,7 @@ def _with_log(context: Context, claim: Claim, outcome: Outcome) -> Outcome:
 
 
 def _succeeded(
-    context: Context, client: Client, claim: Claim, derivation: Derivation, result: BuildResult, watcher: _Watcher
+    context: Context, client: Client, claim: Claim, derivation: Derivation, result: BuildResult, watcher: Watcher
 ) -> Outcome:
     outputs = dict(result.built_outputs)
     if outputs.keys() != derivation.outputs.keys() and (context.trust_store or derivation.kind is not Kind.FLOATING):
@@ -228,7 +191,7 @@ def _succeeded(
     return Outcome(report, succeeded=True)
 
 
-def _failed(claim: Claim, failure: StepFailure, watcher: _Watcher | None, result: BuildResult | None = None) -> Outcome:
+def _failed(claim: Claim, failure: StepFailure, watcher: Watcher | None, result: BuildResult | None = None) -> Outcome:
     return Outcome(
         _report(claim, watcher, result)
         | {
@@ -239,7 +202,7 @@ def _failed(claim: Claim, failure: StepFailure, watcher: _Watcher | None, result
     )
 
 
-def _report(claim: Claim, watcher: _Watcher | None, result: BuildResult | None) -> Report:
+def _report(claim: Claim, watcher: Watcher | None, result: BuildResult | None) -> Report:
     named = {"machine": watcher.machine} if watcher and watcher.machine else {}  # else it stays as the claim has it
     return named | {
         "lease": claim.lease,
