@@ -23,6 +23,8 @@ from hydra_resolver.loop import ticker
 from hydra_resolver.loop import worker as worker_module
 from hydra_resolver.loop.shared import Observer
 from hydra_resolver.loop.worker import Worker
+from hydra_resolver.nix.build_result import BuildResult
+from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.errors import StoreError
 from hydra_resolver.nix.store import Store
 
@@ -211,6 +213,27 @@ def test_an_input_that_vanished_during_the_build_is_made_again(colony: Colony) -
     colony.all_succeeded()
     assert colony.built("raced")["low"] == 2
     assert any("inputs are gone from the store: " in reason for reason in colony.released)
+
+
+def test_an_output_that_a_collector_took_before_it_was_registered_is_made_again(
+    colony: Colony, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+
+    def build(self: Client, *words: Any, **options: Any) -> BuildResult:
+        result = real_build(self, *words, **options)
+        if not taken:
+            taken.extend(colony.farm.store.store_dir / path for path in result.built_outputs.values())
+            taken[0].unlink()  # to Nix it is valid all the same
+        return result
+
+    real_build = Client.build
+    monkeypatch.setattr(Client, "build", build)
+    colony.enqueue("taken")
+    colony.do(*VERBS)
+    colony.all_succeeded()
+    assert taken[0].exists()
+    assert colony.built("taken") == {"low": 2, "middle": 1, "side": 1, "high": 1}
 
 
 WAITER = """rec {

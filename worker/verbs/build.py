@@ -19,7 +19,7 @@ from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw, withdraw_lost
 from .load import STATUS_ABORTED, Report
 from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed
-from .vanished import vanished
+from .vanished import missing, vanished
 from .watcher import LogFlooded, OtherDerivationStarted, Watcher
 
 _EXISTS = "File exists"
@@ -35,7 +35,7 @@ class Outcome:
     succeeded: bool = False
     reason: str = ""
     in_the_way: frozenset[str] = frozenset()
-    """What Nix complained of: paths that a Nix which was killed has left in the store. They have to be deleted."""
+    """Paths that have to be deleted: what a Nix that was killed has left in the store, what Nix takes to be there."""
 
 
 def build(
@@ -180,6 +180,10 @@ def _succeeded(
         infos.get_many(paths)
     except InvalidPath as error:
         return Outcome(None, reason=f"an output was collected as soon as it was there: {error.path}")
+    if lost := missing(context.store, paths):
+        return Outcome(
+            None, reason=f"an output was collected before it was there: {', '.join(sorted(lost))}", in_the_way=lost
+        )
     if words := context.too_large(infos, paths):
         return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)
     context.roots.add_many(client, paths)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import os
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from ..nix.client import Client
@@ -23,6 +24,15 @@ def vanished(store: Store, client: Client, paths: Set[str], since: int) -> tuple
     if gone or made_again:
         client.close()
     return gone, made_again
+
+
+def missing(store: Store, paths: Iterable[str]) -> frozenset[str]:
+    """Those of valid paths whose files are not there, if that can be told on this machine.
+
+    A collector takes what is not valid yet. Nix does not look once more when it registers a path.
+    """
+    directory = store.real_dir
+    return frozenset(path for path in paths if directory and not os.path.lexists(directory / path))
 
 
 def _is_younger(file: Path, since: int) -> bool:
