@@ -14,7 +14,13 @@ CANCELLED = 4
 
 def wrong_outcomes(world: World) -> list[str]:
     """Builds that were lost, or ended otherwise than they have to, or whose outputs are not what they have to be."""
-    return [*_lost_builds(world), *_wrong_builds(world), *_wrong_outputs(world), *_different_paths(world)]
+    return [
+        *_lost_builds(world),
+        *_wrong_builds(world),
+        *_wrong_outputs(world),
+        *_different_paths(world),
+        *_never_built(world),
+    ]
 
 
 def _lost_builds(world: World) -> Iterator[str]:
@@ -68,3 +74,16 @@ def _different_paths(world: World) -> Iterator[str]:
     for view in ("incoherent_output", "replaced_input"):
         for row in world.farm.rows(f"select * from resolver.{view}"):
             yield f"{view}: {row}"
+
+
+def _never_built(world: World) -> Iterator[str]:
+    """A build that is not cached has built its derivation, or what that was resolved to, itself."""
+    for row in world.farm.rows(
+        "select b.id, b.job from Builds b join resolver.goal g on g.build = b.id where b.buildStatus = %s"
+        " and b.isCachedBuild = 0 and not exists (select from BuildSteps s join resolver.derivation d"
+        " on s.drvPath = resolver.hydra_path(d.drv) where s.build = b.id and (s.type, s.busy, s.status) = (0, 0, 0)"
+        " and (d.derivation = g.root or exists (select from resolver.resolution r"
+        " where r.derivation = g.root and r.resolved = d.derivation)))",
+        SUCCEEDED,
+    ):
+        yield f"build {row['id']}, {row['job']}, is not cached, and has not built it"
