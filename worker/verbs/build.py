@@ -17,7 +17,7 @@ from ..nix.errors import NixError
 from ..outputs import inspect_outputs
 from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw, withdraw_lost
-from .load import STATUS_ABORTED, Report
+from .load import Report
 from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed
 from .vanished import missing, vanished
 from .watcher import LogFlooded, OtherDerivationStarted, Watcher
@@ -51,7 +51,7 @@ def build(
     except (NixError, DerivationError) as error:
         if withdraw_lost(claim.drv, client, withdraw):
             return Outcome(None, reason=f"the .drv is gone from the store: {error}")
-        failure = StepFailure(STATUS_ABORTED, "transient", f"the .drv can't be read: {error}")
+        failure = StepFailure(HydraStatus.ABORTED, "transient", f"the .drv can't be read: {error}")
         return _failed(claim, failure, None)
 
     inputs = sorted({*derivation.input_srcs, *claim.inputs})
@@ -96,15 +96,19 @@ def build(
             return excuse
         return replace(_failed(claim, failure_of_error(error, kind=derivation.kind), watcher), in_the_way=in_the_way)
     except LogFlooded:
-        flooded = StepFailure(10, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes")
+        flooded = StepFailure(
+            HydraStatus.LOG_LIMIT_EXCEEDED, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes"
+        )
         return _failed(claim, flooded, watcher)
     except OtherDerivationStarted as error:
-        other = StepFailure(STATUS_ABORTED, "transient", f"Nix began to build something else: {error}")
+        other = StepFailure(HydraStatus.ABORTED, "transient", f"Nix began to build something else: {error}")
         return _failed(claim, other, watcher)
     except NotBuilt as error:
-        return _failed(claim, StepFailure(STATUS_ABORTED, "transient", str(error)), watcher)
+        return _failed(claim, StepFailure(HydraStatus.ABORTED, "transient", str(error)), watcher)
     except OSError as error:
-        return _failed(claim, StepFailure(STATUS_ABORTED, "transient", f"the log can't be written: {error}"), watcher)
+        return _failed(
+            claim, StepFailure(HydraStatus.ABORTED, "transient", f"the log can't be written: {error}"), watcher
+        )
     finally:
         watcher.close()
     if not result.succeeded:
@@ -113,7 +117,7 @@ def build(
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
             # The claim was for a machine that builds it: Nix says the same when it can't be reached.
-            failure = replace(failure, status=STATUS_ABORTED, failure_class="transient")
+            failure = replace(failure, status=HydraStatus.ABORTED, failure_class="transient")
         return _failed(claim, failure, watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
 
@@ -135,7 +139,7 @@ def _without(gone: Collection[str], context: Context, claim: Claim, withdraw: Wi
     names = ", ".join(sorted(gone))
     if withdraw(sorted(gone)):
         return Outcome(None, reason=f"inputs are gone from the store: {names}")
-    failure = StepFailure(STATUS_ABORTED, "transient", f"sources are not in the store: {names}")
+    failure = StepFailure(HydraStatus.ABORTED, "transient", f"sources are not in the store: {names}")
     return _with_log(context, claim, _failed(claim, failure, None))
 
 
@@ -145,7 +149,7 @@ def _in_the_way(message: str, prefix: str) -> frozenset[str]:
 
 def interrupted(context: Context, claim: Claim, error: Exception) -> Outcome:
     """The attempt ended in the middle, through no fault of the derivation: it is made again after a while."""
-    failure = StepFailure(STATUS_ABORTED, "transient", f"the build was interrupted: {error}")
+    failure = StepFailure(HydraStatus.ABORTED, "transient", f"the build was interrupted: {error}")
     return _with_log(context, claim, _failed(claim, failure, None))
 
 
@@ -170,7 +174,7 @@ def _succeeded(
         recorded = client.query_derivation_output_map(claim.drv)
         outputs = {name: path for name in derivation.outputs if (path := outputs.get(name) or recorded.get(name))}
     if outputs.keys() != derivation.outputs.keys():
-        unknown = StepFailure(STATUS_ABORTED, "transient", "Nix does not say which outputs it has built")
+        unknown = StepFailure(HydraStatus.ABORTED, "transient", "Nix does not say which outputs it has built")
         return _failed(claim, unknown, watcher, result)
     # A collector that runs already does not see new roots, but is told of what is protected. It may have been quicker.
     paths = sorted(set(outputs.values()))

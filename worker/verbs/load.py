@@ -15,12 +15,11 @@ from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
 from ..nix.resolvable import check_resolvable
 from ..outputs import inspect_outputs
+from ..step_status import HydraStatus
 from .context import Context, Withdraw, withdraw_lost
 
 Report = dict[str, Any]
 T = TypeVar("T")
-
-STATUS_FAILED, STATUS_ABORTED, STATUS_TOO_LARGE = 1, 3, 11
 
 PART = 20
 """So many derivations are reported together, while the next are read."""
@@ -48,9 +47,9 @@ def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Wi
                 readable.append((claim, derivation))
             except NixError as error:
                 withdraw_lost(claim.drv, client, withdraw)
-                reports.append(_refusal(claim, STATUS_ABORTED, f"the .drv can't be read: {error}"))
+                reports.append(_refusal(claim, HydraStatus.ABORTED, f"the .drv can't be read: {error}"))
             except DerivationError as error:
-                reports.append(_refusal(claim, STATUS_FAILED, f"the derivation can't be used: {error}"))
+                reports.append(_refusal(claim, HydraStatus.FAILED, f"the derivation can't be used: {error}"))
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
         yield reports
     read = 0
@@ -124,7 +123,7 @@ def _add_outputs(
         if len(valid) < len(found):
             incomplete.add(report["drv"])
         elif words := context.too_large(infos, valid.values()):
-            report["failed"] = {"class": "timeout", "status": STATUS_TOO_LARGE, "message": words}
+            report["failed"] = {"class": "timeout", "status": HydraStatus.OUTPUT_TOO_LARGE, "message": words}
         elif claim.root:
             report["info"] = inspect_outputs(context.store, infos, valid)
     return [derivation for claim, derivation in loaded if claim.drv in incomplete]

@@ -14,8 +14,9 @@ from ..nix.resolve import MissingOutputs, Resolved
 from ..nix.resolve import resolve as resolve_derivation
 from ..nix.store_path import InvalidStorePath
 from ..outputs import inspect_outputs
+from ..step_status import HydraStatus
 from .context import Context, Withdraw, withdraw_lost
-from .load import STATUS_ABORTED, STATUS_FAILED, Report, describe, static_outputs
+from .load import Report, describe, static_outputs
 
 FIRST, PART = 2, 16
 """So many are reported together, while the next are written: few at first, so that something is built soon."""
@@ -79,7 +80,7 @@ def _resolve_one(context: Context, client: Client, claim: Claim, report: Report,
         )
     except NixError as error:
         withdraw_lost(claim.drv, client, withdraw)
-        report["failed"] = _failure(f"the .drv can't be read: {error}", STATUS_ABORTED)
+        report["failed"] = _failure(f"the .drv can't be read: {error}", HydraStatus.ABORTED)
     except (DerivationError, MissingOutputs, InvalidStorePath) as error:
         report["failed"] = _failure(f"it can't be resolved: {error}")
     else:
@@ -195,5 +196,5 @@ def _samples(claim: Claim) -> list[list[str]]:
     return [[drv, name, path] for drv, outputs in claim.inputs.items() for name, path in outputs.items()]
 
 
-def _failure(message: str, status: int = STATUS_FAILED) -> Report:
+def _failure(message: str, status: int = HydraStatus.FAILED) -> Report:
     return {"class": "unsupported", "status": status, "message": message.replace("\0", "")}

@@ -26,7 +26,6 @@ class Watcher(BuildEvents):
         self.machine: str | None = None
         """Where Nix builds it; `None` until it says so."""
         self.log: BuildLog | None = None
-        self.log_exceeded = False
         self.under_way: Callable[[], None] = lambda: None
         self._open_log = open_log
         self._runs = runs
@@ -45,7 +44,6 @@ class Watcher(BuildEvents):
     def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
         """Write it. Raises LogFlooded."""
         if self.log is not None and not self.log.write_line(line):
-            self.log_exceeded = True
             raise LogFlooded
 
     def close(self) -> None:

@@ -5,14 +5,8 @@ create or replace function resolver.cause_of(p_derivation bigint) returns bigint
 as $$
 begin
     return (
-        with recursive chain as (
-            select s.derivation, s.failed_dependency from resolver.derivation_state s where s.derivation = p_derivation
-            union
-            select s.derivation, s.failed_dependency
-              from chain c join resolver.derivation_state s on s.derivation = c.failed_dependency
-        )
         select c.derivation
-          from chain c join resolver.derivation_state s on s.derivation = c.derivation
+          from resolver.failing_chain(p_derivation) c join resolver.derivation_state s on s.derivation = c.derivation
          where c.failed_dependency is null and s.stage = 'failed');
 end
 $$;

@@ -8,14 +8,8 @@ create or replace function resolver.resolved_since(p_derivation bigint, p_cause 
 as $$
 begin
     return (
-        with recursive chain as (
-            select s.derivation, s.failed_dependency from resolver.derivation_state s where s.derivation = p_derivation
-            union
-            select s.derivation, s.failed_dependency
-              from chain c join resolver.derivation_state s on s.derivation = c.failed_dependency
-        )
         select exists (
-            select from chain c
+            select from resolver.failing_chain(p_derivation) c
               join resolver.resolution r on r.derivation = c.derivation and r.released is null
              where r.resolved = p_cause and r.time > p_time));
 end
