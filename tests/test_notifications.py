@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from hydra_resolver.cli.target import Options, open_store
+from hydra_resolver.cli.target import Options, open_store, store_identity
 from hydra_resolver.cli.work import Wishes, running_worker
-from hydra_resolver.database.procedures import Procedures
+from hydra_resolver.database.procedures import Claim, Procedures, Verb
 from hydra_resolver.loop import build_loop, graph_loop, heartbeat, listener, ticker
 from hydra_resolver.loop.shared import Observer
 
@@ -163,6 +163,61 @@ def test_a_verb_goes_on_with_what_one_notification_was_for(tmp_path: Path, monke
         options = Options(None, None, farm.state)
         with running_worker(options, farm.conninfo, open_store(options), verbs=["resolve"]):
             wait_until(lambda: stages(farm) == {"realised": 1, "resolved": 130, "buildable": 130}, within=30)
+
+
+TOWER = """
+let storey = n: if n == 0 then floating "storey-0" "echo > $out" { } else
+  floating "storey-${toString n}" "cat $below > $out" { below = storey (n - 1); };
+in { top = storey 20; }
+"""
+
+
+def test_what_a_report_made_ready_and_claimed_is_not_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of twenty storeys makes one resolution ready, and then one build: a worker that did it knows."""
+    claims: list[str] = []
+
+    def counted(procedures: Procedures, worker: int, verb: Verb, limit: int) -> list[Claim]:
+        claims.append(verb)
+        return claim(procedures, worker, verb, limit)
+
+    claim = Procedures.claim
+    with open_farm(tmp_path) as farm:
+        farm.command("enqueue", farm.write("tower.nix", TOWER))
+        farm.command("worker", "--drain", "--verb", "load")
+        monkeypatch.setattr(Procedures, "claim", counted)
+        options = Options(None, None, farm.state)
+        with running_worker(options, farm.conninfo, open_store(options)) as worker:
+            worker.drain()
+        assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
+        assert len(claims) <= 20, claims
+
+
+def test_what_another_transaction_made_ready_is_looked_for(farm: Farm) -> None:
+    """A server process has claimed for a verb only as long as that is the last thing that it did."""
+    with (
+        closing(Procedures(farm.conninfo, connections=1)) as procedures,
+        psycopg.connect(farm.conninfo, autocommit=True) as listening,
+    ):
+        options = Options(None, None, farm.state)
+        own = procedures.register_worker(
+            name="w",
+            verbs=["resolve"],
+            systems=[],
+            features=[],
+            store_directory=open_store(options).store_dir.path,
+            store_identity=store_identity(options),
+        )
+        [process] = listening.execute("select pid from pg_stat_activity where query ~ 'register_worker[(]'").fetchall()
+        assert not procedures.claims_too(process[0], "resolve")
+        procedures.report_and_claim("finish_steps", [], own, "resolve", 1)
+        assert procedures.claims_too(process[0], "resolve")
+        assert not procedures.claims_too(process[0], "build")
+        assert not procedures.claims_too(process[0] + 1, "resolve")
+        procedures.advance()
+        assert not procedures.claims_too(process[0], "resolve")
+        procedures.worker_left(own)
 
 
 @pytest.mark.timeout(30)

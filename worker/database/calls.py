@@ -20,6 +20,8 @@ CONNECTION_SECONDS = 5.0
 """How long one try of a call waits for a connection."""
 RETRY_SECONDS = 30.0
 """How long a call is repeated while the database can't be reached."""
+HEARD_SECONDS = 1.0
+"""What a transaction notifies is most often heard sooner."""
 
 
 def statement_of(procedure: str, parameters: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
@@ -40,6 +42,8 @@ class Calls:
         self._patience_ends = float("inf")
         self._calls: dict[object, tuple[psycopg.Connection[Any], float]] = {}
         """The calls that wait for an answer: over which connection, and since when (monotonic)."""
+        self._claimed: dict[int, tuple[str, float]] = {}
+        """By server process: the verb for which its last transaction claims what it reports ready, and since when."""
         self._connections = Connections(conninfo, connections)
 
     def close(self) -> None:
@@ -61,6 +65,11 @@ class Calls:
             if began < newest:
                 disconnect(connection)
 
+    def claims_too(self, process: int, verb: str) -> bool:
+        """Whether a server process that has just notified a verb claims for it, too, after what it tells of."""
+        claimed, began = self._claimed.get(process, ("", 0.0))
+        return claimed == verb and time.monotonic() < began + HEARD_SECONDS
+
     def _value(self, procedure: str, *parameters: Any) -> Any:
         return self._repeated(procedure, parameters, scalar_row)[0]
 
@@ -80,9 +89,10 @@ class Calls:
             return cursor.execute(*statement_of(procedure, parameters)).fetchall()
 
     @contextmanager
-    def _calling(self, procedure: str) -> Iterator[psycopg.Connection[Any]]:
+    def _calling(self, procedure: str, verb: str = "") -> Iterator[psycopg.Connection[Any]]:
         failpoints.reach(f"before {procedure}")
         with self._connections.one(self._wait()) as connection, self._under_way(connection):
+            self._claimed[connection.info.backend_pid] = verb, time.monotonic()
             try:
                 yield connection
             except psycopg.errors.ReadOnlySqlTransaction:

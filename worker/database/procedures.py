@@ -102,7 +102,7 @@ class Procedures(Calls):
             statement_of("claim_derivations", [worker, verb, limit]),
         )
         try:
-            with self._calling(procedure) as connection:
+            with self._calling(procedure, verb) as connection:
                 answers, claims = (
                     connection.cursor(row_factory=args_row(Answer)),
                     connection.cursor(row_factory=args_row(Claim)),

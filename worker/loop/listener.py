@@ -122,7 +122,8 @@ class Listener:
                 if notification.channel == BEAT_CHANNEL:
                     heard, since, self._told = beats, time.monotonic(), False
                 elif (verb := WAKES.get(notification.channel)) is not None:
-                    self._shared.wake[verb].set()
+                    if not self._shared.procedures.claims_too(notification.pid, verb):
+                        self._shared.wake[verb].set()
                 else:
                     self._shared.builds_changed.set()
             if beats >= heard + UNHEARD_BEATS and time.monotonic() > since + UNHEARD_SECONDS:
