@@ -20,6 +20,7 @@ from hydra_resolver.nix.client import Client, Text
 from hydra_resolver.nix.closure import InvalidPath, PathInfos
 from hydra_resolver.nix.derivation import Derivation, Floating, InputNode, Method
 from hydra_resolver.nix.errors import ConnectionLost, NixError, NixNotFound, PathMismatch, ProtocolError
+from hydra_resolver.nix.path_info import PathInfo
 from hydra_resolver.nix.placeholder import output_placeholder
 from hydra_resolver.nix.protocol.messages import BuildEvents
 from hydra_resolver.nix.protocol.transport import ProcessTransport, SocketTransport
@@ -137,6 +138,19 @@ def test_thousands_of_requests_are_written_before_their_answers_are_read(store: 
     infos = client.query_path_infos(paths * 10)
     assert [info.path for info in infos if info is not None and not isinstance(info, NixError)] == paths * 10
     assert client.protect(paths) == set(paths)
+
+
+def test_what_is_asked_for_can_be_protected_in_the_same_flight(store: Store) -> None:
+    asked, protected = text_of(store, "asked", b"x"), text_of(store, "protected", b"x")
+    with store.connect() as client:
+        client.add_texts([asked, protected])
+    with store.connect() as client:
+        for text, protect in ((asked, False), (protected, True)):
+            [info] = client.query_path_infos([text.path], protect=protect)
+            assert isinstance(info, PathInfo)
+            assert info.path == text.path
+        collect_garbage(store)
+        assert client.query_valid_paths([asked.path, protected.path]) == {protected.path}
 
 
 def test_unknown_outputs_are_none(client: Client) -> None:

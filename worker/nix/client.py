@@ -127,10 +127,12 @@ class Client:
         """What the store knows of a path; ``None`` when it is not valid."""
         return _one(self.query_path_infos([path]))
 
-    def query_path_infos(self, paths: Iterable[str]) -> list[PathInfo | NixError | None]:
-        """The infos of several paths."""
+    def query_path_infos(self, paths: Iterable[str], *, protect: bool = False) -> list[PathInfo | NixError | None]:
+        """The infos of several paths, which may be protected first."""
         wanted = list(paths)
-        answers = self._many(Op.QUERY_PATH_INFO, wanted, operations.read_optional_path_info)
+        requests = [operations.path_request(Op.QUERY_PATH_INFO, self._full(path)) for path in wanted]
+        calls = [(request, operations.read_optional_path_info) for request in requests]
+        answers = self._protecting(wanted if protect else (), *calls)
         return [
             path_info(path, answer, self.store_dir) if isinstance(answer, RawPathInfo) else answer
             for path, answer in zip(wanted, answers, strict=True)

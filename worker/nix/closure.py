@@ -31,11 +31,11 @@ class PathInfos:
         """The info of a path. Raises :class:`InvalidPath`."""
         return self.get_many([path])[path]
 
-    def get_many(self, paths: Iterable[str]) -> dict[str, PathInfo]:
-        """The infos of paths. Raises :class:`InvalidPath` for the first that is not valid."""
+    def get_many(self, paths: Iterable[str], *, protect: bool = False) -> dict[str, PathInfo]:
+        """The infos of paths, perhaps protected first. Raises :class:`InvalidPath` for the first that is not valid."""
         wanted = list(dict.fromkeys(paths))
-        unknown = [path for path in wanted if path not in self._infos]
-        for path, answer in zip(unknown, self._client.query_path_infos(unknown), strict=True):
+        unknown = [path for path in wanted if protect or path not in self._infos]
+        for path, answer in zip(unknown, self._client.query_path_infos(unknown, protect=protect), strict=True):
             if isinstance(answer, NixError):
                 raise answer
             if answer is None:

@@ -178,10 +178,9 @@ def _succeeded(
         return _failed(claim, unknown, watcher, result)
     # A collector that runs already does not see new roots, but is told of what is protected. It may have been quicker.
     paths = sorted(set(outputs.values()))
-    client.add_temp_roots(paths)
     infos = PathInfos(client)
     try:
-        infos.get_many(paths)
+        infos.get_many(paths, protect=True)
     except InvalidPath as error:
         return Outcome(None, reason=f"an output was collected as soon as it was there: {error.path}")
     if lost := missing(context.store, paths):
