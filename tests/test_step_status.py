@@ -180,15 +180,6 @@ def test_the_end_of_a_connection_is_tried_again(error: ConnectionLost | Protocol
     assert found.message
 
 
-def test_a_build_that_was_ended_for_its_log_is_over_the_log_limit() -> None:
-    failures = [
-        failure_of_error(ConnectionLost("aborted"), kind=Kind.FLOATING, log_exceeded=True),
-        failure_of(BuildResult(BuildStatus.MISC_FAILURE, ""), kind=Kind.FLOATING, log_exceeded=True),
-        failure_of(BuildResult(BuildStatus.BUILT, ""), kind=Kind.FLOATING, log_exceeded=True),
-    ]
-    assert {(found.status, found.failure_class) for found in failures} == {(HydraStatus.LOG_LIMIT_EXCEEDED, "timeout")}
-
-
 @pytest.mark.parametrize(
     ("error", "message"),
     [

@@ -66,13 +66,8 @@ _DISK_FULL = re.compile(r"lack of free disk space|no space left on device", re.I
 _NO_DERIVATION = "error parsing derivation"
 
 
-def failure_of(result: BuildResult, *, kind: Kind, log_exceeded: bool = False) -> StepFailure:
-    """The failure that Nix's result of a derivation of this kind means.
-
-    ``log_exceeded``: we ended the build, because its log was too long. Raises ``ValueError`` for a success.
-    """
-    if log_exceeded:
-        return _log_limit()
+def failure_of(result: BuildResult, *, kind: Kind) -> StepFailure:
+    """The failure that Nix's result of a derivation of this kind means. Raises ``ValueError`` for a success."""
     if result.succeeded:
         raise ValueError(f"status {result.status.name} is no failure")
     message = _short(result.error) or f"Nix gave status {result.status.name}, and no reason"
@@ -96,10 +91,8 @@ def failure_of(result: BuildResult, *, kind: Kind, log_exceeded: bool = False) -
     return _by_message(message, kind)
 
 
-def failure_of_error(error: StoreError, *, kind: Kind, log_exceeded: bool = False) -> StepFailure:
+def failure_of_error(error: StoreError, *, kind: Kind) -> StepFailure:
     """The failure that an exception of the call means: Nix's answer, or the end of the connection."""
-    if log_exceeded:
-        return _log_limit()
     message = _short(str(error)) or f"the build ended with {type(error).__name__}, and no reason"
     if isinstance(error, NixError):
         return _by_message(message, kind)
@@ -121,10 +114,6 @@ def _by_message(message: str, kind: Kind) -> StepFailure:
         # An output whose name ends in .drv is parsed as soon as it is there.
         return _by_builder(HydraStatus.FAILED, kind, message)
     return StepFailure(HydraStatus.ABORTED, "transient", message)
-
-
-def _log_limit() -> StepFailure:
-    return StepFailure(HydraStatus.LOG_LIMIT_EXCEEDED, "timeout", "the build was ended: its log is longer than allowed")
 
 
 def _short(text: str) -> str:
