@@ -32,9 +32,9 @@ select is_empty($$select name from functions where prolang not in (select oid fr
                 'all are in SQL or PL/pgSQL');
 select set_eq(
     $$select distinct proname from functions where prosecdef$$,
-    array['advance', 'all_finished', 'build_graph', 'build_report', 'cancel_build', 'check_store', 'claim_derivations', 'clear_failures', 'dependents', 'end_builds', 'enqueue', 'explain', 'fail_step',
+    array['advance', 'all_finished', 'build_graph', 'build_report', 'cancel_build', 'check_store', 'claim_derivations', 'clear_failures', 'dependents', 'dump_status', 'end_builds', 'enqueue', 'explain', 'fail_step',
           'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'installed', 'invariant_violations', 'keep_history', 'lease_time', 'machines', 'outcomes', 'output_paths', 'prunable_paths', 'prune',
-          'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
+          'queue_runner_status', 'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
           'savings', 'set_resolved_to', 'status', 'step_runs', 'sweep', 'sync_builds', 'trace', 'unneeded_roots', 'withdraw_outputs', 'worker_left']::name[],
     'what others call is SECURITY DEFINER, and nothing else is');
 select is_empty(

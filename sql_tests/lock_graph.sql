@@ -16,7 +16,7 @@ select is(position('lock_graph' in prosrc) > 0, true, format('%s takes the graph
   from (select oid, prosrc, proname, pronamespace, pronargs from pg_proc order by oid::regprocedure::text offset 0) p
  where pronamespace = 'resolver'::regnamespace
    and (proname, pronargs) <> ('set_resolved_to', 4)
-   and proname in ('advance', 'claim_builds', 'end_builds', 'fail_steps', 'fail_unsupported', 'finish_steps', 'register_derivations',
+   and proname in ('advance', 'claim_builds', 'dump_status', 'end_builds', 'fail_steps', 'fail_unsupported', 'finish_steps', 'register_derivations',
                    'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'set_resolved_to', 'step_runs', 'sweep',
                    'sync_builds', 'verify_owners', 'withdraw_outputs', 'worker_left');
 

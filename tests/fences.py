@@ -25,6 +25,7 @@ LOCKS = (
     "common/verify_owners",
     "fleet/advance",
     "fleet/claim_builds",
+    "fleet/dump_status",
     "fleet/fail_unsupported",
     "fleet/register_worker",
     "fleet/release_claims",
@@ -171,6 +172,17 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
          "     where w.gone is null;\n", "beat_and_sweep.spec"),
         ("l.deadline < v_now or exists", "exists", "sweep.sql"),
+    ]),
+    # What Hydra's programs are told.
+    ("fleet/dump_status", [
+        (" for update skip locked", "", "dump_status.spec"),
+        (" on conflict do nothing", "", "dump_status.spec"),
+        ("not exists (select from resolver.living())", "false", "dump_status.sql"),
+    ]),
+    ("fleet/end_status", [
+        (" or exists (select from resolver.living())", "", "dump_status.sql"),
+        (" and x.status ->> 'runner' = 'hydra-resolver'", "", "dump_status.sql"),
+        (" for update skip locked", "", "dump_status.spec"),
     ]),
     ("common/end_claims", [
         ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),

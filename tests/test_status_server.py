@@ -19,7 +19,7 @@ from hydra_resolver.database.procedures import Procedures
 from hydra_resolver.setting_kinds import address_of
 from hydra_resolver.status_server import StatusServer
 
-from .databases import execute, running_build
+from .databases import execute, rows, running_build
 from .farm import open_farm
 from .test_workers import start_worker, wait_for
 
@@ -92,13 +92,20 @@ def test_the_status_is_that_of_the_queue(database: str) -> None:
         status, kind, text = get(port, "/status/")
         found = json.loads(text)
         assert (status, kind) == (200, "application/json")
-        assert found["queueRunner"]["status"] == "up"
-        assert found["queueRunner"]["nrBuildsUnfinished"] == found["queueRunner"]["nrStepsBuilding"] == 0
+        assert found["queueRunner"] == {"status": "down", "machinesTotal": 0, "machinesInUse": 0}
         assert found["machines"] == {}
         running_build(database)
         found = json.loads(get(port, "/status")[2])
+        assert found["queueRunner"]["status"] == "up"
         assert found["queueRunner"]["nrBuildsUnfinished"] == found["queueRunner"]["nrStepsBuilding"] == 1
+        assert found["queueRunner"]["machinesTotal"] == found["queueRunner"]["machinesInUse"] == 1
         assert found["queueRunner"]["nrStepsUnfinished"] == 1
+        execute(database, "select resolver.dump_status()")
+        ((dumped,),) = rows(database, "select status from SystemStatus")
+        assert isinstance(dumped, dict)
+        of_both = found["queueRunner"].keys() & dumped.keys() - {"time", "uptime"}
+        assert of_both >= {"status", "nrStepsDone", "nrBuildsRead", "nrRetries", "maxNrRetries", "nrQueueWakeups"}
+        assert {name: found["queueRunner"][name] for name in of_both} == {name: dumped[name] for name in of_both}
         (machine,) = found["machines"].values()
         assert machine["stats"]["currentJobs"] == 1
         assert found["resolver"]["stages"] == {"building": 1}

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -28,7 +27,12 @@ from .setting_kinds import address_of
 PATIENCE_SECONDS = 10.0
 """How long whoever connects may take to say what is wanted."""
 STAGES = ("unloaded", "waiting", "resolvable", "resolved", "buildable", "building", "realised", "failed")
-_ENDED = ("resolved", "realised", "failed")
+_NEWER_NAMES = {
+    "nrQueuedBuilds": "nrBuildsUnfinished",
+    "nrRunnableSteps": "nrStepsRunnable",
+    "nrUnfinishedSteps": "nrStepsUnfinished",
+}
+"""What the queue runner in Rust calls what that in C++ calls otherwise."""
 
 
 class StatusServer:
@@ -69,7 +73,6 @@ class Answers:
 
     def __init__(self, procedures: Procedures) -> None:
         self._procedures = procedures
-        self._started = time.time()
 
     def get(self, path: str) -> tuple[str, str] | None:
         """Type and text; `None` for another path. Raises psycopg.Error, DatabaseError."""
@@ -87,21 +90,15 @@ class Answers:
         return {name: _machine(name, found) for name, found in sorted(self._procedures.machines().items())}
 
     def _status(self) -> dict[str, Any]:
-        status, machines = self._procedures.status(), self._machines()
-        stages, now = status["stages"], time.time()
-        queue = {
-            "status": "up",
-            "time": int(now),
-            "uptime": now - self._started,
-            "nrBuildsUnfinished": status["unfinished_builds"],
-            "nrStepsBuilding": len(status["running"]),
-            "nrStepsRunnable": stages.get("buildable", 0),
-            "nrStepsUnfinished": sum(number for stage, number in stages.items() if stage not in _ENDED),
-            "nrUnsupportedMachineTypes": len(status["unsupported"]),
-            "machinesTotal": len(machines),
-            "machinesInUse": sum(machine["stats"]["currentJobs"] > 0 for machine in machines.values()),
+        queue, machines = self._procedures.queue_runner_status(), self._machines()
+        queue.pop("machines", None)
+        queue |= {newer: queue[older] for older, newer in _NEWER_NAMES.items() if older in queue}
+        queue |= {
+            f"{name}Ms": round(queue[name] * 1000) for name in ("avgStepTime", "avgStepBuildTime") if name in queue
         }
-        return {"queueRunner": queue, "machines": machines, "resolver": status}
+        queue["machinesTotal"] = len(machines)
+        queue["machinesInUse"] = sum(machine["stats"]["currentJobs"] > 0 for machine in machines.values())
+        return {"queueRunner": queue, "machines": machines, "resolver": self._procedures.status()}
 
     def _metrics(self) -> Iterator[str]:
         status, machines = self._procedures.status(), self._procedures.machines()

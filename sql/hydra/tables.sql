@@ -160,6 +160,11 @@ create table BuildMetrics (
     foreign key (project, jobset) references Jobsets (project, name) on update cascade
 );
 
+create table SystemStatus (
+    what   text primary key not null,
+    status json not null
+);
+
 create table FailedPaths (
     path text primary key not null
 );

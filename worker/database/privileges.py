@@ -16,7 +16,7 @@ from psycopg import sql
 from .administration import administration, become_owner
 from .errors import DatabaseError, NoSuchRoleError, NotInstalledError
 from .installed import exists
-from .release import needed_privileges
+from .release import OPTIONAL_TABLES, needed_privileges
 
 Kind = Literal["worker", "monitor"]
 KINDS: tuple[Kind, ...] = ("worker", "monitor")
@@ -204,7 +204,8 @@ def lacking_privileges(connection: psycopg.Connection, role: str) -> list[str]:
     lacking = []
     for table, privileges in sorted(needed_privileges().items()):
         if not exists(connection, f"public.{table}"):
-            lacking.append(f"there is no table {table}")
+            if table not in OPTIONAL_TABLES:
+                lacking.append(f"there is no table {table}")
             continue
         rows = connection.execute(
             "select p from unnest(%s::text[]) p where not has_table_privilege(%s, to_regclass(%s), p)",

@@ -208,6 +208,14 @@ class Procedures(Calls):
         """Derivations by stage, running steps, workers, unfinished builds and what holds them up."""
         return dict(self._value("status"))
 
+    def queue_runner_status(self) -> dict[str, Any]:
+        """The queue as Hydra's own queue runner tells it."""
+        return dict(self._value("queue_runner_status"))
+
+    def dump_status(self) -> None:
+        """Answer Hydra's programs that have asked for it."""
+        self._value("dump_status")
+
     def machines(self) -> dict[str, dict[str, Any]]:
         """What builds, by name: systems, features, mandatory features, jobs (or null), running steps."""
         return dict(self._value("machines"))

@@ -53,6 +53,9 @@ def functions_digest() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in function_files())).hexdigest()
 
 
+OPTIONAL_TABLES = frozenset({"systemstatus"})
+"""Tables of Hydra that a later Hydra may not have any more."""
+
 _WRITES = (("INSERT", r"insert into"), ("UPDATE", r"update"), ("DELETE", r"delete from"))
 
 

@@ -26,6 +26,7 @@ BUILD_CHANNELS = (
     "builds_deleted",
     "jobset_shares_changed",
 )
+STATUS_CHANNEL = "dump_status"
 BEAT_CHANNEL = "worker_beat"
 """Every heartbeat is notified on it: who hears none listens in vain, though the connection may look well."""
 UNHEARD_BEATS = 3
@@ -108,19 +109,24 @@ class Listener:
     def _listen(self, connection: psycopg.Connection) -> None:
         channels = [channel for channel, verb in WAKES.items() if verb in self._shared.abilities.verbs]
         failpoints.reach("listen connected")
-        for channel in [*channels, *BUILD_CHANNELS, BEAT_CHANNEL]:
+        for channel in [*channels, *BUILD_CHANNELS, STATUS_CHANNEL, BEAT_CHANNEL]:
             connection.execute(f"listen {channel}".encode())
             failpoints.reach("listen to a channel")
-        heard, since = self._shared.beats, time.monotonic()
+        heard, since, worker = self._shared.beats, time.monotonic(), 0
         self._look_at_everything()
         failpoints.reach("listen to all")
         while not self._shared.stopping.is_set():
+            if worker != self._shared.worker:  # it is there, or was taken for dead: nobody asks before it has said so
+                worker = self._shared.worker
+                self._shared.status_asked.set()
             select.select([connection.fileno(), self._stopped.fileno()], [], [], LOOK_SECONDS)
             beats = self._shared.beats
             for notification in connection.notifies(timeout=0):
                 failpoints.reach("listen notified")
                 if notification.channel == BEAT_CHANNEL:
                     heard, since, self._told = beats, time.monotonic(), False
+                elif notification.channel == STATUS_CHANNEL:
+                    self._shared.status_asked.set()
                 elif (verb := WAKES.get(notification.channel)) is not None:
                     if not self._shared.procedures.claims_too(notification.pid, verb):
                         self._shared.wake[verb].set()

@@ -66,6 +66,8 @@ class Shared:
     emptied: threading.Event = field(default_factory=threading.Event)
     """Set when no claim is in hand any more."""
     builds_changed: threading.Event = field(default_factory=threading.Event)
+    status_asked: threading.Event = field(default_factory=threading.Event)
+    """Set when one of Hydra's programs asks for the status of the queue."""
     error: BaseException | None = None
     """Why the worker ended, when that was not asked for."""
     store_trouble: tuple[float, str] | None = None
@@ -113,6 +115,7 @@ class Shared:
         self.stopping.set()
         self.emptied.set()
         self.builds_changed.set()
+        self.status_asked.set()
         self.wake_all()
 
     def fail(self, error: BaseException) -> None:

@@ -19,6 +19,7 @@ from .graph_loop import GraphLoop
 from .heartbeat import Heartbeat
 from .listener import Listener
 from .shared import Abilities, Observer, Shared
+from .status_dumper import StatusDumper
 from .ticker import Ticker
 
 IDLE_SECONDS = 0.2
@@ -84,7 +85,7 @@ class Worker:
                 thread.join()
             raise
         self._beating = self._start(Heartbeat(shared, self._builds))
-        self._threads += [self._start(concern) for concern in (self._listener, self._ticker)]
+        self._threads += [self._start(concern) for concern in (self._listener, self._ticker, StatusDumper(shared))]
 
     def drain(self, done: Callable[[], bool] | None = None) -> None:
         """Wait until nothing is left that this worker could do, or until `done` says so, or it is stopped.

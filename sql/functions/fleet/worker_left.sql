@@ -9,6 +9,7 @@ begin
     perform resolver.take_back(
         array(select l.lease from resolver.lease l where l.worker = p_worker and l.closed is null order by l.lease),
         'released', 'the worker was stopped');
+    perform resolver.end_status();
 end
 $$;
 

@@ -1,0 +1,36 @@
+-- dump_status(): what `hydra-queue-runner --status` asks for by the notification dump_status: its row of Hydra's SystemStatus.
+--
+-- Called by every worker that hears it: one of them answers, the others leave it to that one.
+-- Locks     the row of SystemStatus; then the graph lock, for the moment of writing
+-- Notifies  status_dumped
+create or replace function resolver.dump_status() returns void
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_held   boolean;
+    v_status jsonb;
+begin
+    if to_regclass('public.SystemStatus') is null then
+        return;
+    end if;
+    perform from public.SystemStatus s where s.what = 'queue-runner' for update skip locked;
+    v_held := found;
+    if not v_held and exists (select from public.SystemStatus s where s.what = 'queue-runner') then
+        return;
+    end if;
+    v_status := resolver.queue_runner_status();  -- may take its time
+    perform resolver.lock_graph();
+    if not exists (select from resolver.living()) then
+        perform resolver.end_status();
+        return;
+    elsif v_held then
+        update public.SystemStatus s set status = v_status where s.what = 'queue-runner';
+    else
+        insert into public.SystemStatus (what, status) values ('queue-runner', v_status) on conflict do nothing;
+    end if;
+    perform pg_notify('status_dumped', '');
+end
+$$;
+
+comment on function resolver.dump_status() is 'Tells Hydra''s programs of the queue, as its own queue runner does.';

@@ -1,0 +1,29 @@
+"""Answers Hydra's programs that ask a queue runner for its status, by the notification ``dump_status``."""
+
+from __future__ import annotations
+
+import psycopg
+
+from .shared import Shared
+
+
+class StatusDumper:
+    """Answers when the listener has heard that somebody asks; never for a worker that does not listen."""
+
+    name = "status_dumper"
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def run(self) -> None:
+        """Answer until the worker stops."""
+        shared = self._shared
+        while True:
+            shared.status_asked.wait()
+            shared.status_asked.clear()
+            if shared.stopping.is_set():
+                return
+            try:
+                shared.procedures.dump_status()
+            except psycopg.Error as error:
+                shared.observer.event("database_error", verb="dump_status", message=str(error))
