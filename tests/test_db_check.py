@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,13 +17,13 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from .databases import execute, name_of
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
+def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "hydra_resolver", *words],
         capture_output=True,
         text=True,
         check=False,
-        env={name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")} | variables,
     )
 
 
@@ -143,3 +145,34 @@ def test_the_check_can_be_read_by_programs(database: str, empty_database: str) -
     assert done.returncode == 2
     assert json.loads(done.stdout)["ready"] is False
     assert "has no schema 'resolver'" in json.loads(done.stdout)["error"]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept", "differs"),
+    [
+        ("86400", "1 day", False),
+        ("30", "1 day", True),
+        ("0", "null", True),
+        ("0", "0", False),
+        ("soon", "1 day", False),
+    ],
+)
+def test_a_time_limit_of_hydras_own_that_is_not_ours_is_named_with_the_statement_that_makes_it_so(
+    database: str, tmp_path: Path, said: str, kept: str, differs: bool
+) -> None:
+    execute(database, f"update resolver.setting set max_unsupported_time = {kept if kept == 'null' else repr(kept)}")
+    config = tmp_path / "hydra.conf"
+    config.write_text(f"max_unsupported_time = {said}\n")
+    found = diagnose(database, database, config)
+    assert findings(found) == ([("hydra.conf", False)] if differs else [])
+    if differs:
+        (statement,) = re.findall(r"update resolver\.setting .*", found.findings[0].message)
+        execute(database, statement)
+        assert diagnose(database, database, config).findings == []
+
+
+def test_the_command_finds_hydras_configuration(database: str, tmp_path: Path) -> None:
+    (tmp_path / "hydra.conf").write_text("max_unsupported_time = 30\n")
+    done = command("db", "check", "--database", database, HYDRA_DATA=str(tmp_path))
+    assert done.returncode == 0
+    assert f"note: {tmp_path}/hydra.conf has max_unsupported_time = 30" in done.stdout

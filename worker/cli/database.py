@@ -77,7 +77,8 @@ def check(options: Options, listen_database: str | None, as_json: bool) -> None:
     """
     with _reachable(options) as conninfo:
         try:
-            found = diagnose(conninfo, options.listen_url(conninfo, listen_database))
+            hydra_config = options.settings.value("hydra_config") if options.database is not None else None
+            found = diagnose(conninfo, options.listen_url(conninfo, listen_database), hydra_config)
         except DatabaseError as error:
             if as_json:
                 click.echo(json.dumps({"ready": False, "error": str(error)}))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
+from ..hydra_conf import last_value
 from .connections import patience
 from .finding import Finding, value
 from .installed import Installation, check_connected, exists
@@ -41,9 +43,10 @@ class Diagnosis:
         return not any(finding.grave for finding in self.findings)
 
 
-def diagnose(conninfo: str, listen: str | None) -> Diagnosis:
-    """Look at everything as the role of this connection; `listen`: where workers listen, null if they only poll.
+def diagnose(conninfo: str, listen: str | None, hydra_config: Path | None = None) -> Diagnosis:
+    """Look at everything as the role of this connection.
 
+    `listen`: where workers listen, null if they only poll; `hydra_config`: Hydra's configuration file, if it is known.
     Raises as `check` does, when no worker could even begin.
     """
     with psycopg.connect(conninfo, autocommit=True, **patience(conninfo)) as connection:
@@ -53,6 +56,7 @@ def diagnose(conninfo: str, listen: str | None) -> Diagnosis:
             *_privileges(connection),
             *wrong_settings(connection),
             *_hydra(connection, installed),
+            *_hydra_conf(hydra_config, installed),
         ]
         version, role = connection.info.server_version // 10000, value(connection, "select current_user")
     if listen is not None:
@@ -140,6 +144,19 @@ def _hydra(connection: psycopg.Connection, installed: Installation) -> Iterator[
                 f"no index of {table} begins with {column}, so all of {table} is read to find a row: "
                 f"create index concurrently on {table} ({column})",
             )
+
+
+def _hydra_conf(file: Path | None, installed: Installation) -> Iterator[Finding]:
+    said = last_value(file, "max_unsupported_time") if file else None
+    if said is not None and said.isdecimal() and int(said) != installed.max_unsupported_time:
+        kept = installed.max_unsupported_time
+        yield Finding(
+            "hydra.conf",
+            False,
+            f"{file} has max_unsupported_time = {said}, which workers do not read: what no worker takes waits for "
+            f"{'ever' if kept is None else f'{kept:.0f} s'} here. To wait as long as there: "
+            f"update resolver.setting set max_unsupported_time = '{said} seconds'",
+        )
 
 
 def _has_index(connection: psycopg.Connection, table: str, column: str) -> bool:

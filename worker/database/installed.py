@@ -34,6 +34,8 @@ class Installation:
     """Digest of the files that the functions come from."""
     counts_finished: bool
     """Whether Hydra's NrBuilds has the row that counts finished builds."""
+    max_unsupported_time: float | None
+    """Seconds that something waits for a worker that takes it; null: for ever."""
 
 
 def check(conninfo: str, *, for_writing: bool = False) -> None:
@@ -82,6 +84,7 @@ def read_installation(connection: psycopg.Connection) -> Installation:
         {int(number): checksum for number, checksum in found["migrations"].items()},
         found["functions"],
         found["counts_finished"],
+        found.get("max_unsupported_time"),
     )
 
 

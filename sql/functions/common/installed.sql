@@ -1,7 +1,7 @@
 -- installed(): what is installed here, and into which Hydra. Workers and monitors can read no table: they ask this.
 --
 -- Returns   {"hydra": version of its schema, "migrations": {number: checksum}, "functions": digest of their files,
---           "counts_finished": whether NrBuilds has its row}
+--           "counts_finished": whether NrBuilds has its row, "max_unsupported_time": seconds; null: for ever}
 create or replace function resolver.installed() returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -10,7 +10,8 @@ as $$
         'hydra', (select max(v.version) from public.SchemaVersion v),
         'migrations', (select jsonb_object_agg(m.number, m.checksum) from resolver.migration m),
         'functions', (select i.functions from resolver.installation i),
-        'counts_finished', exists (select from public.NrBuilds n where n.what = 'finished'))
+        'counts_finished', exists (select from public.NrBuilds n where n.what = 'finished'),
+        'max_unsupported_time', (select extract(epoch from s.max_unsupported_time) from resolver.setting s))
 $$;
 
 comment on function resolver.installed() is 'Version of Hydra''s schema, and the migrations and functions that are installed.';
