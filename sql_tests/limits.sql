@@ -95,5 +95,32 @@ select pg_temp.finish();
 select is((select array_agg(t.ended(j)) from unnest('{long,quick,urgent,on-root,on-d2,deep3}'::text[]) j),
           '{"status 0","status 0","status 0","status 0","status 0","status 0"}', 'all of it is built');
 
+-- Builds that were open when the limits were not carried down yet: those of an older release, or changed since.
+select t.derivation('old-low');
+select t.derivation('old-middle', '{old-low}', 'input-addressed');
+select t.derivation('old', '{old-middle}', 'input-addressed');
+select t.derivation('short', '{old-middle}', 'input-addressed');
+select pg_temp.build('old', 7200, 0);
+select pg_temp.build('short', 10, 20);
+select resolver.sync_builds();
+select t.load();
+update resolver.derivation_state set max_silent = null, timeout = null;
+select t.keep();
+select resolver.sync_builds();
+select results_eq(
+    $$select t.named(d.drv), s.max_silent, s.timeout from resolver.derivation_state s join resolver.derivation d using (derivation)
+       where s.owner is not null and s.stage in ('waiting', 'buildable') order by t.named(d.drv)$$,
+    $$values ('old', 7200, 2147483647), ('old-low', 7200, 2147483647), ('old-middle', 7200, 2147483647), ('short', null, null)$$,
+    'they are carried down');
+select is(t.changed(), '{resolver.derivation_state}', 'and nothing else is done');
+select t.keep();
+select resolver.sync_builds();
+select is(t.changed(), '{}', 'once');
+update Builds set timeout = 40000, maxsilent = 10000 where id = t.id('short');
+select resolver.sync_builds();
+select t.claim('build');
+select is(pg_temp.limits('old-low'), '{10000,0}', 'so is what was changed since');
+select pg_temp.finish();
+
 select * from t.done();
 rollback;

@@ -1,7 +1,8 @@
 -- sync_builds(retry, accept): makes goals match Hydra's Builds, from whatever state they are in.
 --
 -- New and restarted builds become goals; cancelled and deleted ones stop being goals; a build whose drvPath was changed
--- follows the new one. Known failures of class builder end a goal as cached failures; all do for builds in accept, none
+-- follows the new one. Priorities and time limits that have grown, or were not carried down by an older release, reach what
+-- the build needs. Known failures of class builder end a goal as cached failures; all do for builds in accept, none
 -- for builds in retry, and for those that were restarted; that a build has ended before is seen by its status.
 --
 -- Returns   whether there is more (a bounded number is done at a time)
@@ -43,7 +44,9 @@ begin
                and (g.build is null or g.recorded is not null or d.drv <> resolver.base_name(b.drvPath)
                     or exists (select from resolver.derivation_state s
                                 where s.derivation = g.root and g.ended is null and s.stage not in ('realised', 'failed')
-                                  and (b.globalPriority, b.priority) > (s.global_priority, s.priority)))
+                                  and ((b.globalPriority, b.priority) > (s.global_priority, s.priority)
+                                       or case when b.maxsilent = 0 then 2147483647 else b.maxsilent end > coalesce(s.max_silent, 3600)
+                                       or case when b.timeout = 0 then 2147483647 else b.timeout end > coalesce(s.timeout, 36000))))
              order by b.id limit v_limit);
         if cardinality(v_closed) + cardinality(v_opened) = 0 then
             return false;
