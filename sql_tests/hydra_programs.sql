@@ -67,6 +67,46 @@ select t.claim('build');
 select t.finish('r-shared');
 select is(pg_temp.terminals('first') || pg_temp.terminals('second'), '{2: status 0,2: status 0}', 'each of two builds has the terminal');
 
+-- The build for which it was resolved is deleted before an attempt; another one needs it as its own, or as an input.
+select t.derivation(n, '{leaf}') from unnest('{mine,input,shared,kept}'::text[]) n;
+select t.derivation('on-' || n, array[n]) from unnest('{input,shared}'::text[]) n;
+select t.want('gone-' || n, n) from unnest('{mine,input,shared}'::text[]) n;
+select t.want(n, n) from unnest('{kept,mine,on-input}'::text[]) n;
+select t.want('on-shared', 'on-shared', 1);
+select t.load();
+select t.resolve(n, 'r-' || n) from unnest('{mine,input,kept}'::text[]) n;
+select t.resolve('shared', 'r-mine');
+delete from Builds where id in (select t.id('gone-' || n) from unnest('{mine,input,shared}'::text[]) n);
+select resolver.sync_builds();
+select t.claim('build');
+select is(t.steps('mine') || t.steps('on-input') || t.steps('kept'),
+          '{"1: mine resolved to r-mine","2: r-mine building","1: input resolved to r-input","2: r-input building",
+            "1: kept resolved to r-kept","2: r-kept building"}',
+          'whose attempt it is has the resolution as well');
+select results_eq($$select r.build, r.stepnr from resolver.resolution r where r.derivation = t.number('mine')$$,
+                  $$select t.id('mine'), 1$$, 'it is that one''s now');
+select resolver.release_claims(t.worker_id(), array[t.lease('r-mine', 'build')], 'again');
+select t.claim('build');
+select t.finish('r-' || n) from unnest('{mine,input,kept}'::text[]) n;
+select t.work();
+select is(pg_temp.terminals('mine') || pg_temp.terminals('kept') || pg_temp.terminals('on-input'),
+          '{2: status 0,2: status 0,2: status 0,4: status 0}', 'once, with its terminal');
+
+-- The build for which it was resolved is there, but the attempt is another one's.
+select t.derivation('library', '{leaf}');
+select t.derivation('application', '{library}');
+select t.want('application', 'application');
+select t.load();
+select t.resolve('library', 'r-library');
+select t.want('library', 'library');
+select t.load();
+select t.claim('build');
+select is(t.steps('library') || t.steps('application'), '{"1: r-library building","1: library resolved to r-library"}',
+          'who has it keeps it');
+select t.finish('r-library');
+select is(pg_temp.terminals('application'), '{2: status 0}', 'with its terminal');
+select t.work();
+
 -- Failures: of what the root was resolved to, shared; of what an input was resolved to; known before.
 select t.derivation('bad', '{leaf}');
 select t.derivation('worse', '{leaf}');

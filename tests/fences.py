@@ -145,6 +145,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.stage = 'resolvable' and s.lease is null and s.owner is not null",
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
+    ("resolve/adopt_resolutions", [
+        ("not exists (select from public.Builds b where b.id = r.build)\n", "true\n", "hydra_programs.sql"),
+        ("exists (select from resolver.goal g where g.build = x.build and g.root = s.derivation)\n",
+         "true\n", "hydra_programs.sql"),
+    ]),
     ("fleet/start_steps", [
         ("l.lease = s.taken_back and l.build = x.build", "l.lease = s.taken_back", "fail_steps.sql"),
         ("l.lease = s.taken_back and l.build = x.build", "false", "sweep.sql"),

@@ -37,6 +37,7 @@ begin
         end if;
     end loop;
     v_builds := array(select resolver.account_of(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
+    perform resolver.adopt_resolutions(v_ids, v_builds);
     v_stepnrs := resolver.start_steps(v_ids, v_builds, case when v_worker.builders = '{}' then 30 else 35 end);
 
     return query
