@@ -318,5 +318,22 @@ select is_empty($$select * from resolver.register_derivations(jsonb_build_array(
                 'what was loaded before');
 select is(t.changed(), '{}', 'is left alone');
 
+-- What this build has a row of already, as an old runner leaves it: no second one says so, but of another path, or in another build.
+select t.derivation(n, p_kind => 'input-addressed') from unnest('{had,moved,failed,elsewhere}'::text[]) n;
+select t.derivation('on-them', '{had,moved,failed,elsewhere}', 'input-addressed');
+select t.build('on-them', 'on-them');
+select t.store_has(t.path(n)) from unnest('{had,moved,failed,elsewhere}'::text[]) n;
+select t.build('not-mine', 'on-them', -1);
+insert into BuildSteps (build, stepnr, type, drvPath, busy, status)
+select t.id(x.job), x.nr, 0, t.full(t.drv(x.name)), 0, case when x.name = 'failed' then 1 else 0 end
+  from (values ('on-them', 'had', 1), ('on-them', 'moved', 2), ('on-them', 'failed', 3), ('not-mine', 'elsewhere', 1)) x (job, name, nr);
+insert into BuildStepOutputs (build, stepnr, name, path)
+select t.id(x.job), x.nr, 'out', t.full(t.path(x.path))
+  from (values ('on-them', 'had', 1), ('on-them', 'before', 2), ('on-them', 'failed', 3), ('not-mine', 'elsewhere', 1)) x (job, path, nr);
+select resolver.sync_builds();
+select t.load();
+select is(t.steps('on-them') || t.steps('not-mine'),
+          '{"1: had built","2: moved built","3: failed status 1","4: elsewhere found","5: moved found","6: failed found","1: elsewhere built"}', 'a row for each path');
+
 select * from t.done();
 rollback;

@@ -145,6 +145,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.stage = 'resolvable' and s.lease is null and s.owner is not null",
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
+    ("load/register_found", [
+        ("s.build + 0 = a.build and s.status = 0", "s.status = 0", "register_derivations.sql"),
+        ("s.build + 0 = a.build and s.status = 0", "s.build + 0 = a.build", "register_derivations.sql"),
+        ("and p.path is distinct from v_directory || o.path", "and p.path is null", "register_derivations.sql"),
+    ]),
     ("resolve/adopt_resolutions", [
         ("not exists (select from public.Builds b where b.id = r.build)\n", "true\n", "hydra_programs.sql"),
         ("exists (select from resolver.goal g where g.build = x.build and g.root = s.derivation)\n",

@@ -1,12 +1,15 @@
 -- register_found(reports, derivations): outputs as load found them, valid ones with a step row of type 1; lost ones are withdrawn.
 --
+-- No second row says what one of this build does already, such as that of an old runner which has built it.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.register_found(p_reports jsonb, p_derivations bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_outputs jsonb;
+    v_directory text := resolver.hydra_path('');
+    v_outputs   jsonb;
+    v_found     bigint[];
 begin
     select coalesce(jsonb_agg(o.output || jsonb_build_object('drv', r.drv)), '[]') into v_outputs
       from jsonb_to_recordset(p_reports) r (drv text, outputs jsonb)
@@ -24,9 +27,20 @@ begin
           join resolver.output o on o.derivation = d.derivation and o.name = r.name
          where o.valid_since is not null and not r.valid));
 
+    v_found := array(select x from unnest(resolver.record_outputs(v_outputs, 'local')) x);
     perform resolver.record_steps(array(
-        select row(resolver.account_of(x), x, 1, 0, 0, null, null, null)::resolver.new_step
-          from unnest(resolver.record_outputs(v_outputs, 'local')) x order by x));
+        select row(a.build, d.derivation, 1, 0, 0, null, null, null)::resolver.new_step
+          from unnest(v_found) x
+          join resolver.derivation d on d.derivation = x
+         cross join lateral (select resolver.account_of(x) as build offset 0) a
+         where not exists (
+               select from public.BuildSteps s
+                where s.build + 0 = a.build and s.status = 0 and s.drvPath = v_directory || d.drv
+                  and not exists (
+                      select from resolver.output o
+                        left join public.BuildStepOutputs p on p.build = s.build and p.stepnr = s.stepnr and p.name = o.name
+                       where o.derivation = x and o.valid_since is not null and p.path is distinct from v_directory || o.path))
+         order by x));
 end
 $$;
 
