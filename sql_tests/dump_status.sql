@@ -95,14 +95,15 @@ select is(pg_temp.told(), null, 'nor when all have been silent for too long');
 select is(resolver.queue_runner_status(), '{"status": "down"}', 'nobody is there');
 
 select t.worker('another');
+select is(pg_temp.told(), '{"status": "up", "runner": "hydra-resolver"}', 'a worker is there, and can be asked for more');
 update resolver.worker set gone = resolver.clock() where name = 'worker';
-insert into SystemStatus values ('queue-runner', '{"status": "up", "pid": 7}');
+update SystemStatus set status = '{"status": "up", "pid": 7}' where what = 'queue-runner';
 select resolver.worker_left(t.worker_id('another'));
 select is(pg_temp.told() ->> 'pid', '7', 'the row of a queue runner of Hydra is left alone');
 
 -- Without the table, which a later Hydra may not have, nothing is written.
-select t.worker();
 drop table SystemStatus;
+select lives_ok('select t.worker()', 'nothing to begin with');
 select lives_ok('select resolver.dump_status()', 'nothing to write to');
 select lives_ok('select resolver.worker_left(t.worker_id())', 'nor to delete from');
 

@@ -112,13 +112,10 @@ class Listener:
         for channel in [*channels, *BUILD_CHANNELS, STATUS_CHANNEL, BEAT_CHANNEL]:
             connection.execute(f"listen {channel}".encode())
             failpoints.reach("listen to a channel")
-        heard, since, worker = self._shared.beats, time.monotonic(), 0
+        heard, since = self._shared.beats, time.monotonic()
         self._look_at_everything()
         failpoints.reach("listen to all")
         while not self._shared.stopping.is_set():
-            if worker != self._shared.worker:  # it is there, or was taken for dead: nobody asks before it has said so
-                worker = self._shared.worker
-                self._shared.status_asked.set()
             select.select([connection.fileno(), self._stopped.fileno()], [], [], LOOK_SECONDS)
             beats = self._shared.beats
             for notification in connection.notifies(timeout=0):

@@ -32,6 +32,11 @@ begin
             (select coalesce(jsonb_object_agg(f.key, f.value::integer), '{}') from jsonb_each_text(p_feature_limits) f),
             p_only_kind, resolver.clock(), resolver.clock())
     returning worker into v_worker;
+    -- Without a row, Hydra's programs do not even ask: see dump_status().
+    if to_regclass('public.SystemStatus') is not null then
+        insert into public.SystemStatus (what, status) values ('queue-runner', '{"status": "up", "runner": "hydra-resolver"}')
+        on conflict do nothing;
+    end if;
     return v_worker;
 end
 $$;
