@@ -71,6 +71,8 @@ select bag_eq($$select jsonb_array_elements_text(t.claimed('ia', 'build') -> 'in
               'a claim for build has every input path');
 select is(t.claimed('ia', 'build') -> 'known', jsonb_build_object('out', t.path('ia'), 'lib', t.path('ia-lib')),
           'and the outputs'' paths as far as they are known');
+select results_eq($$select name, path from BuildStepOutputs where build = t.id('ia') and stepnr = (t.claimed('ia', 'build') ->> 'stepnr')::integer order by name$$,
+                  $$values ('lib', t.full(t.path('ia-lib'))), ('out', t.full(t.path('ia')))$$, 'so has the row of the step');
 select t.finish('ia');
 
 -- Time limits.

@@ -43,7 +43,7 @@ select results_eq(
     'a move that a report about another derivation made is on the account of that report');
 select results_eq(
     $$select * from t.output_history('library')$$,
-    array['out not valid wanted by want_inputs in register_derivations', 'out valid wanted by record_built in finish_steps'],
+    array['out not valid wanted by want_outputs in register_derivations', 'out valid wanted by record_built in finish_steps'],
     'so is everything about outputs');
 select results_eq(
     $$select from_lease is null, to_lease from resolver.history

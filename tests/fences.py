@@ -233,13 +233,29 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("where o.derivation = x.resolved\n                                           and",
          "where false and", "set_resolved_to.sql"),
         ("r.body -> 'resolved' -> 'confirmed' ? o.path\n", "false\n", "set_resolved_to.sql"),
+        ("(o.valid_since is null\n                                                or not", "(not", "wanted_outputs.sql"),
     ]),
     ("load/register_loaded", [
         ("where o.derivation = r.derivation and not r.body", "where false and not r.body", "coherence.sql"),
     ]),
     ("resolve/follow", [
-        ("         where exists (select from resolver.output o where o.derivation = x and o.valid_since is null)",
-         "", "set_resolved_to.sql"),
+        ("s.derivation = any (v_ids) and s.stage = 'resolved'));", "s.derivation = any (v_ids)));", "wanted_outputs.sql"),
+        ("s.stage = 'realised'\n       and exists", "false and exists", "wanted_outputs.sql"),
+        ("and o.wanted and o.valid_since is null", "and o.valid_since is null", "wanted_outputs.sql"),
+        ("    perform resolver.want_of_resolved(v_ids);\n", "", "wanted_outputs.sql"),
+    ]),
+    ("resolve/judge_resolutions", [
+        ("w.name = o.name and w.wanted", "w.name = o.name", "wanted_outputs.sql"),
+    ]),
+    ("common/want_outputs", [
+        ("    perform resolver.want_of_resolved(v_wished);\n", "", "wanted_outputs.sql"),
+    ]),
+    ("common/record_terminals", [
+        ("o.derivation = e.derivation and o.wanted", "o.derivation = e.origin and o.wanted", "wanted_outputs.sql"),
+    ]),
+    ("common/record_steps", [
+        ("n.type = 0 or ", "", "claim_derivations.sql"),
+        ("n.type = 0 or o.valid_since is not null", "true", "register_derivations.sql"),
     ]),
     ("load/register_local_outputs", [
         ("resolver.base_name(o.output ->> 'path') ~ '^[0-9a-z]{32}-.'\n            and ", "", "register_local_outputs.sql"),
@@ -317,6 +333,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("where b.id = any (p_builds) and b.finished + 0 = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
         ("case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end",
          "excluded.opened", "sync_builds.sql"),
+        ("    perform resolver.want_of_resolved(v_roots);\n", "", "wanted_outputs.sql"),
     ]),
     ("builds/sync_builds", [
         ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),

@@ -177,7 +177,7 @@ def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
         if not event.is_move or event.from_stage != "realised":
             continue
         match event.function:
-            case "lose_outputs" | "want_inputs":
+            case "lose_outputs" | "want_inputs" | "follow":
                 legal = bool(situation.lacks(event.derivation))
             case "open_goals":
                 legal = event.procedure in WISHES
@@ -214,14 +214,16 @@ def nothing_is_built_twice(record: Record) -> Iterator[str]:
 def no_second_row(record: Record) -> Iterator[str]:
     """One row of a build for a derivation and status; one success for a resolved derivation in all builds.
 
-    But for what failed: each attempt that was reported has a row, and each failure that ended the build.
+    But for what failed: each attempt that was reported has a row, and each failure that ended the build. And where some
+    outputs were found, and then others built, each of these has one.
     """
-    losses, failures = _losses(record), _failures(record)
+    losses, failures, in_part = _losses(record), _failures(record), _found_in_part(record)
     retried = Counter((lease.build, lease.derivation) for lease in record.leases if lease.outcome == "retried")
     rows = Counter((step.build, step.derivation, step.status) for step in record.steps if not step.busy)
     for (build, derivation, status), number in rows.items():
         failed = failures[derivation] + retried[build, derivation]
-        allowed = {SUCCEEDED: 1 + losses[derivation], RESOLVED: 1}.get(status or 0, max(1, failed))
+        succeeded = 1 + losses[derivation] + ((build, derivation) in in_part)
+        allowed = {SUCCEEDED: succeeded, RESOLVED: 1}.get(status or 0, max(1, failed))
         if number > allowed:
             yield f"build {build} has {number} rows of {derivation} with status {status}, {allowed} would be legal"
     successes = Counter(step.derivation for step in record.steps if (step.type, step.status) == (0, SUCCEEDED))
@@ -238,6 +240,18 @@ def _losses(record: Record) -> Counter[int]:
         if event.output is not None and not event.valid and situation.is_valid(event.derivation, event.output)
     }
     return Counter(derivation for derivation, _ in lost)
+
+
+def _found_in_part(record: Record) -> set[tuple[int, int]]:
+    """Builds, with derivations of several outputs of which they have a row of type 1, and later one of an attempt."""
+    outputs = Counter(d for d, _ in {(event.derivation, event.output) for event in record.events if event.output})
+    done = [step for step in record.steps if step.status == SUCCEEDED and outputs[step.derivation] > 1]
+    found = {(step.build, step.derivation): step.stepnr for step in done if step.type == 1}
+    return {
+        key
+        for step in done
+        if step.type == 0 and (key := (step.build, step.derivation)) in found and found[key] < step.stepnr
+    }
 
 
 def _failures(record: Record) -> Counter[int]:

@@ -55,6 +55,8 @@ class Model:
         realised, it.wanted = self.stage(name) == "realised", it.wanted | {*outputs}
         if realised and self.stage(name) != "realised":
             self.look_again(name)
+        if it.resolved_to and self.stage(name) == "resolved":
+            self.want(it.resolved_to, outputs)
 
     def lose(self, paths: Collection[str]) -> None:
         realised = [name for name in self.at if self.stage(name) == "realised"]
@@ -75,7 +77,7 @@ class Model:
         if self.stage(root.name) == "realised":
             self.look_again(root.name)
         if it.must_resolve is not None:
-            it.wanted |= {*root.outputs}
+            self.want(root.name, root.outputs)
 
     def record(self) -> None:  # in Hydra's rows, unless the evaluator gave the build another root
         for build, goal in self.goals.items():
@@ -117,16 +119,15 @@ class Model:
         it, resolved = self.at[name], self.at.setdefault(to.name, Derivation())
         it.verb, it.resolved_to = None, to.name
         resolved.must_resolve = resolved.must_resolve or False
-        self.want(to.name, to.outputs)
+        self.want(to.name, it.wanted)
         if resolved.verb != "build":
             resolved.valid = {**found, **resolved.valid}
-            whole = resolved.valid.keys() >= {*to.outputs}
-            if (failure := resolved.failure) and (failure.kind != "builder" or whole):
-                self.forgive(failure)
-            resolved.unloaded = resolved.verb is not None
-            if whole:
-                self.realise(to, info)
-        if resolved.failure:
+        if (failure := resolved.failure) and (failure.kind != "builder" or resolved.valid.keys() >= {*to.outputs}):
+            self.forgive(failure)
+        self.realise(to, info)
+        if self.stage(name) == "resolved" and not resolved.verb:
+            resolved.unloaded = False
+        if resolved.failure and self.stage(name) == "resolved":
             it.failure, it.late, it.resolved_to = resolved.failure, True, None
 
     def find(self, node: Node, output: str, path: str) -> None:

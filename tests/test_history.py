@@ -48,7 +48,7 @@ EVENTS = [
     output(10, TOOL, None, "open_goals in enqueue"),  # 0
     move(11, TOOL, "unloaded", CLAIM, lease=(None, 1)),
     move(12, TOOL, "unloaded", f"register_derivations {LOADED}", lease=(1, None)),
-    output(12, LIBRARY, None, f"want_inputs {LOADED}"),
+    output(12, LIBRARY, None, f"want_outputs {LOADED}"),
     move(12, TOOL, "unloaded -> waiting", f"settle {LOADED}"),
     move(13, LIBRARY, "unloaded", CLAIM, lease=(None, 2)),  # 5
     move(14, LIBRARY, "unloaded", f"register_derivations {LOADED}", lease=(2, None)),
@@ -281,6 +281,16 @@ def test_each_attempt_that_was_reported_has_a_row() -> None:
     rows = stepped(*(Step(JOB, n, TOOL, 0, 0, 3) for n in (4, 5)))
     retried = [lease(100 + n, TOOL, "build", n, "retried") for n in (4, 5)]
     assert not any("no_second_row" in problem for problem in judge(replace(rows, leases=[*rows.leases, *retried])))
+
+
+def test_what_was_found_in_part_may_be_built() -> None:
+    found = replace(LEGAL, steps=[Step(JOB, 0, LIBRARY, 1, 0, 0), *LEGAL.steps])
+    assert any("no_second_row" in problem for problem in judge(found)), "it has one output"
+    dev = replace(output(16, LIBRARY, "library-dev", f"record_built {BUILT}"), output="dev")
+    two = replace(told(lambda e: [*e[:9], dev, *e[9:]]), steps=found.steps)
+    assert not any("no_second_row" in problem for problem in judge(two))
+    again = replace(two, steps=[*two.steps, Step(JOB, 4, LIBRARY, 1, 0, 0)])
+    assert any("no_second_row" in problem for problem in judge(again))
 
 
 @pytest.mark.parametrize("case", ILLEGAL)

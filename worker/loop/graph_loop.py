@@ -195,7 +195,7 @@ class GraphLoop:
                     if report["resolved"].get("written", True):
                         self._confirm(report, answer, connection)
                     else:
-                        self._give_back([answer.lease], "what it resolves to is not realised any more")
+                        self._give_back([answer.lease], "what it resolves to lacks an output by now")
 
     def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
         claim, recorded = self._held[answer.lease], json.loads(answer.detail or "{}")

@@ -67,6 +67,7 @@ begin
      where s.derivation = w.root
        and (w.max_silent > coalesce(s.max_silent, 0) or w.timeout > coalesce(s.timeout, 0));
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
+    perform resolver.want_of_resolved(v_roots);
 
     insert into resolver.walk (kind, derivation)
     select kind, root from unnest(v_roots) root cross join unnest(array['want', 'fail']) kind

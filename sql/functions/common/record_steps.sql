@@ -37,7 +37,7 @@ begin
           from numbered n join resolver.derivation d on d.derivation = n.derivation
     ), outputs as (
         insert into public.BuildStepOutputs (build, stepnr, name, path)
-        select n.build, n.stepnr, o.name, v_directory || o.path
+        select n.build, n.stepnr, o.name, case when n.type = 0 or o.valid_since is not null then v_directory || o.path end
           from numbered n join resolver.output o on o.derivation = n.derivation
          where n.resolved is null
     )

@@ -16,7 +16,7 @@ begin
           join resolver.derivation d on d.derivation = e.origin
          where e.derivation <> e.origin
            and not exists (select from resolver.output o
-                            where o.derivation = e.origin and o.wanted and o.valid_since is null)
+                            where o.derivation = e.derivation and o.wanted and o.valid_since is null)
            and not exists (select from public.BuildSteps t
                             where t.build + 0 = r.build and t.status = 0 and t.drvPath = v_directory || d.drv)
          order by r.build, e.origin);

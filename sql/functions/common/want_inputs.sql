@@ -16,16 +16,7 @@ begin
     if cardinality(p_derivations) = 0 then
         return;
     end if;
-    insert into resolver.output as o (derivation, name, wanted)
-    select distinct dep.input, n.name, true
-      from resolver.derivation_state s
-      join resolver.dependency dep on dep.derivation = s.derivation
-     cross join unnest(dep.outputs) n (name)
-     where s.derivation = any (p_derivations) and s.stage in ('unloaded', 'waiting')
-       and (exists (select from resolver.output x where x.derivation = dep.input and x.name = n.name)
-            or exists (select from resolver.derivation i where i.derivation = dep.input and i.kind is null))
-     order by 1, 2
-    on conflict (derivation, name) do update set wanted = true where not o.wanted;
+    perform resolver.want_outputs(p_derivations);
 
     with wish as (
         select distinct on (w.derivation) w.derivation, w.owner, w.jobset, w.global_priority, w.priority,

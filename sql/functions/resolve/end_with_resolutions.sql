@@ -1,4 +1,5 @@
--- end_with_resolutions(reports, resolved): what was resolved to is realised already, or has failed: so it is over.
+-- end_with_resolutions(reports, resolved): what was resolved to has failed, or has all outputs already that are wanted: so it is over.
+-- What has only some of them is waited for; these are served meanwhile.
 --
 -- Stages    resolved -> realised, failed; a resolved derivation that may be tried again: failed -> unloaded
 -- Locks     the caller holds the graph lock.
@@ -23,12 +24,13 @@ begin
                                    and not exists (
                                         select from resolver.output o
                                          where o.derivation = x.resolved
-                                           and not coalesce(r.body -> 'resolved' -> 'confirmed' ? o.path
-                                                            or r.body -> 'resolved' -> 'outputs' @> jsonb_build_array(
-                                                                   jsonb_build_object('name', o.name, 'path', o.path)), false))
+                                           and (o.valid_since is null
+                                                or not coalesce(r.body -> 'resolved' -> 'confirmed' ? o.path
+                                                                or r.body -> 'resolved' -> 'outputs' @> jsonb_build_array(
+                                                                       jsonb_build_object('name', o.name, 'path', o.path)), false)))
                                   then r.body -> 'info' end as info) i
                  order by x.resolved, i.info nulls last) x
-         where not exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is null)));
+         where exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is not null)));
 
     with failed as (
         update resolver.derivation_state s

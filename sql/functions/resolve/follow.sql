@@ -1,6 +1,7 @@
 -- follow(reports): derivations resolve to others, and wait for them; or end with them at once (early cut-off).
 --
--- Stages    resolvable -> resolved -> realised, failed; the resolved ones: unloaded -> buildable, realised
+-- Stages    resolvable -> resolved -> realised, failed; the resolved ones: unloaded -> buildable, realised;
+--           realised -> unloaded, when more is wanted of them than is valid
 -- Locks     the caller holds the graph lock, and has judged the reports.
 create or replace function resolver.follow(p_reports resolver.report[]) returns void
     language plpgsql volatile
@@ -33,6 +34,10 @@ begin
     update resolver.derivation_state s set stage = 'resolved', resolved_to = x.resolved
       from unnest(v_ids, v_resolved) x (derivation, resolved)
      where s.derivation = x.derivation;
+    perform resolver.want_of_resolved(v_ids);
+    update resolver.derivation_state s set stage = 'unloaded'
+     where s.derivation = any (v_resolved) and s.stage = 'realised'
+       and exists (select from resolver.output o where o.derivation = s.derivation and o.wanted and o.valid_since is null);
 
     perform resolver.end_with_resolutions(p_reports, v_resolved);
     perform resolver.want_inputs(array(
@@ -43,10 +48,9 @@ begin
                 or r.height < s.height
                 or s.max_silent > coalesce(r.max_silent, 0) or s.timeout > coalesce(r.timeout, 0))));
     perform resolver.failpoint('follow: wanted');
-    -- Not those that are there, and may have to be looked at.
+    -- Not those of which all that is wanted is there: they may have to be looked at, or were not written.
     perform resolver.settle(array(
-        select x from unnest(v_resolved) x
-         where exists (select from resolver.output o where o.derivation = x and o.valid_since is null)));
+        select distinct s.resolved_to from resolver.derivation_state s where s.derivation = any (v_ids) and s.stage = 'resolved'));
 end
 $$;
 

@@ -37,7 +37,9 @@ begin
              where r.outcome = 'open' and r.body -> 'resolved' ->> 'written' = 'false'
                and not exists (select from resolver.derivation d join resolver.output o on o.derivation = d.derivation
                                 where d.drv = r.body -> 'resolved' ->> 'drv'
-                               having bool_and(o.valid_since is not null))
+                               having bool_and(o.valid_since is not null
+                                               or not exists (select from resolver.output w where w.derivation = r.derivation
+                                                                 and w.name = o.name and w.wanted)))
         )
         select coalesce(array_agg(row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome

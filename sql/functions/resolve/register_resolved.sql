@@ -51,7 +51,6 @@ begin
            join resolver.derivation d on d.drv = x.drv
            join resolver.derivation_state s on s.derivation = d.derivation
           cross join jsonb_array_elements(x.outputs) o (output)), 'local');
-    update resolver.output o set wanted = true where o.derivation = any (v_resolved) and not o.wanted;
     return v_resolved;
 end
 $$;

@@ -2,14 +2,14 @@
 --   {"lease", "samples": [[input drv, output, path]], "info",
 --    "resolved": {"drv", "name", "system", "kind", "features", "prefer_local", "confirmed": [path],
 --                 "outputs": [{"name", "path", "valid"}]}}
---   {"lease", "samples", "info", "resolved": {"drv", "written": false, "confirmed", "outputs"}}   it is realised
+--   {"lease", "samples", "info", "resolved": {"drv", "written": false, "confirmed", "outputs"}}   all that is wanted of it is valid
 --   {"lease", "samples", "resolved": null}     nothing had to be replaced: it is built as it is
 --   {"lease", "failed": {"class", "status", "message"}}
 --
 -- Returns   (lease, outcome, detail): done; already; lease_lost; refused;
 --           stale: a sampled path is no longer in force, the claim is over;
 --           confirm: the resolved derivation has outputs (in detail) that the report did not confirm, or it was not written and
---           is not realised any more; nothing was changed
+--           lacks one that is wanted; nothing was changed
 -- Stages    resolvable -> resolved, buildable, realised, failed, waiting
 -- Locks     the graph lock
 create or replace function resolver.set_resolved_to(p_reports jsonb)

@@ -61,6 +61,14 @@ create or replace view resolver.check_realised as
      where s.stage = 'realised' and o.wanted and o.valid_since is null;
 comment on view resolver.check_realised is 'All wanted outputs of what is realised are valid.';
 
+create or replace view resolver.check_wanted as
+    select s.derivation, s.resolved_to, o.name
+      from resolver.derivation_state s
+      join resolver.output o on o.derivation = s.derivation and o.wanted
+      join resolver.output x on x.derivation = s.resolved_to and x.name = o.name and not x.wanted
+     where s.stage = 'resolved';
+comment on view resolver.check_wanted is 'What is wanted of a derivation is wanted of what it waits for: else that might end without it.';
+
 create or replace view resolver.check_lease as
     select s.derivation, s.stage, s.lease as state_lease, l.lease
       from resolver.derivation_state s

@@ -8,6 +8,7 @@ as $$
     union all select 'check_ready', count(*) from resolver.check_ready having count(*) > 0
     union all select 'check_chain', count(*) from resolver.check_chain having count(*) > 0
     union all select 'check_realised', count(*) from resolver.check_realised having count(*) > 0
+    union all select 'check_wanted', count(*) from resolver.check_wanted having count(*) > 0
     union all select 'check_lease', count(*) from resolver.check_lease having count(*) > 0
     union all select 'check_busy', count(*) from resolver.check_busy having count(*) > 0
     union all select 'check_resolution', count(*) from resolver.check_resolution having count(*) > 0

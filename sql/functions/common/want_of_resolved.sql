@@ -1,0 +1,16 @@
+-- want_of_resolved(derivations): of what these were resolved to, those outputs are wanted that are wanted of them.
+--
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.want_of_resolved(p_derivations bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update resolver.output o set wanted = true
+      from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.wanted
+     where s.derivation = any (p_derivations) and s.stage = 'resolved'
+       and o.derivation = s.resolved_to and o.name = w.name and not o.wanted;
+end
+$$;
+
+comment on function resolver.want_of_resolved(bigint[]) is 'What is wanted of derivations is wanted of those that they follow.';

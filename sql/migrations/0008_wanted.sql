@@ -1,0 +1,3 @@
+-- What was resolved to before may lack an output that nobody wanted until now.
+
+insert into resolver.transition values ('realised', 'unloaded', 'follow');
