@@ -18,10 +18,10 @@ select t.load();
 select results_eq($$select * from resolver.dependents(array[t.drv('leaf')])$$,
     $$select * from (values
         (t.drv('fixed'), 'fixed', true, null::text, jsonb_build_object(t.drv('leaf'), '{"out": null}'::jsonb),
-         jsonb_build_object('out', t.path('fixed'))),
+         jsonb_build_object('out', t.path('fixed')), '{out}'::text[]),
         (t.drv('mid'), 'floating', true, null,
          jsonb_build_object(t.drv('leaf'), '{"out": null, "dev": null}'::jsonb, t.drv('other'), '{"out": null}'::jsonb),
-         '{"out": null}')) v (drv) order by drv$$,
+         '{"out": null}', '{out}')) v (drv) order by drv$$,
     'those that use it directly, with all outputs of all inputs that they use; nothing is known yet but what is fixed');
 select is_empty($$select * from resolver.dependents(array[t.drv('top')])$$, 'nothing depends on the root');
 select is_empty($$select * from resolver.dependents(array[t.drv('nobody')])$$, 'nor on what is unknown');
@@ -40,13 +40,16 @@ select results_eq($$select drv, resolved, inputs, outputs from resolver.dependen
 select results_eq($$select * from resolver.outcomes(array[t.drv('leaf'), t.drv('r-top')]) order by drv$$,
     $$select * from (values (t.drv('leaf'), jsonb_build_object('out', t.path('leaf'), 'dev', t.path('leaf-dev')), null::text),
              (t.drv('r-top'), jsonb_build_object('out', t.path('r-top'), 'doc', t.path('r-top-doc')), null)) v (drv) order by drv$$,
-    'all outputs of what is realised');
+    'the outputs of what is realised');
 
 -- A path that was lost is what would come again; but it is not there.
 select resolver.withdraw_outputs(array[t.path('leaf-dev'), t.path('r-top-doc')]);
 select is((select inputs -> t.drv('leaf') from resolver.dependents(array[t.drv('leaf')]) where drv = t.drv('mid')),
     jsonb_build_object('out', t.path('leaf'), 'dev', t.path('leaf-dev')), 'of what was lost, the path that it had');
-select is((select outputs from resolver.outcomes(array[t.drv('r-top')])), null, 'one output is lost: it would have to be built');
+select is((select outputs from resolver.outcomes(array[t.drv('r-top')])), jsonb_build_object('out', t.path('r-top')), 'one output is lost, the other is there');
+
+select results_eq($$select drv, wanted from resolver.dependents(array[t.drv('leaf'), t.drv('mid')])$$,
+    $$select * from (values (t.drv('fixed'), '{out}'::text[]), (t.drv('mid'), '{out}'), (t.drv('top'), '{doc,out}')) v (drv) order by drv$$, 'and what is wanted of each');
 
 -- Resolved twice.
 select t.want('again', 'top');

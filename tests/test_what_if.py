@@ -29,7 +29,13 @@ class Graph:
     """What was resolved, in order."""
 
     def add(
-        self, drv: str, inputs: Mapping[str, str | None], *, kind: str = "floating", outputs: Sequence[str] = ("out",)
+        self,
+        drv: str,
+        inputs: Mapping[str, str | None],
+        *,
+        kind: str = "floating",
+        outputs: Sequence[str] = ("out",),
+        wanted: Sequence[str] = ("out",),
     ) -> None:
         """A derivation that was resolved with these paths (`{"x^out": "1"}`), and built: output `out` is `drv-out`."""
         grouped: dict[str, dict[str, str | None]] = {}
@@ -37,7 +43,7 @@ class Graph:
             source, _, name = output.partition("^")
             grouped.setdefault(source, {})[name] = path
         paths = {name: f"{drv}-{name}" for name in outputs}
-        self.nodes[drv] = Dependent(drv, kind, True, resolved_name(drv, inputs), grouped, paths)
+        self.nodes[drv] = Dependent(drv, kind, True, resolved_name(drv, inputs), grouped, paths, wanted)
 
     def has_built(self, drv: str, **outputs: str) -> None:
         self.known[drv] = Outcome(drv, outputs, None)
@@ -141,6 +147,28 @@ def test_only_those_who_use_the_output_that_would_change_are_told_of(graph: Grap
     found = graph.what_if(x="2")
     assert fates(found) == {"b": "cut off", "on-out": "built"}
     assert found["b"].changed == ("out",)
+
+
+def test_what_is_wanted_is_enough_for_a_cut_off(graph: Graph) -> None:
+    graph.add("a", {"x^out": "1"}, outputs=["out", "dev"])
+    graph.add("both", {"x^out": "1"}, outputs=["out", "dev"], wanted=["out", "dev"])
+    graph.add("on-out", {"a^out": "a-out", "both^out": "both-out"})
+    graph.add("on-dev", {"both^dev": "both-dev"})
+    graph.has_built("a(x^out=2)", out="new")
+    graph.has_built("both(x^out=2)", out="newer")
+    found = graph.what_if(x="2")
+    assert fates(found) == {"a": "cut off", "both": "built", "on-out": "built", "on-dev": "unknown"}
+    assert found["a"].outputs == {"out": "new", "dev": None}
+    assert found["both"].outputs == {"out": "newer", "dev": None}
+    assert found["on-out"].resolved == "on-out(a^out=new, both^out=newer)", "what there is keeps its path"
+
+
+def test_what_failed_later_has_what_it_has(graph: Graph) -> None:
+    graph.add("a", {"x^out": "1"}, outputs=["out", "dev"])
+    graph.add("b", {"x^out": "1"}, outputs=["out", "dev"], wanted=["out", "dev"])
+    graph.known["a(x^out=2)"] = Outcome("a(x^out=2)", {"out": "new"}, "it is broken now")
+    graph.known["b(x^out=2)"] = Outcome("b(x^out=2)", {"out": "new"}, "it is broken now")
+    assert fates(graph.what_if(x="2")) == {"a": "cut off", "b": "fails"}
 
 
 def test_inputs_come_first_and_are_seen_together(graph: Graph) -> None:

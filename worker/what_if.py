@@ -32,7 +32,7 @@ class Fate(StrEnum):
     SAME = "same"
     """It resolves to what it resolved to, or its outputs are fixed."""
     CUT_OFF = "cut off"
-    """It resolves to something else, which is realised already."""
+    """It resolves to something else, which has all outputs that are wanted of it already."""
     BUILT = "built"
     """It resolves to something else, which would have to be built."""
     FAILS = "fails"
@@ -178,16 +178,15 @@ def _judge(
         return Finding(one.drv, Fate.SAME, one.resolved, resolved.path, one.outputs, ()), {}
 
     outcome = known.get(resolved.path)
-    if outcome is not None and outcome.failure is not None and outcome.outputs is None:
+    valid = (outcome.outputs if outcome is not None else None) or {}
+    cut_off = bool(valid) and valid.keys() >= {*one.wanted}
+    if outcome is not None and outcome.failure is not None and not cut_off:
         finding = Finding(
             one.drv, Fate.FAILS, one.resolved, resolved.path, dict.fromkeys(one.outputs), (), outcome.failure
         )
         return finding, _without_paths(one, _Lost(f"{one.drv} fails", failed=True))
-    if outcome is not None and outcome.outputs is not None:
-        fate, outputs = Fate.CUT_OFF, {name: outcome.outputs.get(name) for name in one.outputs}
-    else:
-        derivation = resolved.derivation
-        fate, outputs = Fate.BUILT, {name: derivation.output_path(name, store_dir) for name in derivation.outputs}
+    fate, derivation = Fate.CUT_OFF if cut_off else Fate.BUILT, resolved.derivation
+    outputs = {name: valid.get(name) or derivation.output_path(name, store_dir) for name in derivation.outputs}
     changes: dict[InputOutput, str | _Lost] = {
         InputOutput(one.drv, (name,)): _Lost(f"{one.drv} has to be built first") if path is None else path
         for name, path in outputs.items()

@@ -131,7 +131,7 @@ class Procedures(Calls):
         return self.report("register_derivations", reports)
 
     def known_outputs(self, drvs: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Outputs of those of these derivations of which all are valid, as far as is on record. Base names."""
+        """Valid outputs of these derivations, as far as is on record, if there are any. Base names."""
         rows = self._repeated("outcomes", [list(drvs)], tuple_row) if drvs else []
         return {drv: outputs for drv, outputs, _ in rows if outputs}
 

@@ -28,7 +28,7 @@ class Dependent:
     """A derivation that directly depends on others. Paths are base names.
 
     `resolved`: what it resolved to last. `inputs`: for each input the outputs that it uses, `outputs`: its own; each
-    with the last path that it had.
+    with the last path that it had. `wanted`: those of its outputs that anybody wants.
     """
 
     drv: str
@@ -37,11 +37,12 @@ class Dependent:
     resolved: str | None
     inputs: Mapping[str, Mapping[str, str | None]]
     outputs: Mapping[str, str | None]
+    wanted: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is known to come of building a derivation: its outputs, if all of them are valid; a remembered failure."""
+    """What is known to come of building a derivation: its outputs that are valid; a remembered failure."""
 
     drv: str
     outputs: Mapping[str, str] | None

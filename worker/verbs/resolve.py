@@ -21,7 +21,7 @@ from .load import Report, describe, static_outputs
 FIRST, PART = 2, 16
 """So many are reported together, while the next are written: few at first, so that something is built soon."""
 KnownOutputs = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
-"""For derivations that are realised, as far as the database knows: their outputs."""
+"""For derivations, as far as the database knows: their valid outputs."""
 
 
 class Resolution(NamedTuple):
@@ -37,8 +37,8 @@ def resolve(
 ) -> Iterator[list[Report]]:
     """Resolve what was claimed; gives a report for each, in the form that `set_resolved_to` takes, a few at a time.
 
-    For what resolves to something that is known to be realised there is nothing to write. Paths that turn out to have
-    gone are withdrawn: the database then finds the report stale.
+    For what resolves to something of which all outputs are known to be valid there is nothing to write. Paths that
+    turn out to have gone are withdrawn: the database then finds the report stale.
     """
     for start, end in [(0, FIRST), *((start, start + PART) for start in range(FIRST, len(claims), PART))]:
         part = claims[start:end]
@@ -50,8 +50,12 @@ def resolve(
             if (resolved := _resolve_one(context, client, claim, report, withdraw)) is not None:
                 resolutions.append(Resolution(claim, report, resolved))
         known = known_outputs([resolved.path for _, _, resolved in resolutions])
-        if known:
-            _confirm_known(context, client, [one for one in resolutions if one.resolved.path in known], known, withdraw)
+        if whole := [
+            one
+            for one in resolutions
+            if known.get(one.resolved.path, {}).keys() == one.resolved.derivation.outputs.keys()
+        ]:
+            _confirm_known(context, client, whole, known, withdraw)
         if unknown := [one for one in resolutions if "resolved" not in one.report]:
             _write(context, client, unknown, withdraw)
         yield reports

@@ -1,9 +1,10 @@
 -- dependents(drvs): the derivations that directly depend on these, with all that is needed to resolve them anew in thought.
 --
--- Returns   (drv, kind, must_resolve, resolved, inputs, outputs): resolved: what it resolved to last, null if it never did;
---           inputs: {drv: {output: path}}; outputs: {output: path}: the last path that it had, null if none is known.
+-- Returns   (drv, kind, must_resolve, resolved, inputs, outputs, wanted): resolved: what it resolved to last, null if it never did;
+--           inputs: {drv: {output: path}}; outputs: {output: path}: the last path that it had, null if none is known;
+--           wanted: those outputs that anybody wants.
 create or replace function resolver.dependents(p_drvs text[])
-    returns table (drv text, kind text, must_resolve boolean, resolved text, inputs jsonb, outputs jsonb)
+    returns table (drv text, kind text, must_resolve boolean, resolved text, inputs jsonb, outputs jsonb, wanted text[])
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
 as $$
@@ -18,7 +19,8 @@ as $$
                       left join resolver.output o on o.derivation = dep.input and o.name = n.name
                      where dep.derivation = d.derivation
                      group by di.drv) i),
-           (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from resolver.output o where o.derivation = d.derivation)
+           (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from resolver.output o where o.derivation = d.derivation),
+           array(select o.name from resolver.output o where o.derivation = d.derivation and o.wanted order by 1)
       from resolver.derivation d
      where d.derivation in (select dep.derivation
                               from resolver.derivation c join resolver.dependency dep on dep.input = c.derivation
