@@ -176,5 +176,40 @@ select results_eq($$select errorMsg, startTime, stopTime from BuildSteps where b
                   $$values ('i is broken', null::integer, null::integer), ('broken in another way', null, null)$$,
                   'with its message, and without times: nothing ran in this build');
 
+-- Nobody needed it for a while, and workers have seen that: what lies deep below is wanted again all the same.
+select t.derivation('low');
+select t.derivation('mid', '{low}');
+select t.derivation('high', '{mid}');
+select t.want('high', 'high');
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('high')));
+select t.claim('load');
+select resolver.register_derivations(jsonb_build_array(t.loaded('mid')));
+select resolver.cancel_build(t.id('high'));
+select is(t.claim('load'), '{}', 'nobody needs what a cancelled build needed');
+select resolver.restart_build(t.id('high'));
+select t.load();
+select is(t.stage('low'), 'buildable', 'until it is restarted');
+select t.fail('low');
+select is(t.ended('high'), 'status 2', 'it fails');
+select resolver.clear_failures();
+select is(t.claim('load'), '{}', 'what is cleared for nobody is not tried');
+select resolver.restart_build(t.id('high'));
+select t.work();
+select is(t.ended('high'), 'status 0', 'until the build is restarted');
+select t.derivation('made');
+select t.derivation('user', '{made}');
+select t.derivation('over', '{user}');
+select t.want('over', 'over');
+select t.load();
+select t.finish('made');
+select t.claim('resolve');
+select t.resolve('user', 'r-user');
+select resolver.cancel_build(t.id('over'));
+select is(t.claim('build'), '{}', 'nor is what it was resolved to built');
+select resolver.restart_build(t.id('over'));
+select t.work();
+select is(t.ended('over'), 'status 0', 'until it is restarted');
+
 select * from t.done();
 rollback;
