@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from unittest import mock
 
@@ -24,8 +26,8 @@ class Attempt:
         self.builder = Builder(nix_store, directory)
         self.context = Context(self.builder.store, RootDirectory(directory / "roots"), directory / "logs", False)
 
-    def build(self, drv: str) -> Outcome:
-        claim = Claim(1, drv, 1, 1, False, [], {}, 0, 0)
+    def build(self, drv: str, known: dict[str, str] | None = None) -> Outcome:
+        claim = Claim(1, drv, 1, 1, False, [], known or {}, 0, 0)
         with self.builder.store.connect() as client:
             return build(self.context, client, claim, lambda _: 0)
 
@@ -34,6 +36,18 @@ class Attempt:
         with self.builder.store.connect() as client:
             derivation = self.builder.store.read_derivation(drv, client)
             assert client.build(untrusted.add_copy(self.context, client, derivation)).succeeded
+
+
+def forget_all_but(nix_store: EmbeddedStore, output: str, instead: str | None = None) -> None:
+    """Of what has several outputs one stays on Nix's record, perhaps with another path, as if that were registered."""
+    with closing(sqlite3.connect(nix_store.directory / "var" / "db" / "db.sqlite")) as database, database:
+        database.execute("delete from Realisations where outputName <> ?", [output])
+        if instead is not None:
+            database.execute(
+                "update Realisations set outputPath = (select id from ValidPaths where path like ?)"
+                " where id = (select max(id) from Realisations)",
+                [f"%/{instead}"],
+            )
 
 
 @pytest.fixture
@@ -51,6 +65,34 @@ def test_a_copy_is_built_with_the_same_outputs_and_the_log_is_the_derivations(at
     assert (report["outputs"], report["already_valid"]) == (outputs, False)
     assert report["log"] == str(attempt.context.logs / drv[:2] / drv[2:])
     assert Path(report["log"]).read_text() == "said\n"
+
+
+TWO = "echo said; mkdir $out $dev; echo real > $out/real; echo $out > $dev/dev"
+
+
+def test_one_of_several_outputs_that_somebody_has_registered_is_not_served(
+    attempt: Attempt, nix_store: EmbeddedStore
+) -> None:
+    drv = attempt.builder.instantiate(TWO, '{ outputs = [ "out" "dev" ]; }')
+    forged = attempt.builder.outputs("mkdir $out; echo forged > $out/real")["out"]
+    ours = dict(attempt.builder.build(drv).built_outputs)
+    forget_all_but(nix_store, "out", forged)
+    report = attempt.build(drv).report
+    assert report is not None
+    assert report["outputs"] == ours
+    assert Path(report["log"]).read_text() == "said\n"
+
+
+def test_one_of_several_outputs_that_is_in_our_trace_is_not_built_again(
+    attempt: Attempt, nix_store: EmbeddedStore
+) -> None:
+    drv = attempt.builder.instantiate(TWO, '{ outputs = [ "out" "dev" ]; }')
+    ours = dict(attempt.builder.build(drv).built_outputs)
+    forget_all_but(nix_store, "out")
+    with mock.patch.object(untrusted.secrets, "token_bytes", side_effect=AssertionError("a copy")):
+        report = attempt.build(drv, {"out": ours["out"]}).report
+    assert report is not None
+    assert report["outputs"] == ours
 
 
 def test_a_copy_that_fails_is_a_failure_of_the_derivation(attempt: Attempt, tmp_path: Path) -> None:

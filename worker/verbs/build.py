@@ -18,7 +18,7 @@ from ..outputs import inspect_outputs
 from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
 from .context import Context, Withdraw, withdraw_lost
 from .load import Report
-from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed
+from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed, is_forestalled
 from .vanished import missing, vanished
 from .watcher import LogFlooded, OtherDerivationStarted, Watcher
 
@@ -85,8 +85,10 @@ def build(
     )
     try:
         with context.turn.taken() as watcher.under_way:
-            result = client.build(claim.drv, events=watcher)
-            if not is_believed(context, claim, derivation, result):
+            forestalled = is_forestalled(context, client, claim, derivation)
+            if not forestalled:
+                result = client.build(claim.drv, events=watcher)
+            if forestalled or not is_believed(context, claim, derivation, result):
                 copy = add_copy(context, client, derivation)
                 watcher.drv_path = context.store.full_path(copy)
                 result = as_built(claim, client.build(copy, events=watcher))

@@ -23,6 +23,16 @@ class NotBuilt(Exception):
     """Nix has not built what nobody can have registered before."""
 
 
+def is_forestalled(context: Context, client: Client, claim: Claim, derivation: Derivation) -> bool:
+    """Whether Nix has an output on record that is not of our own trace, of several: it would have the others built, and
+    take that one for what it built. Raises NixError.
+    """
+    if context.trust_store or derivation.kind is not Kind.FLOATING or len(derivation.outputs) == 1:
+        return False
+    recorded = {name: path for name, path in client.query_derivation_output_map(claim.drv).items() if path is not None}
+    return not recorded.items() <= claim.known.items()
+
+
 def is_believed(context: Context, claim: Claim, derivation: Derivation, result: BuildResult) -> bool:
     """Whether the outputs may be used: they were built just now, can be no others, or are those of our own trace."""
     return (
