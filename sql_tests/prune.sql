@@ -205,7 +205,7 @@ select t.pass('1 hour');
 select resolver.restart_build(t.id('above'));
 select t.work();
 select t.pass('91 days');
-select is(pg_temp.prune() -> 'failures', '2', 'failures that were cleared are forgotten, though the derivation is kept');
+select is(pg_temp.prune() -> 'failures', '3', 'failures that were cleared are forgotten, though the derivation is kept: two, and one that a restart recalled');
 select is(t.stage('bad'), 'realised', 'that succeeded in the end');
 select pg_temp.lose_all();
 select pg_temp.prune();

@@ -13,6 +13,9 @@ declare
 begin
     while resolver.advance() loop
         v_calls := v_calls + 1;
+        if v_calls > 100 then
+            raise exception 'there is no end of it: %', (select jsonb_agg(to_jsonb(f)) from resolver.failure f where f.reopening);
+        end if;
     end loop;
     return v_calls;
 end
@@ -260,6 +263,144 @@ select t.work();
 select is(pg_temp.standing('on-y on-z yz1 yz2'), '{"status 0": "on-y on-z", "status 2": "yz1 yz2"}', 'both failures are history');
 select resolver.restart_build(t.id('yz2'));
 select is(pg_temp.standing('yz1 yz2'), '{"unfinished": "yz1 yz2"}', 'a restart of one is a restart of the other');
+select t.work();
+
+-- What was forgotten is in Hydra's rows.
+create function pg_temp.prune(p_age interval) returns void language plpgsql as $$
+declare
+    v_after bigint := 0;
+begin
+    while v_after is not null loop
+        v_after := resolver.prune(p_age, v_after) ->> 'after';
+    end loop;
+end
+$$;
+create function pg_temp.goals(p_jobs text[]) returns bigint language sql as $$
+    select count(*) from resolver.goal g where g.build = any (array(select t.id(j) from unnest(p_jobs) j))
+$$;
+select t.derivation('old');
+select t.derivation('older');
+select t.derivation('on-old' || i, '{old}') from generate_series(1, 3) i;
+select t.derivation('on-older', '{older}');
+select t.derivation('on-both-old', '{old,older}');
+select t.want(j, j) from unnest('{on-old1,on-older,on-both-old,old}'::text[]) j;
+select t.want(j, 'on-old2') from unnest('{on-old2,now-cancelled,now-moved}'::text[]) j;
+select t.load();
+select t.fail('old');
+select t.pass('1 minute');
+select t.fail('older');
+select t.want('on-old3', 'on-old3');
+select t.load();
+select is(pg_temp.standing('on-old1 on-old2 on-old3 on-older on-both-old old'),
+          '{"status 1": "old", "status 2": "on-old1 on-old2 on-older on-both-old", "status 2 cached": "on-old3"}', 'all of them fail');
+update Builds set buildStatus = 4 where id = t.id('now-cancelled');
+select t.pass('100 days');
+select pg_temp.prune('90 days');
+select is(pg_temp.goals('{on-old1,on-old2,on-old3,on-older,on-both-old,old}') || ' ' || (t.number('old') is null), '0 true', 'and all of it is forgotten');
+select resolver.restart_build(t.id('on-old3'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-old1 on-old2 on-old3 old on-both-old now-moved'), '{"unfinished": "on-old1 on-old2 on-old3 old on-both-old now-moved"}',
+          'a restart of one still brings back the others, by Hydra''s rows');
+select is(pg_temp.standing('on-older now-cancelled'), '{"status 2": "on-older", "status 4": "now-cancelled"}', 'not who failed for another cause, nor who was cancelled');
+select is_empty('select from resolver.failure where reopening', 'and that was all');
+select is((select array_agg((class, status)::text) from resolver.failure where derivation = t.number('old')), '{"(builder,1)"}', 'what failed is known again');
+select t.load();
+select is(t.stage('older'), 'buildable', 'what else had failed is forgotten as well');
+select t.work();
+select is(pg_temp.standing('on-old1 on-old2 on-old3 old on-both-old on-older'), '{"status 0": "on-old1 on-old2 on-old3 old on-both-old", "status 2": "on-older"}',
+          'they succeed');
+select resolver.restart_build(t.id('on-older'));
+select t.work();
+select is(t.ended('on-older'), 'status 0', 'and so does the other one');
+
+-- Only some are forgotten: the failure is known still, by what came later.
+select t.derivation('known');
+select t.derivation('rest');
+select t.derivation('on-known' || i, '{known}') from generate_series(1, 4) i;
+select t.derivation('known-rest', '{known,rest}');
+select t.want('on-known1', 'on-known1');
+select t.want('known-rest', 'known-rest');
+select t.load();
+select t.fail('known');
+select t.pass('80 days');
+select t.want('on-known2', 'on-known2');
+select t.want('on-known3', 'on-known3');
+select t.build('on-rest', 'rest');
+select resolver.sync_builds();
+select t.load();
+select t.fail('rest');
+select t.pass('20 days');
+select pg_temp.prune('90 days');
+select is(pg_temp.goals('{on-known1,known-rest}') || ' ' || pg_temp.goals('{on-known2,on-known3,on-rest}') || ' ' || t.stage('known'), '0 3 failed', 'only old ends are forgotten');
+select resolver.restart_build(t.id('on-known2'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-known1 on-known2 on-known3 on-rest'), '{"unfinished": "on-known1 on-known2 on-known3", "status 1": "on-rest"}',
+          'those that are known, and those that are not');
+select t.load();
+select is(t.ended('known-rest'), 'status 2 cached', 'another failure that is known ends a build, as any that is added');
+select resolver.restart_build(t.id('on-rest'));
+select t.work();
+select is(pg_temp.standing('on-known1 known-rest on-rest'), '{"status 0": "on-known1 known-rest on-rest"}', 'and it comes back with that one');
+
+-- One that was cleared by another route, and one that came before: only those that ended by the failure that ended the one.
+select t.derivation('once');
+select t.derivation('on-once' || i, '{once}') from generate_series(1, 4) i;
+select t.want('on-once1', 'on-once1');
+select t.load();
+select t.fail('once');
+select t.pass('1 day');
+select t.build('on-once2', 'on-once2');
+select t.build('on-once3', 'on-once3');
+select resolver.sync_builds(array[t.id('on-once2'), t.id('on-once3')]);
+select t.load();
+select t.fail('once');
+select t.pass('1 day');
+select t.build('on-once4', 'on-once4');
+select resolver.sync_builds(array[t.id('on-once4')]);
+select t.work();
+select t.pass('100 days');
+select pg_temp.prune('99 days');
+select is(pg_temp.goals('{on-once1,on-once2,on-once3,on-once4}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('once')), '0 0', 'failures that were cleared are forgotten');
+select resolver.restart_build(t.id('on-once2'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-once1 on-once2 on-once3'), '{"status 2": "on-once1", "unfinished": "on-once2 on-once3"}', 'of two failures, the one that ended the build');
+select t.work();
+
+-- Their ends are forgotten, the failure is on record as one that was cleared.
+select t.derivation('cleared');
+select t.derivation('on-cleared' || i, '{cleared}') from generate_series(1, 3) i;
+select t.want('on-cleared1', 'on-cleared1');
+select t.want('on-cleared2', 'on-cleared2');
+select t.load();
+select t.fail('cleared');
+select t.pass('100 days');
+select t.build('on-cleared3', 'on-cleared3');
+select resolver.sync_builds(array[t.id('on-cleared3')]);
+select t.work();
+select pg_temp.prune('90 days');
+select is(pg_temp.goals('{on-cleared1,on-cleared2}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('cleared')), '0 1', 'ends are forgotten before the failure');
+select resolver.restart_build(t.id('on-cleared1'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-cleared1 on-cleared2'), '{"unfinished": "on-cleared1 on-cleared2"}', 'a restart of one is a restart of the other');
+select is((select count(*) from resolver.failure where derivation = t.number('cleared')), 1::bigint, 'the failure is not told twice');
+select t.work();
+
+-- Who timed out is not asked for, who waited for it is. Those that are held are done later, in bounded steps.
+select t.derivation('long');
+select t.derivation('on-long' || i, '{long}') from generate_series(1, 5) i;
+select t.want(j, j) from unnest('{long,on-long1,on-long2,on-long3,on-long4,on-long5}'::text[]) j;
+select t.load();
+select t.fail('long', 'timeout', 7);
+select t.pass('100 days');
+select pg_temp.prune('90 days');
+update Builds set finished = 0, isCachedBuild = 0 where id = t.id('on-long1');
+select resolver.recall_failures(array[t.id('on-long1')]);
+select resolver.open_goals(array[t.id('on-long1')], array[t.id('on-long1')], '{}');
+select resolver.continue_walks(), resolver.reopen_builds(2);
+select is(pg_temp.goals('{on-long1,on-long2,on-long3,on-long4,on-long5}'), 3::bigint, 'a bounded number at a time');
+select resolver.continue_walks(), resolver.reopen_builds(2) from generate_series(1, 3);
+select is(pg_temp.standing('long on-long1 on-long5'), '{"status 7": "long", "unfinished": "on-long1 on-long5"}', 'until all are done');
+select is_empty('select from resolver.failure where reopening', 'and nothing is left');
 select t.work();
 
 select * from t.done();

@@ -107,6 +107,9 @@ insert into BuildSteps (build, stepnr, type, drvPath, busy, startTime, system)
 values (t.id('c'), 99, 0, t.full(t.drv('c')), 1, 1, 'x86_64-linux');
 select pg_temp.cheap($$select resolver.sweep()$$, 'sweep, with what another program left');
 select pg_temp.cheap($$select resolver.restart_build(t.id('on-bad'))$$, 'restart_build');
+delete from resolver.goal where build = 1000010;
+update Builds set drvPath = t.full(t.drv('on-bad')), stopTime = 1800000000 where id = 1000010;
+select pg_temp.cheap($$select resolver.restart_build(1000010)$$, 'restart_build, of one whose end was forgotten');
 select t.id('c') as c
 \gset
 select pg_temp.cheap(format('select resolver.cancel_build(%s)', :c), 'cancel_build');

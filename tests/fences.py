@@ -318,10 +318,24 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.stage = 'failed' or s.failed_dependency is not null as held", "false as held", "reopen_builds.sql"),
         ("and b.drvPath = resolver.hydra_path(d.drv)", "", "reopen_builds.sql"),
         ("b.finished = 1 and b.buildStatus = g.status", "b.finished = 1", "reopen_builds.sql"),
-        ("if cardinality(v_builds || v_held) < p_limit", "if true", "reopen_builds.sql"),
-        ("if cardinality(v_builds || v_held) < p_limit", "if cardinality(v_builds) < p_limit", "reopen_builds.sql"),
+        ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if true", "reopen_builds.sql"),
+        ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if cardinality(v_builds || v_forgotten) < p_limit",
+         "reopen_builds.sql"),
+        ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if cardinality(v_builds || v_held) < p_limit",
+         "reopen_builds.sql"),
+        ("(b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))", "true", "reopen_builds.sql"),
+        ("and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)", "", "reopen_builds.sql"),
+        ("and not exists (select from resolver.goal g where g.build = s.build)", "", "reopen_builds.sql"),
+        ("n.stepnr > s.stepnr", "false", "reopen_builds.sql"),
+        ("array(select x from unnest(v_builds) x where x <> all (v_forgotten))", "v_builds", "reopen_builds.sql"),
+        (" or g.build is null", "", "reopen_builds.sql"),
         ("or not resolver.lock_counter()", "", "restart_and_held.spec"),
         ("for update of b skip locked", "for update of b", "restart_and_held.spec"),
+    ]),
+    ("builds/recall_failures", [
+        ("and coalesce(s.stopTime, 0) <= x.ended", "", "reopen_builds.sql"),
+        ("f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended", "false", "reopen_builds.sql"),
+        ("and x.ended between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared)", "", "reopen_builds.sql"),
     ]),
     ("builds/cancel_build", [
         ("where b.id = p_build and b.finished + 0 = 0", "where b.id = p_build", "cancel_build.sql"),
@@ -337,6 +351,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/sync_builds", [
         ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
+        ("b.buildStatus not in (0, 4, 6)", "true", "reopen_builds.sql"),
         ("on b.id = g.build and resolver.base_name(b.drvPath) = d.drv", "on b.id = g.build", "reopen_builds.sql"),
         ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
     ]),
@@ -350,7 +365,12 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("common/continue_walks", [
         ("order by w.kind = 'raise', w.kind limit 1", "order by w.kind = 'raise', w.kind desc limit 1", "restart_build.sql"),
     ]),
+    ("common/find_owners", [
+        ("    while cardinality(v_layer) > 0 loop", "    while false loop", "restart_build.sql"),
+        ("             where s.resolved_to = any (v_layer) and", "             where false and", "restart_build.sql"),
+    ]),
     ("common/reach_dependents", [
+        ("b.buildStatus is not null and g.retry)", "b.buildStatus is not null)", "reopen_builds.sql"),
         ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),
         (" or resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "", "set_resolved_to.sql"),
         ("where g.root = any (p_derivations) and g.ended is null",

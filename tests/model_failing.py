@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis.stateful import RuleBasedStateMachine
 
 from .model import Model
-from .model_types import Failure, Goal
+from .model_types import Derivation, Failure, Goal
 
 
 class Failing(RuleBasedStateMachine):
@@ -19,17 +19,21 @@ class Failing(RuleBasedStateMachine):
         self.model = Model()
         self.restarted: set[int] = set()  # builds with a status, though they are not finished
         self.reminded: set[Failure] = set()  # of failures that were cleared before, by which such builds had ended
+        self.recalling = False  # such a build has no goal any more: Hydra's rows say by what it had ended
 
     def open_goals(self) -> dict[int, Goal]:
         return {build: goal for build, goal in self.model.goals.items() if goal.ended is None}
 
     def spread_failures(self, seen: Any) -> None:
         """Failures end goals, or are tried again for their sake."""
+        recalling = self.recall(seen)
         model, goals = self.model, self.open_goals()
         ways = {build: model.ways(goal.root) for build, goal in goals.items()}
         causes = {build: {failure for failure, _ in found} for build, found in ways.items()}
         # What is tried again, and whether for builds that were restarted.
         restarted: dict[Failure, set[bool]] = {failure: {True} for failure in self.reminded}
+        if recalling:
+            restarted |= {goal.cause: {True, False} for goal in model.goals.values() if goal.cause}
         self.reminded = set()
         itself = {build for build, goal in goals.items() if model.at[goal.root].failure}
         for failure in {it.failure for it in model.at.values() if it.failure}:
@@ -53,6 +57,21 @@ class Failing(RuleBasedStateMachine):
                 goal.ended = (status, cached)
             else:
                 assert not model.failures(goal.root), f"build {build} had to end"
+
+    def recall(self, seen: Any) -> bool:
+        """By Hydra's rows, which the model does not have, builds are opened again whose goals were forgotten."""
+        model, recalling = self.model, self.recalling
+        self.recalling = False
+        if recalling:
+            for name in seen["derivations"].keys() - model.at.keys():
+                model.at[name] = Derivation()
+        for build in sorted(int(build) for build in seen["goals"].keys() - {*map(str, model.goals)}):
+            root, ended = model.builds[build]
+            assert ended, f"build {build} is a goal"
+            assert ended[0] not in (0, 4), f"build {build} was opened again"
+            model.builds[build] = root, None
+            model.open(build, None)
+        return recalling
 
     def reopen(
         self, restarted: Mapping[Failure, set[bool]], seen: Mapping[str, Any], causes: Mapping[str, str]

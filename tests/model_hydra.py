@@ -73,5 +73,6 @@ class HydraRules(Compared):
             if end is None and (old is None or old.recorded or old.root != root.name):
                 if old and old.recorded and old.root == root.name and old.cause:
                     self.reminded = self.reminded | {old.cause}
+                self.recalling |= old is None and build in self.restarted
                 # That it was restarted is known by its goal, or by its status if the goal was forgotten.
                 model.open(build, True if build in self.restarted else retry.get(build))

@@ -2,7 +2,8 @@
 --
 -- Those that depend on it, and those that it is the root of if it was a failure of the builder: who timed out is not asked
 -- for. Not those that were cancelled or given another derivation since. Those with another failure in their way are put down to
--- that one, so that they come back with it.
+-- that one, so that they come back with it. Of those whose ends were forgotten, Hydra's rows tell by what they failed last;
+-- whatever else is known to be in their way ends them again.
 --
 -- Locks     the caller holds the graph lock. The counter of finished builds, then rows of Builds in the order of ids: both
 --           SKIP LOCKED. What is skipped is done at a later tick.
@@ -13,9 +14,10 @@ create or replace function resolver.reopen_builds(p_limit integer) returns void
     set search_path = pg_catalog, public, pg_temp
 as $$
 declare
-    v_failures bigint[];
-    v_builds   integer[];
-    v_held     integer[];
+    v_failures  bigint[];
+    v_builds    integer[];
+    v_held      integer[];
+    v_forgotten integer[] := '{}';
 begin
     if not exists (select from resolver.failure f where f.reopening)
        -- What else is in the way of their roots is not known before these walks have come to their ends.
@@ -37,19 +39,38 @@ begin
              limit p_limit) c;
     update resolver.goal g set cause = resolver.cause_of(g.root), blamed = resolver.clock() where g.build = any (v_held);
     if cardinality(v_builds || v_held) < p_limit then
+        select v_failures || coalesce(array_agg(distinct c.failure), '{}'), coalesce(array_agg(distinct c.build), '{}')
+          into v_failures, v_forgotten
+          from (select f.failure, s.build
+                  from resolver.failure f
+                  join resolver.derivation d on d.derivation = f.derivation
+                 -- offset: from failures to steps to builds, whatever the planner guesses of these.
+                 cross join lateral (select resolver.hydra_path(d.drv) as drv offset 0) x
+                 cross join lateral (select s.build, s.stepnr, s.drvPath from public.BuildSteps s
+                                      where s.drvPath = x.drv and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) offset 0) s
+                  join public.Builds b on b.id = s.build
+                 where f.reopening and b.finished = 1 and (b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))
+                   and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)
+                   and not exists (select from resolver.goal g where g.build = s.build)
+                   and not exists (select from public.BuildSteps n
+                                    where n.build = s.build and n.stepnr > s.stepnr and n.drvPath <> s.drvPath
+                                      and n.type = 0 and n.status not in (0, 4, 13))
+                 limit p_limit - cardinality(v_builds || v_held)) c;
+    end if;
+    if cardinality(v_builds || v_held || v_forgotten) < p_limit then
         update resolver.failure f set reopening = false where f.reopening and f.failure <> all (v_failures);
     end if;
-    if cardinality(v_builds) = 0 or not resolver.lock_counter() then
+    if cardinality(v_builds || v_forgotten) = 0 or not resolver.lock_counter() then
         return;
     end if;
 
     v_builds := array(
-        select b.id from public.Builds b join resolver.goal g on g.build = b.id
-         where b.id = any (v_builds) and (b.finished = 0 or b.buildStatus = g.status)
+        select b.id from public.Builds b left join resolver.goal g on g.build = b.id
+         where b.id = any (v_builds || v_forgotten) and (b.finished = 0 or g.build is null or b.buildStatus = g.status)
          order by b.id
            for update of b skip locked);
     update public.Builds b set finished = 0, isCachedBuild = 0 where b.id = any (v_builds) and b.finished = 1;
-    perform resolver.open_goals(v_builds, v_builds, '{}');
+    perform resolver.open_goals(v_builds, array(select x from unnest(v_builds) x where x <> all (v_forgotten)), '{}');
 end
 $$;
 

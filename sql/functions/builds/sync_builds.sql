@@ -71,6 +71,10 @@ begin
                                      where c.derivation = g.cause and c.cleared is not null
                                        and coalesce(g.blamed, g.ended) between c.time and c.cleared offset 0) x
                 where g.build = any (v_opened) and g.recorded is not null));
+    perform resolver.recall_failures(array(
+        select b.id from public.Builds b
+         where b.id = any (v_opened) and b.finished + 0 = 0 and b.buildStatus not in (0, 4, 6)
+           and not exists (select from resolver.goal g where g.build = b.id)));
     perform resolver.open_goals(
         v_opened,
         p_retry || array(select b.id from public.Builds b where b.id = any (v_opened) and b.buildStatus is not null),

@@ -11,8 +11,8 @@ declare
 begin
     for v_goal in
         select g.build, g.root, g.opened, g.retry, s.stage, f.derivation as cause, f.class, f.time,
-               -- An unfinished build with a status was finished before: a person restarted it.
-               (b.finished = 0 and b.buildStatus is not null) is true as restarted
+               -- An unfinished build with a status was finished before: a person restarted it, or another one.
+               (b.finished = 0 and b.buildStatus is not null and g.retry) is true as restarted
           from resolver.goal g
           join resolver.derivation_state s on s.derivation = g.root
           join resolver.failure f on f.derivation = resolver.cause_of(g.root) and f.cleared is null
