@@ -169,7 +169,7 @@ def realised_by_reports(record: Record) -> Iterator[str]:
 
 
 def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
-    """Only a loss, or a new wish, has what is realised looked at again."""
+    """Only a loss, or a new wish, has what is realised looked at again; forgotten is what has no valid output."""
     realised_in: dict[int, int] = {}
     for event, situation in replay(record.events):
         if event.is_move and event.to_stage == "realised":
@@ -183,6 +183,8 @@ def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
                 legal = event.procedure in WISHES
             case "realise":
                 legal = realised_in.get(event.derivation) == event.transaction
+            case "forget":
+                legal = not any(output.valid for output in situation.outputs[event.derivation].values())
             case _:
                 legal = False
         if not legal:

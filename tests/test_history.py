@@ -244,6 +244,10 @@ ILLEGAL: dict[str, tuple[str, Record]] = {
         "realised_is_left_for_a_reason",
         then(move(30, LIBRARY, "realised -> unloaded", f"realise {BUILT}"), library="unloaded"),
     ),
+    "forgotten though its output is valid": (
+        "realised_is_left_for_a_reason",
+        then(move(30, LIBRARY, "realised -> unloaded", "forget in prune"), library="unloaded"),
+    ),
     "built twice": (
         "nothing_is_built_twice",
         replace(then(LOST[1], *BUILT_AGAIN), leases=LEASED_AGAIN, steps=STEPPED_AGAIN),

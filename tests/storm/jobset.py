@@ -7,6 +7,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 SUCCEEDED, FAILED, DEPENDENCY_FAILED, FAILED_WITH_OUTPUT = 0, 1, 2, 6
@@ -17,7 +18,8 @@ Fate = Literal["succeeds", "fails", "flagged"]
 EXPRESSION = """
 let
   make = fields: derivation ({
-    system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin"; args = [ "-euc" ''
+    system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin"; runs = "RUNS"; args = [ "-euc" ''
+      case $fate in fails) echo "$(date +%s.%N) $out" >> $runs;; esac
       sleep $seconds
       for output in $outputs; do
         eval "path=\\$$output"
@@ -67,11 +69,11 @@ class Jobset:
     nodes: Mapping[str, Node]
     jobs: frozenset[str]
 
-    def expression(self) -> str:
-        """As a Nix file: an attribute for each job."""
+    def expression(self, runs: Path) -> str:
+        """As a Nix file: an attribute for each job. What fails writes into the file `runs` when its builder begins."""
         bindings = "".join(f"  {self._binding(node)}\n" for node in self.nodes.values())
         jobs = " ".join(sorted(self.jobs))
-        return f"{EXPRESSION}{bindings}in {{ inherit {jobs}; }}\n"
+        return f"{EXPRESSION.replace('RUNS', str(runs))}{bindings}in {{ inherit {jobs}; }}\n"
 
     def content(self, name: str, output: str) -> str:
         """What an output has to contain: a line."""
@@ -122,19 +124,41 @@ class Jobset:
         return f"{node.name} = {node.kind} {{ {words} }};"
 
 
+def _node(name: str, *inputs: str, fate: Fate = "succeeds", constant: bool = False, seconds: float = 0) -> Node:
+    return Node(name, "floating", tuple((needed, "out") for needed in inputs), ("out",), constant, fate, seconds)
+
+
+_BASE = "base"
+"""Changes with each commit, and its output never does: what needs it is another one, and resolves to the same."""
+
+_DOOMED = (
+    _node(_BASE, constant=True),
+    _node("bad", _BASE, fate="fails"),
+    _node("worse", _BASE, fate="fails", seconds=1),
+    _node("on-bad", "bad"),
+    _node("above-bad", "on-bad"),
+    _node("beside-bad", "bad", _BASE),
+    _node("on-worse", "worse"),
+    _node("on-both", "bad", "worse"),
+)
+"""What fails for good, after it was resolved, and what fails for its sake."""
+
+
 def first_jobset(dice: random.Random, size: int) -> Jobset:
     """A jobset of that many derivations: chains, diamonds, what is shared, what fails."""
     nodes: dict[str, Node] = {}
     for number in range(size):
         node = _new_node(dice, f"n{number}", nodes)
         nodes[node.name] = node
+    nodes.update((node.name, node) for node in _DOOMED)
     return Jobset(nodes, _some_jobs(dice, nodes))
 
 
 def next_jobset(dice: random.Random, jobset: Jobset) -> Jobset:
     """The same after a commit: some derivations are other ones, with equal outputs or not; all above them follow."""
     nodes = dict(jobset.nodes)
-    for name in dice.sample(sorted(nodes), k=max(1, len(nodes) // 8)):
+    changed = {_BASE, *dice.sample(sorted(nodes), k=max(1, len(nodes) // 8))}
+    for name in sorted(changed):
         nodes[name] = replace(nodes[name], version=nodes[name].version + 1)
     return Jobset(nodes, _some_jobs(dice, nodes))
 

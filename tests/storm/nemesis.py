@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from .fleet import Member, crash
+from .jobset import DEPENDENCY_FAILED, FAILED
 from .world import LEASE_SECONDS, World
 
 LONGEST_PAUSE = 1.2
@@ -36,6 +37,9 @@ class Nemesis:
             self._withdraw: 2,
             self._cancel: 2,
             self._restart: 2,
+            self._restart_failed: 3,
+            self._clear: 1,
+            self._prune: 1,
             self._erase: 1,
             self._collect: 1,
         }
@@ -167,10 +171,14 @@ class Nemesis:
 
     # People
 
-    def _some_build(self, finished: int) -> tuple[int, str] | None:
+    def _some_build(self, finished: int, *statuses: int) -> tuple[int, str] | None:
+        """A build that is (not) finished, and has one of these statuses, if any are named."""
         rows = self._world.call(
-            "select b.id, j.name from Builds b join Jobsets j on j.id = b.jobset_id where b.finished = %s order by 1",
+            "select b.id, j.name from Builds b join Jobsets j on j.id = b.jobset_id where b.finished = %s"
+            " and (%s::integer[] = '{}' or b.buildStatus = any (%s)) order by 1",
             finished,
+            [*statuses],
+            [*statuses],
         )
         return self._dice.choice(rows) if rows else None
 
@@ -180,11 +188,22 @@ class Nemesis:
             if self._world.call("select resolver.cancel_build(%s)", build[0]):
                 self._world.figures["cancelled builds"] += 1
 
-    def _restart(self) -> None:
-        if (build := self._some_build(1)) is not None and self._world.call(
+    def _restart(self, *statuses: int) -> None:
+        if (build := self._some_build(1, *statuses)) is not None and self._world.call(
             "select resolver.restart_build(%s)", build[0]
         ):
             self._world.figures["restarted builds"] += 1
+
+    def _restart_failed(self) -> None:
+        self._restart(FAILED, DEPENDENCY_FAILED)
+
+    def _clear(self) -> None:
+        if self._world.call("select resolver.clear_failures()"):
+            self._world.figures["times that failures were cleared"] += 1
+
+    def _prune(self) -> None:
+        if self._world.prune():
+            self._world.figures["prunes"] += 1
 
     def _erase(self) -> None:
         if (build := self._some_build(self._dice.choice([0, 1]))) is not None:

@@ -19,12 +19,16 @@ import pytest
 from hydra_resolver.database.install import install
 from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from hydra_resolver.embedded.state import StateDirectory
+from hydra_resolver.nix.store_path import StoreDir
 
 from ..farm import Farm
-from ..history import Record, read
+from ..history import Record
 from ..legality import judge, unsettled
+from . import failures
+from .comeback import come_back
 from .nemesis import Nemesis
 from .outcome import wrong_outcomes
+from .past import KEEP, forgotten_too_early, read_all
 from .world import LEASE_SECONDS, World
 
 SECONDS = float(os.environ.get("HYDRA_RESOLVER_STORM_SECONDS") or 60)
@@ -53,6 +57,7 @@ def open_world(state: Path, dice: random.Random) -> Iterator[World]:
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
             connection.execute(DAWDLING_CLOCK)
             connection.execute("select resolver.keep_history(true)")
+            connection.execute(KEEP.encode())
             connection.execute("update resolver.setting set lease_time = make_interval(secs => %s)", [LEASE_SECONDS])
         world = World(state, server, Farm(state, server.conninfo()), dice)
         world.farm.store.prepare()
@@ -63,16 +68,23 @@ def open_world(state: Path, dice: random.Random) -> Iterator[World]:
 
 
 def drain(world: World) -> float:
-    """Wait until every build is finished; how long that took, in seconds."""
+    """Wait until every build is finished, and none is to be restarted; how long that took, in seconds."""
     began = time.monotonic()
-    while world.evaluating or world.farm.rows("select from Builds where finished = 0 limit 1"):
+    while world.evaluating or world.farm.rows(
+        "select from Builds where finished = 0 union all select from resolver.failure where reopening limit 1"
+    ):
         if time.monotonic() > began + DRAIN_SECONDS:
             pytest.fail(f"the builds do not finish: {world.farm.rows('select resolver.status()')}")
         time.sleep(0.1)
     return time.monotonic() - began
 
 
-def figures(world: World, record: Record, seconds: float, recovery: float) -> str:
+def read_past(world: World) -> failures.Past:
+    """All that is known of failures."""
+    return failures.read_past(world.farm.conninfo, world.runs, StoreDir(str(world.farm.store.store_dir)))
+
+
+def figures(world: World, record: Record, past: failures.Past, seconds: float, recovery: float) -> str:
     """What happened, in words."""
     lost = {event.transaction for event in record.events if event.function == "lose_outputs" and event.output}
     found = {
@@ -82,6 +94,10 @@ def figures(world: World, record: Record, seconds: float, recovery: float) -> st
         "steps": len(record.steps),
         "events": len(record.events),
         "losses": len(lost),
+        "forgotten derivations": sum(event.function == "forget" and event.output is None for event in record.events),
+        "failures": len(past.failures),
+        "runs of what fails": len(past.runs),
+        "cached failures": sum(row.status == failures.CACHED_FAILURE for row in past.rows),
         "swept claims": sum(lease.outcome == "swept" for lease in record.leases),
         "stale claims": sum(lease.outcome == "stale" for lease in record.leases),
         "cut-offs": sum(
@@ -111,13 +127,18 @@ def test_nothing_is_lost_and_nothing_is_done_twice_in_a_storm(
 
         world.evaluate(whole=True)
         drain(world)
+        before = [*wrong_outcomes(world), *failures.judge(read_past(world))]
+        stayed = come_back(world, lambda: drain(world))
         statuses = [member.stop() for member in world.members]
-        record = read(world.farm.conninfo)
+        record, past = read_all(world.farm.conninfo), read_past(world)
         with capsys.disabled():
-            print(figures(world, record, raged, recovery), flush=True)
-        problems = [*judge(record), *unsettled(record), *wrong_outcomes(world)]
+            print(figures(world, record, past, raged, recovery), flush=True)
+        problems = [
+            *before, *judge(record), *unsettled(record), *wrong_outcomes(world), *failures.judge(past),
+            *forgotten_too_early(world.farm.conninfo), *stayed,
+        ]  # fmt: skip
         said = "\n".join(member.said() for member in world.members)
-    assert problems == []
+    assert problems == [], "\n".join(problems)
     assert statuses == [0, 0, 0]
     for words in ("Traceback", "violates", "deadlock"):
         assert words not in said, said[max(0, said.index(words) - 2000) :][:6000]

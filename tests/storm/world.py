@@ -53,6 +53,7 @@ class World:
     """Builds that may have been deleted, by the name of the evaluation."""
     figures: Counter[str] = field(default_factory=Counter)
     database_is_up: bool = True
+    pruning: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         self.members = [Member(number, self.state, self.farm.conninfo) for number in range(WORKERS)]
@@ -79,11 +80,16 @@ class World:
             jobset = everything(before) if whole else next_jobset(self.dice, before)
         name = f"evaluation-{len(self.evaluations)}"
         file = self.state / f"{name}.nix"
-        file.write_text(jobset.expression())
+        file.write_text(jobset.expression(self.runs))
         words = ["enqueue", str(file), "--state", str(self.state), "--database", self.farm.conninfo]
         with (self.state / "enqueue.log").open("ab") as log:
             self.evaluations.append(Evaluation(name, jobset, command(words, log)))
         self.figures["evaluations"] += 1
+
+    @property
+    def runs(self) -> Path:
+        """The file into which builders that fail write when they begin."""
+        return self.state / "runs"
 
     @property
     def evaluating(self) -> bool:
@@ -111,6 +117,15 @@ class World:
         """Collect garbage."""
         self._nix("nix-store", "--gc")
 
+    def prune(self) -> bool:
+        """Forget all that is not of the last moment, in the background; false if somebody is at it."""
+        if self.pruning is not None and self.pruning.poll() is None:
+            return False
+        words = ["prune", "--older-than", "0h", "--state", str(self.state), "--database", self.farm.conninfo]
+        with (self.state / "prune.log").open("ab") as log:
+            self.pruning = command(words, log)
+        return True
+
     def calm(self) -> None:
         """Everything runs again."""
         if not self.database_is_up:
@@ -124,9 +139,9 @@ class World:
         """Nothing that was started here goes on."""
         for member in self.members:
             member.send(signal.SIGKILL)
-        for evaluation in self.evaluations:
-            evaluation.process.kill()
-            evaluation.process.wait()
+        for process in [*(evaluation.process for evaluation in self.evaluations), *filter(None, [self.pruning])]:
+            process.kill()
+            process.wait()
 
     def _nix(self, *words: str) -> str | None:
         done = subprocess.run(

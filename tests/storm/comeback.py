@@ -1,0 +1,70 @@
+"""When all is quiet: who restarts one build has all back that failed for the same cause alone."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+
+from hydra_resolver.nix.store_path import StoreDir
+
+from .failures import CACHED_FAILURE, FAILED, read_runs
+from .jobset import DEPENDENCY_FAILED
+from .world import World
+
+CAUSES = 3
+"""So many are tried, those that ended most builds."""
+
+
+def come_back(world: World, drain: Callable[[], object]) -> list[str]:
+    """Restart one build for each of some failures; what did not come back with it, in words."""
+    problems: list[str] = []
+    for (cause, _), builds in sorted(_failed_by(world).items(), key=lambda item: (-len(item[1]), item[0]))[:CAUSES]:
+        # What was forgotten comes back all the same: it is forgotten before every restart but the first.
+        began, runs = _now(world), _runs(world)
+        chosen = world.dice.choice(sorted(builds))
+        world.farm.rows("select resolver.restart_build(%s)", chosen)
+        drain()
+        problems += _stayed(cause, builds, _opened(world, began))
+        if (number := _runs(world)[cause] - runs[cause]) != 1:
+            problems.append(f"{cause} was run {number} times after build {chosen} was restarted")
+        if world.prune() and world.pruning is not None and world.pruning.wait() != 0:
+            problems.append("prune failed")
+    return problems
+
+
+def _failed_by(world: World) -> Mapping[tuple[str, float], AbstractSet[int]]:
+    """Builds by what ended them: the derivation that the last of Hydra's rows names, and when that had failed."""
+    found: dict[tuple[str, float], set[int]] = defaultdict(set)
+    for row in world.farm.rows(
+        "select s.build, s.drv, extract(epoch from max(f.time))::float8 as time"
+        " from (select distinct on (s.build) s.build, resolver.base_name(s.drvPath) as drv, b.stopTime"
+        " from BuildSteps s join Builds b on b.id = s.build where b.finished = 1 and b.buildStatus = any (%s)"
+        " and s.type = 0 and s.status = any (%s) order by s.build, s.stepnr desc) s"
+        " join storm.all_derivation d using (drv) join storm.all_failure f using (derivation)"
+        " where resolver.hydra_time(f.time) <= s.stopTime group by 1, 2",
+        [FAILED, DEPENDENCY_FAILED],
+        [FAILED, CACHED_FAILURE],
+    ):
+        found[row["drv"], row["time"]].add(row["build"])
+    return found
+
+
+def _stayed(cause: str, builds: AbstractSet[int], opened: AbstractSet[int]) -> list[str]:
+    return [f"build {build} failed for {cause}, and did not come back" for build in sorted(builds - opened)]
+
+
+def _opened(world: World, since: float) -> AbstractSet[int]:
+    """Builds that were opened again, or put down to another failure, since then."""
+    rows = world.farm.rows("select build from resolver.goal where greatest(opened, blamed) > to_timestamp(%s)", since)
+    return {row["build"] for row in rows}
+
+
+def _now(world: World) -> float:
+    (row,) = world.farm.rows("select extract(epoch from clock_timestamp())::float8 as now")
+    return float(row["now"])
+
+
+def _runs(world: World) -> Counter[str]:
+    drvs = [row["drv"] for row in world.farm.rows("select distinct drv from storm.all_derivation")]
+    return Counter(run.drv for run in read_runs(world.runs, drvs, StoreDir(str(world.farm.store.store_dir))))

@@ -1,0 +1,148 @@
+"""The storm's checker finds what it looks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from hydra_resolver.database.procedures import Procedures
+from hydra_resolver.nix.store_path import StoreDir
+
+from ..databases import DRV, claim_build, enqueue, execute, finish, running_build
+from ..legality import judge
+from . import failures
+from .failures import RULES, Attempt, End, Failure, Past, Row, Run, read_runs
+from .past import KEEP, forgotten_too_early, read_all
+
+BAD = "1" * 32 + "-bad.drv"
+LEGAL = Past(
+    failures=[Failure(BAD, 1, 20, 50), Failure(BAD, 3, 70, float("inf"))],
+    attempts=[Attempt(BAD, 1, 1, 10), Attempt(BAD, 3, 1, 60)],
+    runs=[Run(BAD, 11), Run(BAD, 61)],
+    rows=[
+        Row(1, 1, BAD, 1, None), Row(2, 1, BAD, 1, 1), Row(3, 1, BAD, 1, None), Row(4, 1, BAD, 8, 3),
+        Row(5, 1, BAD, 8, 3),
+    ],
+    ends=[
+        End(3, BAD, 5, False, None), End(4, BAD, 80, True, None), End(5, BAD, 15, True, 75),
+    ],
+    builds={1, 2, 3, 4, 5},
+)  # fmt: skip
+ILLEGAL: dict[str, tuple[str, Past]] = {
+    "what is known to fail is run": ("run_in_vain", replace(LEGAL, runs=[Run(BAD, 11), Run(BAD, 30), Run(BAD, 61)])),
+    "one sleeper, two runs": (
+        "run_in_vain",
+        replace(
+            LEGAL,
+            runs=[Run(BAD, n) for n in (11, 30, 31, 61)],
+            attempts=[*LEGAL.attempts, Attempt(BAD, 1, 1, 9, swept=True)],
+        ),
+    ),
+    "nobody claimed it": ("runs_are_attempts", replace(LEGAL, attempts=LEGAL.attempts[:1])),
+    "nobody ran it": ("failures_are_runs", replace(LEGAL, runs=LEGAL.runs[1:])),
+    "it was no attempt": ("rows_say_who_ran_it", replace(LEGAL, rows=[Row(2, 1, BAD, 1, None)])),
+    "it was an attempt": ("rows_say_who_ran_it", replace(LEGAL, rows=[Row(1, 1, BAD, 1, 3)])),
+    "another one ran it": ("rows_say_who_ran_it", replace(LEGAL, rows=[Row(2, 1, BAD, 1, 4)])),
+    "a cached failure that was attempted": ("rows_say_who_ran_it", replace(LEGAL, rows=[Row(1, 1, BAD, 8, None)])),
+    "a cached failure without a cause": ("rows_say_who_ran_it", replace(LEGAL, rows=[Row(4, 1, BAD, 8, None)])),
+    "cached, by what came later": ("cached_is_what_was_known", replace(LEGAL, ends=[End(4, BAD, 65, True, None)])),
+    "not cached, by what was known": (
+        "cached_is_what_was_known",
+        replace(LEGAL, ends=[End(3, BAD, 75, False, None)]),
+    ),
+    "cached, and the row says otherwise": (
+        "cached_is_what_was_known",
+        replace(LEGAL, rows=[Row(4, 1, BAD, 8, 3), Row(4, 2, BAD, 1, 3)], ends=[End(4, BAD, 80, True, None)]),
+    ),
+    "not cached, and the row says otherwise": (
+        "cached_is_what_was_known",
+        replace(LEGAL, rows=[Row(3, 1, BAD, 8, 1)], ends=[End(3, BAD, 5, False, None)]),
+    ),
+    "no row": ("cached_is_what_was_known", replace(LEGAL, rows=[])),
+}
+
+
+def test_what_is_legal_is_legal() -> None:
+    assert failures.judge(LEGAL) == []
+
+
+def test_who_slept_between_a_claim_and_the_run_may_run_it() -> None:
+    sleeper = Attempt(BAD, 1, 1, 9, swept=True)
+    assert failures.judge(replace(LEGAL, runs=[*LEGAL.runs, Run(BAD, 30)], attempts=[*LEGAL.attempts, sleeper])) == []
+
+
+def test_the_build_that_is_not_named_may_have_been_deleted() -> None:
+    rows = [*LEGAL.rows[:-1], Row(5, 1, BAD, 8, None)]
+    assert failures.judge(replace(LEGAL, rows=rows, builds=LEGAL.builds - {3})) == []
+
+
+@pytest.mark.parametrize("case", ILLEGAL)
+def test_what_is_wrong_is_found(case: str) -> None:
+    rule, past = ILLEGAL[case]
+    assert rule in {problem.partition(":")[0] for problem in failures.judge(past)}
+
+
+def test_every_rule_is_tested() -> None:
+    assert {rule.__name__ for rule in RULES} == {rule for rule, _ in ILLEGAL.values()}
+
+
+def test_runs_are_known_by_the_place_of_their_output(tmp_path: Path) -> None:
+    store_dir = StoreDir("/nix/store")
+    file = tmp_path / "runs"
+    file.write_text(f"11.5 {store_dir.render(store_dir.unfinished_output_path(BAD, 'out'))}\n")
+    assert read_runs(file, [DRV, BAD], store_dir) == [Run(BAD, 11.5)]
+    with pytest.raises(KeyError):
+        read_runs(file, [DRV], store_dir)
+
+
+FORGET = "select resolver.forget(array[1::bigint], array[1::bigint], now())"
+
+
+def kept(database: str) -> str:
+    """A database whose past is kept."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("select resolver.keep_history(true)")
+        connection.execute(KEEP.encode())
+    return database
+
+
+def forget(database: str, *statements: str) -> list[str]:
+    """What is found to be wrong when the one derivation is forgotten, though a constraint may forbid it."""
+    constraints = [f"alter table resolver.{table} drop constraint {name}" for table, name in FOREIGN]
+    execute(database, *constraints, *statements, FORGET)
+    return forgotten_too_early(database)
+
+
+FOREIGN = [
+    ("goal", "goal_root_fkey"), ("goal", "goal_cause_fkey"), ("failure", "failure_derivation_fkey"),
+]  # fmt: skip
+
+
+def test_what_an_unfinished_build_needs_is_missed(database: str) -> None:
+    running_build(kept(database))
+    assert forget(database) == [f"an unfinished build needs {DRV}, which was forgotten"]
+
+
+def test_the_trace_of_what_is_valid_is_missed(database: str) -> None:
+    procedures = Procedures(kept(database), connections=1)
+    try:
+        enqueue(procedures)
+        finish(procedures, claim_build(procedures))
+    finally:
+        procedures.close()
+    assert forget(database) == [f"the trace of a path that is valid was that of {DRV}, which was forgotten"]
+    assert any("realised_is_left_for_a_reason" in problem for problem in judge(read_all(database)))
+
+
+def test_what_may_be_forgotten_is_legal_and_its_past_is_kept(database: str) -> None:
+    build = running_build(kept(database))
+    execute(database, f"select resolver.cancel_build({build})", "select resolver.worker_left(1)")
+    execute(database, "select pg_sleep(0.01)", "select resolver.prune('0')")
+    record = read_all(database)
+    assert forgotten_too_early(database) == []
+    assert {lease.verb for lease in record.leases} == {"load", "build"}
+    assert {event.function for event in record.events} >= {"forget"}
+    assert judge(record) == []
