@@ -344,8 +344,9 @@ select is(pg_temp.standing('on-known1 known-rest on-rest'), '{"status 0": "on-kn
 
 -- One that was cleared by another route, and one that came before: only those that ended by the failure that ended the one.
 select t.derivation('once');
-select t.derivation('on-once' || i, '{once}') from generate_series(1, 4) i;
+select t.derivation('on-once' || i, '{once}') from generate_series(1, 5) i;
 select t.want('on-once1', 'on-once1');
+select t.want('on-once5', 'on-once5');
 select t.load();
 select t.fail('once');
 select t.pass('1 day');
@@ -363,12 +364,17 @@ select pg_temp.prune('99 days');
 select is(pg_temp.goals('{on-once1,on-once2,on-once3,on-once4}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('once')), '0 0', 'failures that were cleared are forgotten');
 select resolver.restart_build(t.id('on-once2'));
 select pg_temp.advance();
-select is(pg_temp.standing('on-once1 on-once2 on-once3'), '{"status 2": "on-once1", "unfinished": "on-once2 on-once3"}', 'of two failures, the one that ended the build');
+select is(pg_temp.standing('on-once1 on-once2 on-once3 on-once5'), '{"status 2": "on-once1 on-once5", "unfinished": "on-once2 on-once3"}',
+          'of two failures, the one that ended the build');
+select t.work();
+select resolver.restart_build(t.id('on-once1'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-once1 on-once5'), '{"unfinished": "on-once1 on-once5"}', 'which may be the older one');
 select t.work();
 
 -- Their ends are forgotten, the failure is on record as one that was cleared.
 select t.derivation('cleared');
-select t.derivation('on-cleared' || i, '{cleared}') from generate_series(1, 3) i;
+select t.derivation('on-cleared' || i, '{cleared}') from generate_series(1, 4) i;
 select t.want('on-cleared1', 'on-cleared1');
 select t.want('on-cleared2', 'on-cleared2');
 select t.load();
@@ -376,13 +382,63 @@ select t.fail('cleared');
 select t.pass('100 days');
 select t.build('on-cleared3', 'on-cleared3');
 select resolver.sync_builds(array[t.id('on-cleared3')]);
+select t.load();
+select t.pass('1 minute');
+select t.fail('cleared');
+select t.pass('1 day');
+select t.build('on-cleared4', 'on-cleared4');
+select resolver.sync_builds(array[t.id('on-cleared4')]);
 select t.work();
 select pg_temp.prune('90 days');
-select is(pg_temp.goals('{on-cleared1,on-cleared2}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('cleared')), '0 1', 'ends are forgotten before the failure');
+select is(pg_temp.goals('{on-cleared1,on-cleared2}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('cleared')), '0 2', 'ends are forgotten before the failure');
 select resolver.restart_build(t.id('on-cleared1'));
 select pg_temp.advance();
-select is(pg_temp.standing('on-cleared1 on-cleared2'), '{"unfinished": "on-cleared1 on-cleared2"}', 'a restart of one is a restart of the other');
-select is((select count(*) from resolver.failure where derivation = t.number('cleared')), 1::bigint, 'the failure is not told twice');
+select is(pg_temp.standing('on-cleared1 on-cleared2 on-cleared3'), '{"status 2": "on-cleared3", "unfinished": "on-cleared1 on-cleared2"}',
+          'a restart of one is a restart of the other, not of who ended by a later failure');
+select is((select count(*) from resolver.failure where derivation = t.number('cleared')), 2::bigint, 'the failure is not told twice');
+select t.work();
+
+-- Of one that had succeeded in the end, nobody is reminded.
+select t.derivation('twice');
+select t.derivation('on-twice' || i, '{twice}') from generate_series(1, 2) i;
+select t.want('on-twice1', 'on-twice1');
+select t.load();
+select t.fail('twice');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('on-twice1'));
+select t.work();
+select t.store_loses(t.path('twice')), resolver.withdraw_outputs(array[t.path('twice')]);
+select t.pass('1 minute');
+select t.want('on-twice2', 'on-twice2');
+select t.load();
+select t.fail('twice');
+select t.pass('100 days');
+select pg_temp.prune('90 days');
+select resolver.restart_build(t.id('on-twice1'));
+select pg_temp.advance();
+select is(pg_temp.standing('on-twice1 on-twice2'), '{"unfinished": "on-twice1", "status 2": "on-twice2"}', 'what it failed by before it succeeded does not count');
+select t.work();
+
+-- What else timed out is tried again for one that comes back, and for that one alone.
+select t.derivation('kk');
+select t.derivation('ww');
+select t.derivation('on-kk', '{kk}');
+select t.derivation('on-ww', '{ww}');
+select t.derivation('kk-ww', '{kk,ww}');
+select t.want('kk-ww', 'kk-ww');
+select t.load();
+select t.fail('kk');
+select t.pass('80 days');
+select t.want(j, j) from unnest('{on-kk,on-ww}'::text[]) j;
+select t.load();
+select t.fail('ww', 'timeout', 7);
+select t.pass('20 days');
+select pg_temp.prune('90 days');
+select is(pg_temp.goals('{kk-ww}') || ' ' || pg_temp.standing('on-kk on-ww kk-ww')::text, '0 {"status 2": "on-ww kk-ww", "status 2 cached": "on-kk"}', 'one is forgotten');
+select resolver.restart_build(t.id('on-kk'));
+select t.load();
+select pg_temp.advance();
+select is(pg_temp.standing('on-kk on-ww kk-ww')::text || ' ' || t.stage('ww'), '{"status 2": "on-ww", "unfinished": "on-kk kk-ww"} buildable', 'it comes back, others do not come with it');
 select t.work();
 
 -- Who timed out is not asked for, who waited for it is. Those that are held are done later, in bounded steps.

@@ -326,7 +326,6 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("(b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))", "true", "reopen_builds.sql"),
         ("and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)", "", "reopen_builds.sql"),
         ("and not exists (select from resolver.goal g where g.build = s.build)", "", "reopen_builds.sql"),
-        ("n.stepnr > s.stepnr", "false", "reopen_builds.sql"),
         ("array(select x from unnest(v_builds) x where x <> all (v_forgotten))", "v_builds", "reopen_builds.sql"),
         (" or g.build is null", "", "reopen_builds.sql"),
         ("or not resolver.lock_counter()", "", "restart_and_held.spec"),

@@ -34,15 +34,17 @@ def come_back(world: World, drain: Callable[[], object]) -> list[str]:
 
 
 def _failed_by(world: World) -> Mapping[tuple[str, float], AbstractSet[int]]:
-    """Builds by what ended them: the derivation that the last of Hydra's rows names, and when that had failed."""
+    """Builds by what ended them: a derivation that Hydra's rows name, and when it had failed, to be known until then."""
     found: dict[tuple[str, float], set[int]] = defaultdict(set)
     for row in world.farm.rows(
-        "select s.build, s.drv, extract(epoch from max(f.time))::float8 as time"
-        " from (select distinct on (s.build) s.build, resolver.base_name(s.drvPath) as drv, b.stopTime"
-        " from BuildSteps s join Builds b on b.id = s.build where b.finished = 1 and b.buildStatus = any (%s)"
-        " and s.type = 0 and s.status = any (%s) order by s.build, s.stepnr desc) s"
-        " join storm.all_derivation d using (drv) join storm.all_failure f using (derivation)"
-        " where resolver.hydra_time(f.time) <= s.stopTime group by 1, 2",
+        "select distinct on (s.build) s.build, d.drv, extract(epoch from f.time)::float8 as time"
+        " from BuildSteps s join Builds b on b.id = s.build"
+        " join storm.all_derivation d on d.drv = resolver.base_name(s.drvPath)"
+        " join storm.all_failure f using (derivation)"
+        " where b.finished = 1 and b.buildStatus = any (%s) and s.type = 0 and s.status = any (%s)"
+        " and f.build is not null and b.stopTime >= resolver.hydra_time(f.time)"
+        " and (f.cleared is null or b.stopTime <= resolver.hydra_time(f.cleared))"
+        " order by s.build, s.stepnr desc, f.time desc",
         [FAILED, DEPENDENCY_FAILED],
         [FAILED, CACHED_FAILURE],
     ):

@@ -2,7 +2,7 @@
 --
 -- Those that depend on it, and those that it is the root of if it was a failure of the builder: who timed out is not asked
 -- for. Not those that were cancelled or given another derivation since. Those with another failure in their way are put down to
--- that one, so that they come back with it. Of those whose ends were forgotten, Hydra's rows tell by what they failed last;
+-- that one, so that they come back with it. Of those whose ends were forgotten, Hydra's rows tell by what they failed;
 -- whatever else is known to be in their way ends them again.
 --
 -- Locks     the caller holds the graph lock. The counter of finished builds, then rows of Builds in the order of ids: both
@@ -17,7 +17,7 @@ declare
     v_failures  bigint[];
     v_builds    integer[];
     v_held      integer[];
-    v_forgotten integer[] := '{}';
+    v_forgotten integer[] := array[]::integer[];
 begin
     if not exists (select from resolver.failure f where f.reopening)
        -- What else is in the way of their roots is not known before these walks have come to their ends.
@@ -46,15 +46,12 @@ begin
                   join resolver.derivation d on d.derivation = f.derivation
                  -- offset: from failures to steps to builds, whatever the planner guesses of these.
                  cross join lateral (select resolver.hydra_path(d.drv) as drv offset 0) x
-                 cross join lateral (select s.build, s.stepnr, s.drvPath from public.BuildSteps s
+                 cross join lateral (select s.build from public.BuildSteps s
                                       where s.drvPath = x.drv and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) offset 0) s
                   join public.Builds b on b.id = s.build
                  where f.reopening and b.finished = 1 and (b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))
                    and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)
                    and not exists (select from resolver.goal g where g.build = s.build)
-                   and not exists (select from public.BuildSteps n
-                                    where n.build = s.build and n.stepnr > s.stepnr and n.drvPath <> s.drvPath
-                                      and n.type = 0 and n.status not in (0, 4, 13))
                  limit p_limit - cardinality(v_builds || v_held)) c;
     end if;
     if cardinality(v_builds || v_held || v_forgotten) < p_limit then
