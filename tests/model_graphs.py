@@ -107,7 +107,9 @@ def resolved(
     info: bool = False,
 ) -> dict[str, Any]:
     paths = [hashed(path) for path in confirmed]
-    body = {**described(to), "outputs": found(to, valid or {}, valid or {}), "confirmed": paths} if to else None
+    static = {output: path(to, output) for output in to.outputs if to.kind != "floating"} if to else {}
+    outputs = found(to, {**static, **(valid or {})}, valid or {}) if to else []
+    body = {**described(to), "outputs": outputs, "confirmed": paths} if to else None
     return {"lease": lease, "samples": samples, "resolved": body, "info": INFO if info else None}
 
 
