@@ -34,7 +34,7 @@ def come_back(world: World, drain: Callable[[], object]) -> list[str]:
 
 
 def _failed_by(world: World) -> Mapping[tuple[str, float], AbstractSet[int]]:
-    """Builds by what ended them: a derivation that Hydra's rows name, and when it had failed, to be known until then."""
+    """Builds by what ended them: the derivation, by Hydra's rows, and when it had failed, to be known until then."""
     found: dict[tuple[str, float], set[int]] = defaultdict(set)
     for row in world.farm.rows(
         "select distinct on (s.build) s.build, d.drv, extract(epoch from f.time)::float8 as time"
