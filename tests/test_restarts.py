@@ -20,6 +20,7 @@ NOT_REACHED = {
     "NAR_FROM_PATH": "the files of a store on this machine are read as files",
     "queue_runner_status": "only called when somebody asks by HTTP: see test_status_server.py",
     "machines": "only called when somebody asks by HTTP: see test_status_server.py",
+    "dump_status": "only called when a program of Hydra's asks: see test_hydras_status.py",
     "step_runs": "only called for remote builders: see test_machines.py",
     "release_other_claims": "only called when an answer of the database was lost: see test_leases.py",
     **dict.fromkeys(
