@@ -459,5 +459,36 @@ select is(pg_temp.standing('long on-long1 on-long5'), '{"status 7": "long", "unf
 select is_empty('select from resolver.failure where reopening', 'and nothing is left');
 select t.work();
 
+-- It fails again before others are restarted that come to it by another way: they end by that, instead of having it tried again, and
+-- then those that end by it, and so on.
+select t.derivation('seed');
+select t.derivation('one-way', '{seed}');
+select t.derivation('other-way', '{seed}');
+select t.derivation('on-other-way', '{other-way}');
+select t.want(j, j) from unnest('{one-way,other-way,on-other-way}'::text[]) j;
+select t.load();
+select t.finish('seed');
+select t.claim('resolve');
+select t.resolve(j, 'same') from unnest('{one-way,other-way}'::text[]) j;
+select t.fail('same');
+delete from resolver.goal where build = t.id('on-other-way');
+select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way other-way", "status 2": "on-other-way"}', 'two resolve to the same, which fails');
+select t.pass('1 minute');
+update Builds set finished = 0, isCachedBuild = 0 where id = t.id('one-way');
+select resolver.open_goals(array[t.id('one-way')], array[t.id('one-way')], '{}'), resolver.continue_walks();
+select t.load();
+select t.resolve('one-way', 'same');
+select t.pass('1 second');
+select t.fail('same');
+select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way other-way", "status 2": "on-other-way"}', 'the one that was restarted has failed again');
+select isnt_empty('select from resolver.failure where reopening', 'before the others are restarted');
+select t.pass('1 second');
+select pg_temp.advance();
+select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way", "unfinished": "other-way on-other-way"}', 'they are');
+select t.load();
+select t.resolve('other-way', 'same');
+select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way", "status 1 cached": "other-way", "status 2 cached": "on-other-way"}', 'and fail with it');
+select is_empty('select from resolver.failure where reopening', 'nothing is left to do');
+
 select * from t.done();
 rollback;

@@ -19,6 +19,7 @@ class Model:
         self.goals: dict[int, Goal] = {}
         self.builds: dict[int, tuple[Node, Ended | None]] = {}  # Hydra's rows
         self.now = 0
+        self.cleared: dict[Failure, int] = {}  # when failures were
 
     def missing(self, name: str) -> list[str]:
         return [i for i, outputs in inputs_of(self.at, name).items() if not valid_outputs(self.at, i) >= outputs]
@@ -151,6 +152,7 @@ class Model:
             self.at[n].late = False
 
     def forgive(self, failure: Failure) -> None:
+        self.cleared[failure] = self.now
         for name, it in self.at.items():
             if it.failure == failure:
                 it.failure, it.unloaded = None, True

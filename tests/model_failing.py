@@ -96,6 +96,7 @@ class Failing(RuleBasedStateMachine):
                 model.open(build, True)
                 if goal.recorded:
                     self.restarted = self.restarted | {build}
+                    model.goals[build].opened = model.cleared.get(goal.cause, model.now)
                 else:
                     model.goals[build].opened = goal.opened
 

@@ -3,7 +3,8 @@
 -- Those that depend on it, and those that it is the root of if it was a failure of the builder: who timed out is not asked
 -- for. Not those that were cancelled or given another derivation since. Those with another failure in their way are put down to
 -- that one, so that they come back with it. Of those whose ends were forgotten, Hydra's rows tell by what they failed;
--- whatever else is known to be in their way ends them again.
+-- whatever else is known to be in their way ends them again. All want their roots since the failure was cleared: should the same
+-- fail again before they are opened, that ends them, and is not tried once more.
 --
 -- Locks     the caller holds the graph lock. The counter of finished builds, then rows of Builds in the order of ids: both
 --           SKIP LOCKED. What is skipped is done at a later tick.
@@ -18,6 +19,9 @@ declare
     v_builds    integer[];
     v_held      integer[];
     v_forgotten integer[] := array[]::integer[];
+    v_back      integer[];
+    v_since     timestamptz[];
+    v_cleared   timestamptz[] := array[]::timestamptz[];
 begin
     if not exists (select from resolver.failure f where f.reopening)
        -- What else is in the way of their roots is not known before these walks have come to their ends.
@@ -25,9 +29,10 @@ begin
         return;
     end if;
     select coalesce(array_agg(distinct c.failure) filter (where not c.held), '{}'),
-           coalesce(array_agg(c.build) filter (where not c.held), '{}'), coalesce(array_agg(c.build) filter (where c.held), '{}')
-      into v_failures, v_builds, v_held
-      from (select f.failure, g.build, s.stage = 'failed' or s.failed_dependency is not null as held
+           coalesce(array_agg(c.build) filter (where not c.held), '{}'), coalesce(array_agg(c.cleared) filter (where not c.held), '{}'),
+           coalesce(array_agg(c.build) filter (where c.held), '{}')
+      into v_failures, v_builds, v_since, v_held
+      from (select f.failure, f.cleared, g.build, s.stage = 'failed' or s.failed_dependency is not null as held
               from resolver.failure f
               join resolver.goal g on g.cause = f.derivation and coalesce(g.blamed, g.ended) between f.time and f.cleared
               join resolver.derivation_state s on s.derivation = g.root
@@ -39,9 +44,9 @@ begin
              limit p_limit) c;
     update resolver.goal g set cause = resolver.cause_of(g.root), blamed = resolver.clock() where g.build = any (v_held);
     if cardinality(v_builds || v_held) < p_limit then
-        select v_failures || coalesce(array_agg(distinct c.failure), '{}'), coalesce(array_agg(distinct c.build), '{}')
-          into v_failures, v_forgotten
-          from (select f.failure, s.build
+        select v_failures || coalesce(array_agg(distinct c.failure), '{}'), coalesce(array_agg(c.build), '{}'), coalesce(array_agg(c.cleared), '{}')
+          into v_failures, v_forgotten, v_cleared
+          from (select distinct f.failure, f.cleared, s.build
                   from resolver.failure f
                   join resolver.derivation d on d.derivation = f.derivation
                  -- offset: from failures to steps to builds, whatever the planner guesses of these.
@@ -61,13 +66,17 @@ begin
         return;
     end if;
 
+    v_back := v_builds || v_forgotten;
     v_builds := array(
         select b.id from public.Builds b left join resolver.goal g on g.build = b.id
-         where b.id = any (v_builds || v_forgotten) and (b.finished = 0 or g.build is null or b.buildStatus = g.status)
+         where b.id = any (v_back) and (b.finished = 0 or g.build is null or b.buildStatus = g.status)
          order by b.id
            for update of b skip locked);
     update public.Builds b set finished = 0, isCachedBuild = 0 where b.id = any (v_builds) and b.finished = 1;
     perform resolver.open_goals(v_builds, array(select x from unnest(v_builds) x where x <> all (v_forgotten)), '{}');
+    update resolver.goal g set opened = x.since
+      from (select u.build, max(u.since) as since from unnest(v_back, v_since || v_cleared) u (build, since) group by u.build) x
+     where g.build = x.build and g.build = any (v_builds) and g.opened > x.since;
 end
 $$;
 
