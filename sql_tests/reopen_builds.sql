@@ -490,5 +490,17 @@ select t.resolve('other-way', 'same');
 select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way", "status 1 cached": "other-way", "status 2 cached": "on-other-way"}', 'and fail with it');
 select is_empty('select from resolver.failure where reopening', 'nothing is left to do');
 
+-- Who timed out and is known is not asked for either.
+select t.derivation('tired');
+select t.derivation('on-tired' || i, '{tired}') from generate_series(1, 2) i;
+select t.want(j, j) from unnest('{tired,on-tired1,on-tired2}'::text[]) j;
+select t.load();
+select t.fail('tired', 'timeout', 7);
+select t.pass('1 minute');
+select resolver.restart_build(t.id('on-tired1'));
+select pg_temp.advance();
+select is(pg_temp.standing('tired on-tired1 on-tired2'), '{"status 7": "tired", "unfinished": "on-tired1 on-tired2"}', 'only who waited for it');
+select t.work();
+
 select * from t.done();
 rollback;
