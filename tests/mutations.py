@@ -143,7 +143,7 @@ def all_tests() -> list[str]:
 
 
 def main(words: Sequence[str]) -> int:
-    with temporary_cluster() as cluster:
+    with temporary_cluster(vacuums=False) as cluster:
         laboratory = Laboratory(cluster)
         mutations = [*catalog_mutations(laboratory.conninfo()), *function_mutations()]
         chosen = [mutation for mutation in mutations if not words or any(word in mutation.name for word in words)]

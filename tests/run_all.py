@@ -125,7 +125,7 @@ def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bo
 
     def started() -> bool:
         try:
-            with temporary_cluster() as cluster:
+            with temporary_cluster(vacuums=False) as cluster:
                 return run(cluster, create_installed_database(cluster))
         except (EmbeddedError, psycopg.Error, ImportError) as error:
             print(f"{type(error).__name__}: {error}")

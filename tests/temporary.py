@@ -28,15 +28,16 @@ def temporary_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def temporary_cluster() -> Iterator[EmbeddedPostgres]:
+def temporary_cluster(*, vacuums: bool = True) -> Iterator[EmbeddedPostgres]:
     """A server that runs until the end, without fsync.
 
-    Nor does it vacuum: that would leave statistics of empty tables in the middle of a test whose rows are rolled back.
+    Where tests roll back their rows it should not vacuum: that leaves statistics of empty tables in the middle of one.
     """
     with temporary_directory() as directory, EmbeddedPostgres(directory / "postgres", fsync=False) as cluster:
-        with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as connection:
-            connection.execute("alter system set autovacuum = off")
-            connection.execute("select pg_reload_conf()")
+        if not vacuums:
+            with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as connection:
+                connection.execute("alter system set autovacuum = off")
+                connection.execute("select pg_reload_conf()")
         yield cluster
 
 
