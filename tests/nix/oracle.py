@@ -52,7 +52,8 @@ def build(store: Store, drvs: Iterable[str]) -> Built:
     log = ""
     names = [store.full_path(drv) + "^*" for drv in _inputs_first(store, drvs)]
     for start in range(0, len(names), AT_A_TIME):
-        options = ("--no-link", "--keep-going", "--log-format", "raw")
+        # One at a time: two that register the same realisation at once may have Nix complain of another one.
+        options = ("--no-link", "--keep-going", "--log-format", "raw", "--max-jobs", "1")
         done = run(store, "nix", "build", *options, *names[start : start + AT_A_TIME])
         messages = _COLOUR.sub(b"", done.stderr)
         for match in _RESOLVED.finditer(messages):
