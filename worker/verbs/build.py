@@ -86,9 +86,8 @@ def build(
     try:
         with context.turn.taken() as watcher.under_way:
             forestalled = is_forestalled(context, client, claim, derivation)
-            if not forestalled:
-                result = client.build(claim.drv, events=watcher)
-            if forestalled or not is_believed(context, claim, derivation, result):
+            result = None if forestalled else client.build(claim.drv, events=watcher)
+            if result is None or not is_believed(context, claim, derivation, result):
                 copy = add_copy(context, client, derivation)
                 watcher.drv_path = context.store.full_path(copy)
                 result = as_built(claim, client.build(copy, events=watcher))

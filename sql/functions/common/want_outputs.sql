@@ -22,7 +22,9 @@ begin
         returning o.derivation
     )
     select array_agg(w.derivation) into v_wished from wished w;
-    perform resolver.want_of_resolved(v_wished);
+    if v_wished is not null then
+        perform resolver.want_of_resolved(v_wished);
+    end if;
 end
 $$;
 

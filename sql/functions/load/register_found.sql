@@ -27,7 +27,10 @@ begin
           join resolver.output o on o.derivation = d.derivation and o.name = r.name
          where o.valid_since is not null and not r.valid));
 
-    v_found := array(select x from unnest(resolver.record_outputs(v_outputs, 'local')) x);
+    v_found := resolver.record_outputs(v_outputs, 'local');
+    if cardinality(v_found) = 0 then
+        return;
+    end if;
     perform resolver.record_steps(array(
         select row(a.build, d.derivation, 1, 0, 0, null, null, null)::resolver.new_step
           from unnest(v_found) x
