@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,11 @@ SLOW = """
 let
   leaf = floating "leaf" "sleep 3; echo leaf > $out" { };
 in { root = floating "root" "read x < ${leaf}; sleep 1; echo $x > $out" { }; }
+"""
+
+
+POLICY = """
+{ job = floating "policy" "read -r words < /proc/self/stat; set -- $words; echo \\${41} > $out" { }; }
 """
 
 
@@ -167,3 +173,15 @@ def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
         assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
         assert farm.violations() == []
+
+
+def test_builds_are_scheduled_as_batch_work_unless_something_else_was_chosen(tmp_path: Path) -> None:
+    def policy(farm: Farm, before: list[str]) -> int:
+        file = farm.write("policy.nix", POLICY.replace("policy", f"policy-{len(before)}"))
+        command = [*before, sys.executable, "-m", "hydra_resolver", "run", "--json", "--state", str(farm.state), file]
+        build = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return int(Path(build["outputs"]["out"]).read_text())
+
+    with open_farm(tmp_path) as farm:
+        assert policy(farm, []) == os.SCHED_BATCH
+        assert policy(farm, ["chrt", "--idle", "0"]) == os.SCHED_IDLE

@@ -425,6 +425,23 @@ def test_what_is_no_nix_is_told_from_nix(tmp_path: Path, script: str, error: typ
         Client(ProcessTransport({"PATH": f"{tmp_path}:/usr/bin:/bin"}), StoreDir("/nix/store"))
 
 
+@pytest.mark.parametrize(
+    ("chosen", "given"),
+    [
+        ({}, "glibc.malloc.tcache_count=200:glibc.malloc.tcache_max=65536"),
+        ({"GLIBC_TUNABLES": "glibc.malloc.check=1"}, "glibc.malloc.check=1"),
+    ],
+)
+def test_a_nix_gets_allocator_settings_that_nobody_has_chosen(
+    tmp_path: Path, chosen: dict[str, str], given: str
+) -> None:
+    fake = tmp_path / "nix-daemon"
+    fake.write_text('#!/bin/sh\necho "it has $GLIBC_TUNABLES" >&2\n')
+    fake.chmod(0o755)
+    with pytest.raises(ConnectionLost, match=f"it has {given}"):
+        Client(ProcessTransport({"PATH": f"{tmp_path}:/usr/bin:/bin", **chosen}), StoreDir("/nix/store"))
+
+
 def test_a_nix_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NixNotFound, match="nix-instantiate"):
         _ = Store(environment={"PATH": str(tmp_path)}).store_dir

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 import psycopg
@@ -72,6 +74,7 @@ class Worker:
     def start(self) -> None:
         """Register, and start all concerns. Raises OtherStoreError, psycopg.Error."""
         shared = self.shared
+        _schedule_as_batch()
         if failpoints.armed:
             observers.append(lambda when, op: failpoints.reach(f"{when} {op.name}"))
         # They connect to Nix first, and claim nothing before the listener wakes them.
@@ -148,3 +151,14 @@ class Worker:
         finally:
             shared.ended.set()
             self._beating.join()
+
+
+def _schedule_as_batch() -> None:
+    """Have this thread, and all that it starts from now on, builds as well, scheduled as batch work.
+
+    Nix sends dozens of small messages about a build. Who waits for them would interrupt Nix for each one, on the same
+    processor while others idle; batch work interrupts nobody. A policy that somebody has chosen is kept.
+    """
+    with suppress(OSError):  # a sandbox may not allow it
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
