@@ -53,9 +53,11 @@ class GraphLoop:
         wake = shared.wake[self._verb]
         reporter = threading.Thread(target=self._run_reporter, name=f"{self._verb}-reporter")
         reporter.start()
-        with suppress(StoreError, OSError):  # the first claim tells of it
-            self._connection.get()
         try:
+            if self._verb != "load":
+                wake.wait(POLL_SECONDS)  # load is first, and has the machine for itself
+            with suppress(StoreError, OSError):  # the first claim tells of it
+                self._connection.get()
             wake.wait(POLL_SECONDS)
             while not shared.stopping.is_set():
                 wake.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shutil
 import socket
 import subprocess
@@ -93,7 +94,7 @@ class ProcessTransport:
             self._child.stdin.close()
         self.reader.close()
         try:
-            self._child.wait(GRACE_SECONDS)
+            self._wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
@@ -101,10 +102,23 @@ class ProcessTransport:
             self._timer.cancel()
         self._errors.close()
 
+    def _wait(self, seconds: float) -> None:
+        """As ``Popen.wait``, which looks at growing intervals; here the kernel tells when the child has ended."""
+        with contextlib.suppress(OSError):  # an old kernel can't, or somebody has waited for it already
+            descriptor = os.pidfd_open(self._child.pid)
+            try:
+                poll = select.poll()
+                poll.register(descriptor, select.POLLIN)
+                poll.poll(seconds * 1000)
+            finally:
+                os.close(descriptor)
+            seconds = 0.0
+        self._child.wait(seconds)
+
     def last_words(self) -> str:
         """What it wrote to its standard error."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(1)
+            self._wait(1)
         try:
             self._errors.seek(0)
             return self._errors.read().decode(errors="replace")[-2000:].strip()
