@@ -60,10 +60,11 @@ class BuildLoop:
         shared = self._shared
         slots = [threading.Thread(target=self._run_slot, args=[slot], name="build-slot") for slot in self._slots]
         reporter = threading.Thread(target=self._run_reporter, name="build-reporter")
-        wake = shared.wake["build"]
-        wake.wait(POLL_SECONDS)  # load is first, and has the machine for itself
+        shared.let_load_begin("build")
         for thread in [*slots, reporter]:
             thread.start()
+        wake = shared.wake["build"]
+        wake.wait(POLL_SECONDS)
         while not shared.stopping.is_set():
             wake.clear()
             if not self._claim():

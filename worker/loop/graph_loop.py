@@ -54,8 +54,7 @@ class GraphLoop:
         reporter = threading.Thread(target=self._run_reporter, name=f"{self._verb}-reporter")
         reporter.start()
         try:
-            if self._verb != "load":
-                wake.wait(POLL_SECONDS)  # load is first, and has the machine for itself
+            shared.let_load_begin(self._verb)
             with suppress(StoreError, OSError):  # the first claim tells of it
                 self._connection.get()
             wake.wait(POLL_SECONDS)

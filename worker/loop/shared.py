@@ -105,6 +105,11 @@ class Shared:
         """Whether others may soon take over what is claimed here: nothing may be built."""
         return time.monotonic() > self.acknowledged + self.patience_seconds
 
+    def let_load_begin(self, verb: Verb) -> None:
+        """Wait for the first wake if the worker loads as well: that is to have the machine for itself at first."""
+        if verb != "load" and "load" in self.abilities.verbs:
+            self.wake[verb].wait(POLL_SECONDS)
+
     def wake_all(self) -> None:
         """Have every verb look for work."""
         for event in self.wake.values():
