@@ -57,8 +57,8 @@ def _stayed(cause: str, builds: AbstractSet[int], opened: AbstractSet[int]) -> l
 
 
 def _opened(world: World, since: float) -> AbstractSet[int]:
-    """Builds that were opened again, or put down to another failure, since then."""
-    rows = world.farm.rows("select build from resolver.goal where greatest(opened, blamed) > to_timestamp(%s)", since)
+    """Builds that have ended since then, and so were opened again (their `opened` may be earlier), or blame another."""
+    rows = world.farm.rows("select build from resolver.goal where greatest(ended, blamed) > to_timestamp(%s)", since)
     return {row["build"] for row in rows}
 
 
