@@ -442,6 +442,13 @@ def test_a_nix_gets_allocator_settings_that_nobody_has_chosen(
         Client(ProcessTransport({"PATH": f"{tmp_path}:/usr/bin:/bin", **chosen}), StoreDir("/nix/store"))
 
 
+def test_a_connection_ends_where_python_knows_no_pidfd(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open")
+    client = store.connect()
+    client.close()
+    assert client.closed
+
+
 def test_a_nix_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NixNotFound, match="nix-instantiate"):
         _ = Store(environment={"PATH": str(tmp_path)}).store_dir

@@ -77,7 +77,7 @@ class Worker:
         _schedule_as_batch()
         if failpoints.armed:
             observers.append(lambda when, op: failpoints.reach(f"{when} {op.name}"))
-        # They connect to Nix first, and claim nothing before the listener wakes them.
+        # Load connects to Nix first; none claims anything before the listener wakes it.
         self._threads = [self._start(verb) for verb in self._verbs]
         try:
             shared.lease_seconds = shared.procedures.lease_seconds()
@@ -159,6 +159,6 @@ def _schedule_as_batch() -> None:
     Nix sends dozens of small messages about a build. Who waits for them would interrupt Nix for each one, on the same
     processor while others idle; batch work interrupts nobody. A policy that somebody has chosen is kept.
     """
-    with suppress(OSError):  # a sandbox may not allow it
+    with suppress(OSError, AttributeError):  # a sandbox may not allow it, another system has no such thing
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

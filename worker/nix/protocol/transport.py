@@ -104,7 +104,7 @@ class ProcessTransport:
 
     def _wait(self, seconds: float) -> None:
         """As ``Popen.wait``, which looks at growing intervals; here the kernel tells when the child has ended."""
-        with contextlib.suppress(OSError):  # an old kernel can't, or somebody has waited for it already
+        with contextlib.suppress(OSError, AttributeError):  # not all kernels and Pythons can; or it was waited for
             descriptor = os.pidfd_open(self._child.pid)
             try:
                 poll = select.poll()
