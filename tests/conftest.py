@@ -13,6 +13,37 @@ from hydra_resolver.embedded.tools import find_nix
 
 from .temporary import create_database, create_installed_database, drop_database, temporary_cluster
 
+LONG = (
+    "test_resolve_command.py",
+    "test_resolve_stores.py",
+    "test_database_failures.py",
+    "test_restarts.py",
+    "test_resolve_refusals.py",
+    "test_trace.py",
+    "test_nix_oracle.py",
+    "test_bad_input.py",
+    "test_leases.py",
+    "test_workers.py",
+    "test_trace_commands.py",
+    "test_bad_database.py",
+    "test_machines.py",
+    "test_dynamic.py",
+    "test_pooler.py",
+    "test_garbage.py",
+    "test_embedded.py",
+    "test_settings.py",
+    "test_notifications.py",
+)
+"""The files that take longest, the longest first."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the files, the longest are begun first, so that all end at about the same time."""
+    if hasattr(config, "workerinput"):
+        ranks = {name: rank for rank, name in enumerate(LONG)}
+        items.sort(key=lambda item: ranks.get(item.path.name, len(LONG)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> None:

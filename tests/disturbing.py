@@ -15,7 +15,8 @@ from typing import Any
 
 from hydra_resolver.embedded.postgres import EmbeddedPostgres
 
-from .restarting import ASKING, PATIENCE, TRUSTING, Place, RestartedFarm
+from .restarting import ASKING, TRUSTING, Place, RestartedFarm
+from .waiting import PATIENCE, wait_until
 
 PLACES = 2
 """As many farms are tried at a time."""
@@ -137,7 +138,7 @@ class SecondOfTwo(Disturbance):
 
     def run(self, farm: RestartedFarm, attempt: int) -> bool:
         first = farm.worker(self.options, point="after register_worker in MainThread:stop")
-        _wait_until_stopped(first.pid)
+        wait_until(lambda: Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         victim = self.victim(farm, attempt)
         if attempt == 0:
             time.sleep(self.delay)  # later on the victim has all the work to itself until it is killed
@@ -166,10 +167,3 @@ class Twice(Disturbance):
         farm.bury(heir)
         assert farm.worker(self.options).wait(PATIENCE) == 0, farm.output()
         return True
-
-
-def _wait_until_stopped(pid: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

@@ -6,14 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .farm import Farm
-
-PATIENCE = 30.0
-"""Seconds after which a test does not wait for a process any more."""
+from .waiting import PATIENCE, wait_until
 
 
 def ended(farm: Farm, *words: str | Path, status: int) -> subprocess.CompletedProcess[str]:
@@ -95,11 +93,3 @@ def running(farm: Farm, *words: str | Path) -> Iterator[Running]:
     finally:
         command.process.kill()
         command.process.wait()
-
-
-def wait_until(happened: Callable[[], bool], *, within: float = PATIENCE) -> None:
-    """Wait for something, for a limited time."""
-    deadline = time.monotonic() + within
-    while not happened():
-        assert time.monotonic() < deadline, "this takes too long"
-        time.sleep(0.05)

@@ -14,9 +14,13 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from hydra_resolver.embedded.postgres import shared_postgres
+from hydra_resolver.database.install import install
+from hydra_resolver.embedded.postgres import EmbeddedPostgres, shared_postgres
 from hydra_resolver.embedded.state import StateDirectory
 from hydra_resolver.embedded.store import EmbeddedStore
+
+from .temporary import copy_cluster
+from .waiting import PATIENCE, wait_for
 
 FLOATING = """
 let
@@ -74,6 +78,10 @@ class Farm:
         with psycopg.connect(self.conninfo, row_factory=dict_row) as connection:
             return connection.execute(query.encode(), parameters or None).fetchall()
 
+    def wait_for(self, query: str, *, within: float = PATIENCE) -> list[dict[str, Any]]:
+        """The rows of a query, as soon as there are any."""
+        return wait_for(self.conninfo, query, within=within)
+
     def violations(self) -> list[dict[str, Any]]:
         """Broken invariants: none."""
         return self.rows("select * from resolver.invariant_violations()")
@@ -99,10 +107,18 @@ def name_of(drv: str) -> str:
 
 
 @contextmanager
+def open_server(state: Path) -> Iterator[EmbeddedPostgres]:
+    """The embedded server in that directory; its database has the schema installed."""
+    copy_cluster(StateDirectory(state).postgres)
+    with shared_postgres(StateDirectory(state), fsync=False) as server:
+        install(server.conninfo())
+        yield server
+
+
+@contextmanager
 def open_farm(state: Path) -> Iterator[Farm]:
     """A farm in that directory."""
-    with shared_postgres(StateDirectory(state), fsync=False) as server:
+    with open_server(state) as server:
         farm = Farm(state, server.conninfo())
         farm.store.prepare()
-        farm.command("status")  # installs the schema
         yield farm

@@ -4,18 +4,23 @@ import difflib
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 TIMEOUT = 120  # seconds a spec
 
 
-def run_specs(tester: Path, specs: Sequence[Path], new_database: Callable[[], str]) -> bool:
-    """Run each spec in a fresh database; print a diff for each that differs. Return whether none did.
+def run_specs(tester: Path, specs: Sequence[Path], new_database: Callable[[], str], threads: Executor) -> bool:
+    """Run each spec in a fresh database, in these threads; print a diff for each that differs. Return whether none did.
 
     What a spec printed is kept beside the expected file as NAME.out.new when it differs.
     """
-    passed = [_run_spec(tester, spec, new_database()) for spec in specs]
-    print(f"{sum(passed)} of {len(passed)} specs as expected")
+    passed = []
+    for spec, (actual, wanted) in zip(
+        specs, threads.map(lambda spec: _compared(tester, spec, new_database()), specs), strict=True
+    ):
+        passed.append(_tell(spec, actual, wanted))
+    print(f"{sum(passed)} of {len(passed)} specs as expected", flush=True)
     return all(passed)
 
 
@@ -35,12 +40,12 @@ def _compared(tester: Path, spec: Path, database: str) -> tuple[str, str]:
     return _normal(_output(tester, spec, database)), _normal(expected.read_text()) if expected.exists() else ""
 
 
-def _run_spec(tester: Path, spec: Path, database: str) -> bool:
+def _tell(spec: Path, actual: str, wanted: str) -> bool:
+    """Print how a spec went, and return whether it went as expected."""
     rejected = _expected(spec).with_suffix(".out.new")
-    actual, wanted = _compared(tester, spec, database)
     if actual == wanted:
         rejected.unlink(missing_ok=True)
-        print(f"ok      {spec.stem}")
+        print(f"ok      {spec.stem}", flush=True)
         return True
     rejected.write_text(actual)
     print(f"FAILED  {spec.stem}: it printed {rejected}")

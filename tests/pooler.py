@@ -20,6 +20,7 @@ from hydra_resolver.embedded.place import server_user
 from hydra_resolver.embedded.tools import cache_directory
 
 from .temporary import temporary_directory
+from .waiting import PATIENCE
 
 POOL_SIZE = 3
 _PORT = "6432"  # only the name of the socket
@@ -106,7 +107,7 @@ def pooler_for(direct: str, *users: str) -> Iterator[Pooler]:
 
 
 def _wait_for(console: str, log: Path, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while True:
         with contextlib.suppress(psycopg.OperationalError), psycopg.connect(console, autocommit=True):
             return

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,10 +27,10 @@ from hydra_resolver.nix.store_path import StoreDir
 
 from .farm import Farm
 from .temporary import create_database, drop_database
+from .waiting import PATIENCE, wait_until
 
 EXPRESSION = Path(__file__).with_suffix(".nix")
 PACKAGE = Path(__file__).parent.parent / "worker"
-PATIENCE = 60.0
 
 TRUSTING, ASKING = ("--trust-store",), ()
 """Options of workers: what the store has on record is believed; or not, so that known outputs have to be confirmed."""
@@ -183,10 +182,7 @@ class RestartedFarm(Farm):
     def wait_for_orphans(self) -> None:
         """Wait until the Nix processes of killed workers have noticed: they write to the store until then."""
         mark = f"NIX_STORE_DIR={self.store.store_dir}".encode()
-        deadline = time.monotonic() + PATIENCE
-        while any(mark in environment.split(b"\0") for environment in _environments()):
-            assert time.monotonic() < deadline, "processes of a killed worker go on"
-            time.sleep(0.02)
+        wait_until(lambda: not any(mark in environment.split(b"\0") for environment in _environments()))
 
     def result(self) -> dict[str, Any]:
         """What must be the same, however often workers were killed."""

@@ -1,183 +1,172 @@
-"""Everything that ./dev test runs, cheapest first, with a summary at the end; each part runs whatever the others did.
+"""Everything that ./dev test runs, side by side, with a summary at the end; each part runs whatever the others did.
 
 python -m tests.run_all [--storm [SECONDS]] [--only PART]... [PYTEST-ARGS...]
 """
 
+from __future__ import annotations
+
 import argparse
 import os
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
-import psycopg
+from .memory import directory_in_memory
+from .parts import CORES, DEFAULT_STORM, PYTEST, ROOT, STORM, Part, parts, runs_all
 
-from hydra_resolver.embedded.errors import EmbeddedError
-from hydra_resolver.embedded.postgres import EmbeddedPostgres
-from hydra_resolver.embedded.session import database_environment
-from hydra_resolver.embedded.tools import postgres_bin
-
-from .isolation import run_specs
-from .newest_postgres import newest_postgres
-from .temporary import create_database, create_installed_database, temporary_cluster
-
-ROOT = Path(__file__).resolve().parent.parent
-SQL_TESTS = ROOT / "sql_tests"
-DEFAULT_STORM = 60  # seconds
-STORM = "storm"
+SILENCE = 10.0
+"""Seconds without a line, after which one says how far the parts are."""
+PATIENCE = 30.0
+"""Seconds for a part that was interrupted to stop what it has started."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One thing to run: its name, what it is, and a function that returns whether it passed."""
+class Result:
+    """What came of a part."""
 
-    name: str
-    heading: str
-    run: Callable[[], bool]
-
-
-def command(*words: str | Path, env: Mapping[str, str] | None = None) -> bool:
-    """Run a program in the clone's root and return whether it succeeded."""
-    try:
-        return subprocess.run(words, cwd=ROOT, env={**os.environ, **(env or {})}, check=False).returncode == 0
-    except FileNotFoundError:
-        print(f"{words[0]} is missing: run the tests through ./dev test")
-        return False
+    part: Part
+    passed: bool
+    seconds: float
 
 
-def module(name: str, *words: str) -> bool:
-    """Run a Python module of this environment as a program."""
-    return command(sys.executable, "-m", name, *words)
+@dataclass(frozen=True)
+class Runner:
+    """What all parts are run with: their arguments, and their environment."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+    def command(self, part: Part) -> list[str]:
+        """The process that a part is."""
+        return [sys.executable, "-m", "tests.parts", part.name, *self.arguments]
+
+    def run(self, part: Part) -> Result:
+        """Run a part in the foreground."""
+        print(f"\n== {part.heading}", flush=True)
+        began = time.monotonic()
+        process = subprocess.Popen(self.command(part), cwd=ROOT, env=self.environment)
+        with interrupted_together([process]):
+            process.wait()
+        return Result(part, process.returncode == 0, time.monotonic() - began)
+
+    def start(self, part: Part) -> Running:
+        """Run a part in the background."""
+        return Running(part, self.command(part), self.environment)
 
 
-def lint() -> bool:
-    """Ruff's rules and its formatting."""
-    rules = module("ruff", "check", ".")
-    return module("ruff", "format", "--check", ".") and rules
+class Running:
+    """A part that runs in the background. What it prints is kept until it has ended."""
 
-
-def pgtap(cluster: EmbeddedPostgres, template: str) -> bool:
-    """The pgTAP files, in one database: each file is a transaction that is rolled back.
-
-    pgTAP and plpgsql_check are put into the schema `public` by the superuser; the files run as the plain owner.
-    """
-    files = sorted(SQL_TESTS.glob("*.sql"))
-    if not files:
-        print("no files in sql_tests/")
-        return False
-    return prove(cluster, template, files, ("pgtap", "plpgsql_check"))
-
-
-def pgtap_on_newest() -> bool:
-    """The same files on the newest server; but for the catalog's, which needs a plpgsql_check made for the server."""
-    extensions = Path("/usr/share/postgresql") / postgres_bin().parent.name
-    files = sorted(path for path in SQL_TESTS.glob("*.sql") if path.name != "00_catalog.sql")
-
-    def proved(cluster: EmbeddedPostgres, template: str) -> bool:
-        with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as connection:
-            print(f"PostgreSQL {connection.execute('show server_version').fetchall()[0][0]}", flush=True)
-            connection.execute(f"alter system set extension_control_path = '{extensions}:$system'".encode())
-            connection.execute("select pg_reload_conf()")
-        return prove(cluster, template, files, ("pgtap",))
-
-    with newest_postgres():
-        return in_database(proved)()
-
-
-def prove(cluster: EmbeddedPostgres, template: str, files: Sequence[Path], extensions: Sequence[str]) -> bool:
-    """Run pgTAP files in a copy of the database that has these extensions."""
-    name = create_database(cluster, template)
-    with psycopg.connect(cluster.superuser_conninfo(name), autocommit=True) as connection:
-        for extension in extensions:
-            try:
-                connection.execute(f"create extension {extension} schema public".encode())
-            except psycopg.errors.FeatureNotSupported as error:
-                print(f"the extension {extension} is not installed: {error}. Run the tests through ./dev test")
-                return False
-    env = database_environment(cluster.conninfo(name))
-    return command("pg_prove", "--ext", ".sql", "--failures", *files, env=env)
-
-
-def isolation(cluster: EmbeddedPostgres, template: str) -> bool:
-    """The isolation specs: interleavings of several sessions, each in a copy of a database with the farm they share."""
-    specs = sorted((SQL_TESTS / "isolation" / "specs").glob("*.spec"))
-    if not specs:
-        print("no specs in sql_tests/isolation/specs/")
-        return False
-    tester = postgres_bin().parent / "lib/pgxs/src/test/isolation/isolationtester"
-    if not tester.exists():
-        print(
-            f"{tester} is missing: install the package of Debian that has it, postgresql-client of the server's version"
+    def __init__(self, part: Part, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.part = part
+        self._began = time.monotonic()
+        self._output, name = tempfile.mkstemp()
+        Path(name).unlink()
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
         )
-        return False
-    prepared = create_database(cluster, template)
-    with psycopg.connect(cluster.conninfo(prepared), autocommit=True) as connection:
-        connection.execute((SQL_TESTS / "isolation" / "farm.sql").read_bytes())
-    return run_specs(tester, specs, lambda: cluster.conninfo(create_database(cluster, prepared)))
+
+    def progress(self) -> str:
+        """How far it is: a percentage, or else the last line that it has printed."""
+        *lines, _ = self._text().split("\n")
+        percentages = re.findall(r"\[ *(\d+%)\]$", "\n".join(lines), re.MULTILINE)
+        return f"{self.part.name} {percentages[-1] if percentages else Path(lines[-1]).name.strip() if lines else ''}"
+
+    def tell(self) -> Result:
+        """After it has ended: print all that it has printed, and return what came of it."""
+        result = Result(self.part, self.process.returncode == 0, time.monotonic() - self._began)
+        print(f"\n== {self.part.heading}\n{self._text()}", end="", flush=True)
+        os.close(self._output)
+        return result
+
+    def _text(self) -> str:
+        # A position to read on from would be where the process writes, too.
+        return os.pread(self._output, os.fstat(self._output).st_size, 0).decode(errors="replace")
 
 
-def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bool]:
-    """Give a part a server of its own, and the name of a database with the schema installed to copy."""
+def run_together(chosen: Sequence[Part], runner: Runner) -> list[Result]:
+    """Run parts side by side, and print what each has printed when it has ended.
 
-    def started() -> bool:
-        try:
-            with temporary_cluster(vacuums=False) as cluster:
-                return run(cluster, create_installed_database(cluster))
-        except (EmbeddedError, psycopg.Error, ImportError) as error:
-            print(f"{type(error).__name__}: {error}")
-            return False
-
-    return started
-
-
-def all_pytest(pytest_arguments: Sequence[str]) -> bool:
-    """All of tests/: two processes do half of the files each, since most tests wait for something most of the time.
-
-    The output of the first one comes when both have ended. Whoever names tests, or options, has one process.
+    pytest takes longest, and begins. The others share the cores but one, the cheapest first.
     """
-    if not all(word.startswith("--nix=") for word in pytest_arguments):
-        return module("pytest", *pytest_arguments)
-    files = sorted(path for path in (ROOT / "tests").rglob("test_*.py") if "storm" not in path.parts)
-    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *pytest_arguments]
-    with tempfile.TemporaryFile() as output:
-        with subprocess.Popen([*pytest, *files[::2]], cwd=ROOT, stdout=output, stderr=output) as first:
-            passed = command(*pytest, *files[1::2])
-            first.wait()
-        print("\n-- the other half", flush=True)
-        output.seek(0)
-        shutil.copyfileobj(output, sys.stdout.buffer)
-        sys.stdout.flush()
-    return passed and first.returncode == 0
+    todo = sorted(chosen, key=lambda part: part.name != PYTEST)
+    began = said = time.monotonic()
+    running: list[Running] = []
+    processes: list[subprocess.Popen[bytes]] = []
+    results: dict[str, Result] = {}
+    try:
+        with interrupted_together(processes):
+            while todo or running:
+                while todo and sum(one.part.name != PYTEST for one in running) < max(1, CORES - 1):
+                    running.append(runner.start(todo.pop(0)))
+                    processes.append(running[-1].process)
+                time.sleep(0.1)
+                for one in [one for one in running if one.process.poll() is not None]:
+                    running.remove(one)
+                    results[one.part.name] = one.tell()
+                    said = time.monotonic()
+                if time.monotonic() - said > SILENCE:
+                    said = time.monotonic()
+                    print(f"-- {said - began:.0f} s: {', '.join(one.progress() for one in running)}", flush=True)
+    finally:
+        for one in running:  # which were interrupted
+            one.tell()
+    return [results[part.name] for part in chosen]
 
 
-def storm(seconds: int, pytest_arguments: Sequence[str]) -> bool:
-    """The tests that are marked `storm`, which the ordinary run leaves out.
+@contextmanager
+def interrupted_together(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """When this process is interrupted or terminated, these are interrupted, and have time to stop their servers."""
+    try:
+        yield
+    except KeyboardInterrupt:  # a terminal sends it to them as well: a second one would disturb them
+        wait_for(processes)
+        raise
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGINT)
+        wait_for(processes)
+        for process in processes:
+            process.kill()
 
-    Those that could go on forever do so for HYDRA_RESOLVER_STORM_SECONDS each.
+
+def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait until all of these have ended, for a limited time."""
+    deadline = time.monotonic() + PATIENCE
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(max(0.0, deadline - time.monotonic()))
+
+
+@contextmanager
+def compiling_once() -> Iterator[dict[str, str]]:
+    """An environment in which Python keeps what it compiles, even if it may not do so beside its sources.
+
+    Tests start Python a thousand times.
     """
-    environment = {"HYDRA_RESOLVER_STORM_SECONDS": str(seconds)}
-    return command(sys.executable, "-m", "pytest", *pytest_arguments, "-m", "storm", env=environment)
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with tempfile.TemporaryDirectory(prefix="hydra-resolver-pyc-") as directory:
+        if environment.pop("PYTHONDONTWRITEBYTECODE", None):
+            environment["PYTHONPYCACHEPREFIX"] = directory
+        yield environment
 
 
-def parts(pytest_arguments: Sequence[str], storm_seconds: int = DEFAULT_STORM) -> list[Part]:
-    """Return all parts, in the order in which they run."""
-    return [
-        Part("lint", "ruff: rules and formatting", lint),
-        Part("types", "mypy --strict on the package", lambda: module("mypy")),
-        Part("pgtap", "pgTAP: sql_tests/*.sql", in_database(pgtap)),
-        Part("newest", "pgTAP on the newest PostgreSQL", pgtap_on_newest),
-        Part("isolation", "isolation specs: sql_tests/isolation", in_database(isolation)),
-        Part("pytest", "pytest: tests/", lambda: all_pytest(pytest_arguments)),
-        Part(
-            STORM,
-            f"pytest: storm, {storm_seconds} s for each test without end",
-            lambda: storm(storm_seconds, pytest_arguments),
-        ),
-    ]
+def terminated(number: int, _frame: FrameType | None) -> None:
+    """End as after an error: with all that is to be done then."""
+    sys.exit(128 + number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -192,23 +181,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"also run the tests that take long, and those without end for that long (default {DEFAULT_STORM} s)",
     )
     parser.add_argument(
-        "--only", action="append", choices=[part.name for part in parts([])], help="run this part only; can be repeated"
+        "--only", action="append", choices=[part.name for part in parts()], help="run this part only; can be repeated"
     )
     options, pytest_arguments = parser.parse_known_args(arguments)
-    only = options.only or [part.name for part in parts([]) if part.name != STORM or options.storm is not None]
-    results: list[tuple[Part, bool, float]] = []
-    for part in parts(pytest_arguments, options.storm or DEFAULT_STORM):
-        if part.name not in only:
-            continue
-        print(f"\n== {part.heading}", flush=True)
-        started = time.monotonic()
-        passed = part.run()
-        results.append((part, passed, time.monotonic() - started))
+    only = options.only or [part.name for part in parts() if part.name != STORM or options.storm is not None]
+    storm_seconds = options.storm or DEFAULT_STORM
+    chosen = [part for part in parts(pytest_arguments, storm_seconds) if part.name in only]
+    ordinary = [part for part in chosen if part.name != STORM]
+    signal.signal(signal.SIGTERM, terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts this in the background ignores it
+    results: list[Result] = []
+    with compiling_once() as environment:
+        runner = Runner([str(storm_seconds), *pytest_arguments], environment)
+        with ExitStack() as stack:
+            in_memory = runner
+            if runs_all(pytest_arguments) and "TMPDIR" not in environment:
+                directory = stack.enter_context(directory_in_memory())
+                if directory is not None:
+                    in_memory = Runner(runner.arguments, environment | {"TMPDIR": str(directory)})
+            results += run_together(ordinary, in_memory) if len(ordinary) > 1 else map(in_memory.run, ordinary)
+        results += [runner.run(part) for part in chosen if part.name == STORM]
     print("\n== summary")
-    for part, passed, seconds in results:
-        print(f"{'passed' if passed else 'FAILED'}  {seconds:6.1f} s  {part.heading}")
-    return 0 if all(passed for _, passed, _ in results) else 1
+    for result in results:
+        print(f"{'passed' if result.passed else 'FAILED'}  {result.seconds:6.1f} s  {result.part.heading}")
+    return 0 if all(result.passed for result in results) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)

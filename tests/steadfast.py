@@ -6,7 +6,7 @@ import itertools
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,14 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from hydra_resolver.embedded.postgres import EmbeddedPostgres, shared_postgres
-from hydra_resolver.embedded.state import StateDirectory
+from hydra_resolver.embedded.postgres import EmbeddedPostgres
 
-from .failing import Running, assert_sound, wait_until
-from .farm import Farm
+from .failing import Running, assert_sound
+from .farm import Farm, open_server
 from .proxy import Proxy
+from .waiting import wait_for
 
-LEASE_SECONDS = 4
-PATIENCE = 60.0
+LEASE_SECONDS = 6
 FAILING = {"fails": 1, "on-fails": 2}
 
 JOBS = """let
@@ -77,31 +76,36 @@ class World:
 
     def execute(self, statement: str, *, database: str | None = None) -> list[dict[str, Any]]:
         """A statement of the superuser's, who always gets in."""
-        name = database or psycopg.conninfo.conninfo_to_dict(self.farm.conninfo)["dbname"]
-        conninfo = self.server.superuser_conninfo(str(name))
-        with psycopg.connect(conninfo, autocommit=True, row_factory=dict_row) as connection:
+        with psycopg.connect(self._conninfo(database), autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def wait_for(self, query: str, *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait until a query of the superuser's has rows, or something else happens."""
+        wait_for(self._conninfo(), query, unless=unless)
+
+    def _conninfo(self, database: str | None = None) -> str:
+        name = database or psycopg.conninfo.conninfo_to_dict(self.farm.conninfo)["dbname"]
+        return self.server.superuser_conninfo(str(name))
+
     def finished(self, builds: Sequence[int]) -> bool:
         """Whether all of these builds have ended."""
-        rows = self.execute(f"select count(*) from Builds where finished = 1 and id = any ('{{{_list(builds)}}}')")
-        return bool(rows[0]["count"] == len(builds))
+        return bool(self.execute(_all_finished(builds)))
 
     def begun(self, builds: Sequence[int]) -> None:
         """Wait until something is built for them."""
-        wait_until(lambda: bool(self.execute(f"select 1 from BuildSteps where build = any ('{{{_list(builds)}}}')")))
+        self.wait_for(f"select 1 from BuildSteps where build = any ('{{{_list(builds)}}}')")
 
     def all_is_well(self, builds: Sequence[int], expected: dict[str, int] | None = None) -> None:
         """Wait until these builds have ended; then everything has happened, once, and the worker is as good as new."""
-        wait_until(lambda: self.finished(builds) or self.worker.process.poll() is not None, within=PATIENCE)
+        self.wait_for(_all_finished(builds), unless=lambda: self.worker.process.poll() is not None)
         assert self.worker.process.poll() is None, self.worker.output()
         rows = self.farm.rows("select job, buildStatus from Builds where id = any (%s)", list(builds))
         expected = FAILING if expected is None else expected
         assert {row["job"]: row["buildstatus"] for row in rows} == {
             row["job"]: expected.get(row["job"], 0) for row in rows
         }
-        wait_until(lambda: not self.farm.rows("select 1 from resolver.lease where closed is null"))
+        self.wait_for("select where not exists (select from resolver.lease where closed is null)")
         assert_sound(self.farm)
         for columns, table in (
             ("build, drvPath, status", "BuildSteps"),
@@ -122,8 +126,7 @@ class World:
 
     def listens(self) -> None:
         """Wait until the worker listens."""
-        query = "select 1 from pg_stat_activity where query like 'listen %' and datname = current_database()"
-        wait_until(lambda: bool(self.execute(query)))
+        self.wait_for("select 1 from pg_stat_activity where query like 'listen %' and datname = current_database()")
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """What the worker has told of that kind."""
@@ -146,16 +149,20 @@ class World:
 @contextmanager
 def open_world(state: Path) -> Iterator[World]:
     """A world in that directory."""
-    with shared_postgres(StateDirectory(state), fsync=False) as server:
+    with open_server(state) as server:
         farm = Farm(state, server.conninfo())
         farm.store.prepare()
-        farm.command("status")
         world = World(farm, server)
         try:
             yield world
         finally:
             world.close()
             server.start()
+
+
+def _all_finished(builds: Sequence[int]) -> str:
+    where = f"finished = 1 and id = any ('{{{_list(builds)}}}')"
+    return f"select from Builds where {where} having count(*) = {len(builds)}"
 
 
 def _list(builds: Sequence[int]) -> str:

@@ -1,19 +1,29 @@
 """A PostgreSQL server and databases for the length of a test run."""
 
+import atexit
 import itertools
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from hydra_resolver.embedded.place import server_user
 from hydra_resolver.embedded.postgres import OWNER, EmbeddedPostgres
+from hydra_resolver.embedded.tools import postgres_bin
 
 _numbers = itertools.count(1)
+_until_exit = ExitStack()
+atexit.register(_until_exit.close)
+_templates: dict[Path, Path] = {}
+"""The data directory of a cluster with the schema installed, by the directory of its server's programs."""
+_copies: dict[Path, Path] = {}
+"""Where the files of a copied cluster are, by the link to them."""
 
 
 @contextmanager
@@ -44,7 +54,8 @@ def temporary_cluster(*, vacuums: bool = True) -> Iterator[EmbeddedPostgres]:
 def create_database(cluster: EmbeddedPostgres, template: str = "template0") -> str:
     """Create a database that belongs to the plain owner, as a copy of `template`; return its name."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    statement = sql.SQL("create database {} owner {} template {}").format(
+    # A copy by way of the log would be written twice, and would keep up to a gigabyte of log.
+    statement = sql.SQL("create database {} owner {} template {} strategy file_copy").format(
         sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
     )
     with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as connection:
@@ -65,3 +76,38 @@ def create_installed_database(cluster: EmbeddedPostgres) -> str:
     name = create_database(cluster)
     install(cluster.conninfo(name))
     return name
+
+
+def copy_cluster(directory: Path) -> bool:
+    """Make `directory` a cluster, unless it is one: a copy of one that has the schema installed. Return whether it is.
+
+    That takes a fraction of the time of making and installing one. The files are in a temporary directory that
+    `directory` becomes a link to, since the server's user can seldom enter what belongs to root. They are removed when
+    the link has been, or in the end.
+    """
+    for link, place in list(_copies.items()):
+        if os.path.realpath(link) != str(place):
+            shutil.rmtree(place, ignore_errors=True)
+            del _copies[link]
+    if directory.exists():
+        return False
+    place = Path(os.path.realpath(_until_exit.enter_context(temporary_directory())))
+    server_user().own(place)
+    if not server_user().can_write(place):  # TMPDIR is closed to it
+        return False
+    subprocess.run(["cp", "--archive", _template(), place / "data"], check=True)
+    directory.symlink_to(place)
+    _copies[directory] = place
+    return True
+
+
+def _template() -> Path:
+    programs = postgres_bin()
+    if programs not in _templates:
+        from hydra_resolver.database.install import install
+
+        directory = _until_exit.enter_context(temporary_directory())
+        with EmbeddedPostgres(directory / "postgres", fsync=False) as cluster:
+            install(cluster.conninfo())
+        _templates[programs] = cluster.data
+    return _templates[programs]

@@ -14,7 +14,8 @@ from hydra_resolver.embedded.tools import postgres_bin
 from .failing import assert_sound
 from .farm import Farm, open_farm
 from .test_docs import DOCS, blocks, compare_or_update, section, session, tidy, with_answers
-from .test_workers import start_worker, wait_for
+from .test_workers import start_worker
+from .waiting import PATIENCE
 
 SETTLED = """
     select from resolver.derivation_state
@@ -41,7 +42,7 @@ def test_the_session_of_another_builder_is_what_psql_does(tmp_path: Path) -> Non
             answers = typed_into_psql(farm, [typed for typed, _ in parts], tmp_path)
         finally:
             worker.send_signal(signal.SIGTERM)
-            said, _ = worker.communicate(timeout=30)
+            said, _ = worker.communicate(timeout=PATIENCE)
         assert worker.returncode == 0, said
         new = with_answers(text, parts, answers)
         compare_or_update(document, text, text if without_hashes(text) == without_hashes(new) else new)
@@ -61,7 +62,7 @@ def without_hashes(text: str) -> str:
 
 def typed_into_psql(farm: Farm, parts: list[str], directory: Path) -> list[str]:
     """What psql answers to each part, with the names of the page for those of the farm."""
-    (identity,) = wait_for(farm, "select identity from resolver.store")
+    (identity,) = farm.wait_for("select identity from resolver.store")
     names = {
         "/nix/store": str(farm.store.store_dir),
         "buildhost daemon": identity["identity"],
@@ -81,7 +82,7 @@ def typed_into_psql(farm: Farm, parts: list[str], directory: Path) -> list[str]:
     with psql:
         for part in parts:
             if "claim_derivations" in part:
-                wait_for(farm, SETTLED)
+                farm.wait_for(SETTLED)
             for name, here in names.items():
                 part = part.replace(name, here)
             psql.stdin.write(f"{part}\\echo {SEPARATOR}")

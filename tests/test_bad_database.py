@@ -14,11 +14,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from hydra_resolver.embedded.postgres import EmbeddedPostgres, server_pid, shared_postgres
-from hydra_resolver.embedded.state import StateDirectory
+from hydra_resolver.embedded.postgres import EmbeddedPostgres, server_pid
 
-from .failing import Running, assert_sound, running, wait_until
-from .farm import Farm
+from .failing import Running, assert_sound, running
+from .farm import Farm, open_server
+from .waiting import PATIENCE, wait_until
 
 VERBS = {
     "run": ["run", "{file}"],
@@ -38,9 +38,8 @@ SLOW = """rec {
 @contextmanager
 def farm_with_server(state: Path) -> Iterator[tuple[Farm, EmbeddedPostgres]]:
     """A farm whose server the test may stop; it is up again in the end."""
-    with shared_postgres(StateDirectory(state), fsync=False) as server:
+    with open_server(state) as server:
         farm = Farm(state, server.conninfo())
-        farm.command("status")
         yield farm, server
         server.start()
 
@@ -78,7 +77,7 @@ def refused(state: Path, verb: str, database: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -189,7 +188,7 @@ def test_a_database_that_stays_away_ends_a_run_and_nothing_is_lost(
     deserted: tuple[Farm, EmbeddedPostgres, Running],
 ) -> None:
     farm, server, run = deserted
-    assert run.ends(within=60) == 2
+    assert run.ends() == 2
     last = run.output().splitlines()[-1]
     assert last.startswith("Error: the database can't be reached")
     assert last.endswith("What was done is kept: run the same again.")

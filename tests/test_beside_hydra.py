@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from .farm import Farm, open_farm
-from .test_workers import set_lease_time, start_worker, wait_for
+from .test_workers import set_lease_time, start_worker
+from .waiting import PATIENCE
 
 ISOLATION_FARM = Path(__file__).resolve().parent.parent / "sql_tests" / "isolation" / "farm.sql"
 DEPENDENTS = 1500
@@ -153,10 +154,10 @@ def test_a_transaction_that_holds_a_build_for_long_delays_that_build_alone(farm:
     with psycopg.connect(farm.conninfo) as evaluator:
         evaluator.execute("update Builds set isCurrent = 1 where job = 'held'")
         worker = start_worker(farm, "--drain")
-        wait_for(farm, "select 1 from Builds where job = 'other' and finished = 1 and buildStatus = 0")
+        farm.wait_for("select 1 from Builds where job = 'other' and finished = 1 and buildStatus = 0")
         assert farm.rows(unfinished) == [{"job": "held"}]
         assert farm.rows("select from BuildSteps where busy <> 0") == []
-    assert worker.wait(30) == 0, worker.communicate()[0]
+    assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
     assert farm.rows(unfinished) == []
     assert farm.rows("select isCurrent, buildStatus from Builds where job = 'held'") == [
         {"iscurrent": 1, "buildstatus": 0}
@@ -173,12 +174,12 @@ def test_a_build_that_is_deleted_while_it_is_built_is_given_up_and_no_other_one_
       }"""
     farm.command("enqueue", farm.write("jobs.nix", jobs))
     worker = start_worker(farm, "--drain", "--jobs", "2")
-    wait_for(farm, "select 1 from BuildSteps having count(*) filter (where busy <> 0) = 2")
+    farm.wait_for("select 1 from BuildSteps having count(*) filter (where busy <> 0) = 2")
     with psycopg.connect(farm.conninfo) as administrator:
         administrator.execute("delete from Builds where job = 'deleted'")
         # Not committed yet: the page is slow.
-        wait_for(farm, "select 1 from Builds where job = 'other' and finished = 1 and buildStatus = 0")
-    assert worker.wait(30) == 0, worker.communicate()[0]
+        farm.wait_for("select 1 from Builds where job = 'other' and finished = 1 and buildStatus = 0")
+    assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
     assert [name for _, _, name in farm.steps(1) + farm.steps(2)] == ["other"]
     assert farm.rows("select count from NrBuilds where what = 'finished'") == [{"count": 1}]
     assert farm.violations() == []

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from .failing import assert_sound, running, wait_until
+from .failing import assert_sound, running
 from .farm import open_farm
+from .waiting import wait_until
 
 
 @pytest.mark.parametrize("outputs", ["out", "out dev"])

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from hydra_resolver.embedded.store import EmbeddedStore
 from hydra_resolver.embedded.tools import nix_bin, nix_version
 
 from .temporary import temporary_directory
+from .waiting import PATIENCE, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as another user only when we are root")
 
@@ -47,10 +47,8 @@ def server(directory: Path) -> Iterator[EmbeddedPostgres]:
 
 
 def wait_until_dead(pid: int) -> None:
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    command = Path(f"/proc/{pid}/cmdline")
+    wait_until(lambda: not command.exists() or not command.read_bytes())
 
 
 def test_the_database_belongs_to_a_plain_role(server: EmbeddedPostgres) -> None:
@@ -187,7 +185,7 @@ with shared_postgres(StateDirectory({str(directory)!r}), fsync=False) as server:
     print(psycopg.connect(server.conninfo()).execute("select 'here'").fetchone()[0])
 """
     users = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(6)]
-    assert [user.communicate(timeout=120)[0].strip() for user in users] == ["here"] * 6
+    assert [user.communicate(timeout=PATIENCE)[0].strip() for user in users] == ["here"] * 6
     assert server_pid(directory / "postgres" / "data") is None
 
 
@@ -294,7 +292,7 @@ sys.exit(run_in_environment(command, state=Path({str(directory)!r}), store=None,
         assert user.stdout is not None
         assert user.stdout.readline() == "here\n"
         user.terminate()
-        assert user.wait(30) == 128 + signal.SIGTERM
+        assert user.wait(PATIENCE) == 128 + signal.SIGTERM
     assert server_pid(directory / "postgres" / "data") is None
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from hydra_resolver import failpoints
 
+from .waiting import PATIENCE
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -42,7 +44,7 @@ def test_a_process_dies_at_the_point_it_is_told_to(tmp_path: Path, wanted: str, 
     come = "from hydra_resolver import failpoints\nfor _ in range(3): failpoints.reach('here')"
     variables = {failpoints.VARIABLE: wanted, failpoints.LOG_VARIABLE: str(log), "PATH": "/bin:/usr/bin"}
     search_path = {"PYTHONPATH": ":".join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", come], env=variables | search_path, check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", come], env=variables | search_path, check=False, timeout=PATIENCE)
     assert done.returncode == status
     assert log.read_text() == "here in MainThread\n" * reached
 

@@ -17,10 +17,12 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 
 from .databases import execute, name_of, role_of, rows, running_build
 from .farm import Farm, open_farm
-from .test_workers import set_lease_time, start_worker, wait_for
+from .test_workers import set_lease_time, start_worker
+from .waiting import PATIENCE
 
 READ = "select status from SystemStatus where what = 'queue-runner'"
-PATIENCE = 5.0  # seconds
+SILENCE = 5.0  # seconds
+LISTENING = "select 1 from pg_stat_activity where query like 'listen %' and state = 'idle' having count(*) = {}"
 GAUGES = (
     "nrActiveSteps", "nrStepsBuilding", "nrStepsCopyingTo", "nrStepsCopyingFrom", "nrStepsWaiting", "nrRunnableSteps",
     "nrUnfinishedSteps", "nrStepsDone", "nrRetries", "nrUnsupportedSteps", "maxNrRetries", "nrBuildsRead",
@@ -29,14 +31,14 @@ GAUGES = (
 """What hydra-send-stats reads, and dies without."""
 
 
-def asked(conninfo: str) -> tuple[dict[str, Any], bool]:
-    """What the program prints, and whether somebody has responded, or there was nobody to be asked."""
+def asked(conninfo: str, patience: float = PATIENCE) -> tuple[dict[str, Any], bool]:
+    """What the program prints, and whether somebody has responded in time, or there was nobody to be asked."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("listen status_dumped")
         row, heard = connection.execute(READ).fetchone(), True
         if row:
             connection.execute("notify dump_status")
-            heard = any(True for _ in connection.notifies(timeout=PATIENCE, stop_after=1))
+            heard = any(True for _ in connection.notifies(timeout=patience, stop_after=1))
             row = connection.execute(READ).fetchone()
         return (row[0] if row else {"status": "down"}), heard
 
@@ -50,10 +52,10 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
 def test_workers_answer_while_one_of_them_lives(farm: Farm) -> None:
     assert asked(farm.conninfo) == ({"status": "down"}, True)
     workers = [start_worker(farm) for _ in range(2)]
-    wait_for(farm, "select 1 from resolver.worker having count(*) = 2")
-    wait_for(farm, READ)
+    farm.wait_for(LISTENING.format(2))
+    farm.wait_for(READ)
     farm.command("enqueue", farm.write("one.nix", '{ one = floating "one" "sleep 60; echo > $out" { }; }'))
-    wait_for(farm, "select 1 from BuildSteps where busy = 30")
+    farm.wait_for("select 1 from BuildSteps where busy = 30")
     told, heard = asked(farm.conninfo)
     assert heard
     assert told["status"] == "up"
@@ -65,48 +67,48 @@ def test_workers_answer_while_one_of_them_lives(farm: Farm) -> None:
 
     for worker, left in zip(workers, ("up", "down"), strict=True):
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0, worker.communicate()[0]
+        assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
         told, heard = asked(farm.conninfo)
         assert (told["status"], heard) == (left, True)
 
 
 def test_after_a_crash_nobody_responds_until_there_is_a_worker_again(farm: Farm) -> None:
     killed = start_worker(farm)
-    wait_for(farm, READ)
+    farm.wait_for(READ)
     killed.kill()
     killed.wait()
-    assert asked(farm.conninfo)[1] is False
+    assert asked(farm.conninfo, SILENCE)[1] is False
     heir = start_worker(farm)
-    wait_for(farm, "select 1 from resolver.worker having count(*) = 2")
-    wait_for(farm, "select 1 from SystemStatus, resolver.worker where worker = 2 and started < clock_timestamp()")
+    farm.wait_for(LISTENING.format(1))
+    farm.wait_for("select 1 from SystemStatus, resolver.worker where worker = 2 and started < clock_timestamp()")
     told, heard = asked(farm.conninfo)
     assert (told["status"], heard) == ("up", True)
     heir.send_signal(signal.SIGTERM)
-    assert heir.wait(20) == 0, heir.communicate()[0]
+    assert heir.wait(PATIENCE) == 0, heir.communicate()[0]
 
 
 def test_a_worker_that_was_taken_for_dead_is_up_again(farm: Farm) -> None:
     set_lease_time(farm, "2s")
     suspended = start_worker(farm)
-    wait_for(farm, READ)
+    farm.wait_for(READ)
     suspended.send_signal(signal.SIGSTOP)
-    wait_for(farm, "select 1 from resolver.worker where heartbeat < clock_timestamp() - interval '2 seconds'")
+    farm.wait_for("select 1 from resolver.worker where heartbeat < clock_timestamp() - interval '2 seconds'")
     farm.command("worker", "--drain")
     assert farm.rows(READ) == []
     suspended.send_signal(signal.SIGCONT)
-    wait_for(farm, READ)
+    farm.wait_for(READ)
     suspended.send_signal(signal.SIGTERM)
-    assert suspended.wait(20) == 0, suspended.communicate()[0]
+    assert suspended.wait(PATIENCE) == 0, suspended.communicate()[0]
     assert farm.rows(READ) == []
 
 
 def test_who_only_polls_does_not_respond(farm: Farm) -> None:
     worker = start_worker(farm, "--listen-database", "none")
     farm.command("enqueue", farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }'))
-    wait_for(farm, "select 1 from Builds where finished = 1")
-    assert asked(farm.conninfo) == ({"status": "up", "runner": "hydra-resolver"}, False)
+    farm.wait_for("select 1 from Builds where finished = 1")
+    assert asked(farm.conninfo, SILENCE) == ({"status": "up", "runner": "hydra-resolver"}, False)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0, worker.communicate()[0]
+    assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
 
 
 def test_a_workers_rights_suffice(cluster: EmbeddedPostgres, database: str) -> None:

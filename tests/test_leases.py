@@ -15,10 +15,10 @@ import pytest
 
 from hydra_resolver.nix.store_path import StoreDir
 
-from .failing import wait_until
 from .farm import open_farm
 from .proxy import Moment, Proxy
-from .test_workers import SLOW, set_lease_time, start_command, start_worker, wait_for
+from .test_workers import SLOW, set_lease_time, start_command, start_worker
+from .waiting import PATIENCE, wait_until
 
 MANY = """let
   plain = name: script: needs: derivation {
@@ -35,7 +35,7 @@ in builtins.listToAttrs (map long (numbers 8))
 def stop_worker(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
     """What it told until it ended."""
     worker.send_signal(signal.SIGTERM)
-    said = worker.communicate(timeout=20)[0]
+    said = worker.communicate(timeout=PATIENCE)[0]
     assert worker.returncode == 0, said
     return [json.loads(line) for line in said.splitlines()]
 
@@ -50,14 +50,14 @@ def test_a_dead_workers_claims_come_back_within_the_lease_time_and_a_tick(tmp_pa
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("slow.nix", SLOW))
         killed = start_worker(farm)
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         heir = start_worker(farm)
-        wait_for(farm, "select 1 from resolver.worker having count(*) = 2")
+        farm.wait_for("select 1 from resolver.worker having count(*) = 2")
         killed.kill()
         killed.wait()
-        wait_for(farm, "select 1 from Builds having min(finished) = 1")
+        farm.wait_for("select 1 from Builds having min(finished) = 1")
         (swept,) = farm.rows(
-            "select l.closed - w.heartbeat < interval '2 s' + interval '1 s' + interval '1 s' as in_time,"
+            "select l.closed - w.heartbeat < interval '2 s' + interval '1 s' + interval '10 s' as in_time,"
             " l.closed - w.heartbeat > interval '2 s' as not_early"
             " from resolver.lease l join resolver.worker w on w.worker = l.worker where l.outcome = 'swept'"
         )
@@ -76,7 +76,7 @@ def test_what_nix_had_finished_is_a_success_of_the_same_step_and_is_not_built_ag
             "enqueue", farm.write("once.nix", f'{{ once = floating "once" "echo >> {ran}; echo > $out" {{ }}; }}')
         )
         killed = start_worker(farm, point="after BUILD_PATHS_WITH_RESULTS in build-slot")
-        assert killed.wait(30) == -signal.SIGKILL
+        assert killed.wait(PATIENCE) == -signal.SIGKILL
         assert farm.rows("select busy from BuildSteps") == [{"busy": 30}]
         farm.command("worker", "--drain")
         assert farm.rows("select count(*) from resolver.lease where outcome = 'swept'") == [{"count": 1}]
@@ -108,13 +108,13 @@ def test_a_claim_that_outlives_its_deadline_is_taken_over_though_its_worker_live
     with open_farm(tmp_path) as farm:
         hanging = start_worker(farm, "--verb", "load")
         farm.command("enqueue", farm.write("first.nix", '{ first = floating "first" "echo > $out" { }; }'))
-        wait_for(farm, "select 1 from resolver.lease where verb = 'load' and outcome = 'done'")
+        farm.wait_for("select 1 from resolver.lease where verb = 'load' and outcome = 'done'")
         nix = [int(pid) for task in Path(f"/proc/{hanging.pid}/task").iterdir() for pid in children_of(task)]
         assert nix
         for pid in nix:
             os.kill(pid, signal.SIGSTOP)
         farm.command("enqueue", farm.write("second.nix", '{ second = floating "second" "echo 2 > $out" { }; }'))
-        wait_for(farm, "select 1 from resolver.lease where closed is null and verb = 'load'")
+        farm.wait_for("select 1 from resolver.lease where closed is null and verb = 'load'")
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
             connection.execute("update resolver.lease set deadline = now() where closed is null")
         farm.command("worker", "--drain")
@@ -130,19 +130,18 @@ def test_a_claim_that_outlives_its_deadline_is_taken_over_though_its_worker_live
 
 def test_what_waits_for_a_slot_is_not_begun_when_the_database_is_out_of_reach(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
-        set_lease_time(farm, "3s")
+        set_lease_time(farm, "8s")
         begun = tmp_path / "begun"
         farm.command("enqueue", farm.write("many.nix", MANY.replace("@begun@", str(begun))))
         proxy = Proxy(farm.conninfo)
         worker = start_worker(farm, "--jobs", "4", "--database", proxy.conninfo)
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0 and drvPath like '%-long-%' having count(*) > 4")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0 and drvPath like '%-long-%' having count(*) > 4")
         wait_until(lambda: begun.exists() and len(begun.read_text().split()) == 4)
         with proxy.black_hole():
-            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun.read_text().split()), within=3)
-            assert (
-                farm.rows("select 1 from resolver.worker where clock_timestamp() - heartbeat >= interval '3 s'") == []
-            )
-            time.sleep(2)
+            wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in begun.read_text().split()))
+            over = "select 1 from resolver.worker where clock_timestamp() - heartbeat > interval '8 s'"
+            assert farm.rows(over) == []
+            farm.wait_for(over)
             assert len(begun.read_text().split()) == 4
             assert farm.rows("select resolver.sweep() > 4 as swept") == [{"swept": True}]
         stop_worker(worker)
@@ -163,13 +162,13 @@ def test_a_claim_that_is_made_after_its_connection_was_lost_comes_back(tmp_path:
         proxy = Proxy(farm.conninfo)
         worker = start_worker(farm, "--database", proxy.conninfo)
         waiting = "select 1 from pg_stat_activity where wait_event = 'advisory' having count(*) = "
-        wait_for(farm, waiting + "1")
+        farm.wait_for(waiting + "1")
         proxy.cut_all()
-        wait_for(farm, waiting + "2")  # the worker has looked for what it may have claimed, and claims again
+        farm.wait_for(waiting + "2")  # the worker has looked for what it may have claimed, and claims again
         gate.execute("select pg_advisory_unlock(1)")
-        wait_for(farm, "select 1 from resolver.lease where verb = 'build'")
+        farm.wait_for("select 1 from resolver.lease where verb = 'build'")
         gate.execute("select pg_advisory_unlock(2)")
-        wait_for(farm, "select 1 from Builds where buildStatus = 0", seconds=25)
+        farm.wait_for("select 1 from Builds where buildStatus = 0", within=45)  # the lease time is a minute
         stop_worker(worker)
         proxy.close()
         assert farm.steps(1) == [(0, 0, "one")]
@@ -202,7 +201,7 @@ def test_a_worker_that_dies_while_it_looks_for_lost_claims_loses_none(tmp_path: 
         farm.command("enqueue", farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }'))
         words = ["--verb", "load", "--database", proxy.conninfo]
         worker = start_worker(farm, *words, point=f"{moment} release_other_claims in load")
-        assert worker.wait(30) == -signal.SIGKILL
+        assert worker.wait(PATIENCE) == -signal.SIGKILL
         assert cut.happened.is_set()
         farm.command("worker", "--drain")
         assert farm.steps(1) == [(0, 0, "one")]
@@ -216,7 +215,7 @@ def test_what_a_killed_run_has_enqueued_is_built_by_any_worker(tmp_path: Path, p
         set_lease_time(farm, "2s")
         one = farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }')
         killed = start_command(farm, "run", str(one), point=f"{point} in MainThread")
-        assert killed.wait(30) == -signal.SIGKILL
+        assert killed.wait(PATIENCE) == -signal.SIGKILL
         farm.command("worker", "--drain")
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
         assert farm.steps(1) == [(0, 0, "one")]

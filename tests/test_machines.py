@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -62,6 +63,13 @@ def test_without_builders_or_when_they_are_not_to_be_used_there_is_no_build_hook
 @pytest.fixture
 def farm(tmp_path: Path) -> Iterator[Farm]:
     with open_farm(tmp_path / "state") as open_one:
+        yield open_one
+
+
+@pytest.fixture
+def farm_on_disk() -> Iterator[Farm]:
+    """A farm that Nix's sandbox shows to builders: it has a /dev/shm of its own, where files of tests may be."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory, open_farm(Path(directory)) as open_one:
         yield open_one
 
 
@@ -195,7 +203,10 @@ def remote_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch, columns: str) -> It
     yield builder
 
 
-def test_the_machine_of_a_step_is_the_builder_that_nix_names(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_machine_of_a_step_is_the_builder_that_nix_names(
+    farm_on_disk: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = farm_on_disk
     with remote_farm(farm, monkeypatch, "- - 3 1 ca-derivations"):
         job = farm.write("far.nix", """floating "far" "sleep 3; echo > $out" { }""")
         farm.command("enqueue", "--store", "local", job)
@@ -215,7 +226,10 @@ def test_the_machine_of_a_step_is_the_builder_that_nix_names(farm: Farm, monkeyp
         assert farm.rows("select jobs, systems from resolver.worker") == [{"jobs": 3, "systems": []}]
 
 
-def test_a_step_that_no_builder_was_found_for_has_no_machine(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_that_no_builder_was_found_for_has_no_machine(
+    farm_on_disk: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = farm_on_disk
     with remote_farm(farm, monkeypatch, "- - 3 1 ca-derivations"):
         farm.rows("update resolver.setting set max_tries = 1 returning 1")
         (farm.state / "far").write_text("this is no store")
@@ -226,7 +240,10 @@ def test_a_step_that_no_builder_was_found_for_has_no_machine(farm: Farm, monkeyp
         assert steps == [{"busy": 0, "status": 3, "machine": ""}]
 
 
-def test_a_builder_that_nix_would_not_send_it_to_is_not_counted_on(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_builder_that_nix_would_not_send_it_to_is_not_counted_on(
+    farm_on_disk: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = farm_on_disk
     with remote_farm(farm, monkeypatch, "- - 3"):
         job = farm.write("far.nix", """floating "far" "echo > $out" { }""")
         farm.command("enqueue", "--store", "local", job)

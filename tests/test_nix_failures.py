@@ -20,10 +20,10 @@ from hydra_resolver.embedded.state import StateDirectory
 from hydra_resolver.embedded.tools import nix_bin
 from hydra_resolver.nix.protocol.operations import Op
 
-from .failing import wait_until
 from .nix_wrapper import left, wrap
-from .restarting import PATIENCE, TRUSTING, Place, RestartedFarm
+from .restarting import TRUSTING, Place, RestartedFarm
 from .temporary import temporary_directory
+from .waiting import PATIENCE
 
 OPERATIONS = (
     Op.ADD_TO_STORE,
@@ -110,7 +110,7 @@ def locked(farm: RestartedFarm) -> Iterator[None]:
 def test_a_store_that_is_locked_for_longer_than_the_lease_time_is_waited_for(undisturbed: Undisturbed) -> None:
     with undisturbed.disturbed() as farm:
         running = worker(farm)
-        wait_until(lambda: bool(farm.rows("select 1 from BuildSteps where busy <> 0")))
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         with locked(farm):
             time.sleep(6)
             assert running.poll() is None
@@ -120,11 +120,14 @@ def test_a_store_that_is_locked_for_longer_than_the_lease_time_is_waited_for(und
 
 def test_a_collector_that_runs_all_the_time_takes_nothing_that_is_needed(undisturbed: Undisturbed) -> None:
     with undisturbed.disturbed() as farm:
-        running = worker(farm)
+        execute(farm, "update resolver.setting set lease_time = '10 minutes'")
+        points = ("before set_resolved_to in resolve-reporter", "before finish_steps in build-reporter")
+        running = farm.worker(point=",".join(f"{point}:{count}:stop" for point in points for count in (1, 3)))
         collections = 0
         while running.poll() is None:
             farm.nix("nix-store", "--gc")
             collections += 1
+            running.send_signal(signal.SIGCONT)  # it stops here and there until then: else it might be faster
         assert running.returncode == 0, farm.output()
         assert collections > 2
         assert "retrying" not in farm.output()

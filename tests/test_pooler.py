@@ -19,9 +19,10 @@ from hydra_resolver.database.procedures import Procedures
 from hydra_resolver.database.uninstall import uninstall
 
 from .databases import claim_build, enqueue, execute, finish, force_upgrade, rows
-from .failing import Running, assert_sound, running, wait_until
+from .failing import Running, assert_sound, running
 from .farm import Farm, open_farm
 from .pooler import POOL_SIZE, Pooler, pooler_for
+from .waiting import wait_for
 
 CHAIN = """rec {
   first = floating "first" "echo first > $out" { };
@@ -116,7 +117,8 @@ def builds_all(farm: Farm, *words: str | Path, database: str) -> str:
     """Two builds, one after the other, by a worker that goes on; what it says. It ends in order."""
     with running(farm, "worker", "--database", database, *words) as worker:
         farm.command("enqueue", farm.write("chain.nix", CHAIN))
-        wait_until(lambda: _ended(worker) or farm.rows("select from Builds where finished = 0") == [], within=60)
+        all_finished = "select where not exists (select from Builds where finished = 0)"
+        wait_for(farm.conninfo, all_finished, unless=lambda: _ended(worker))
         worker.process.terminate()
         assert worker.ends() == 0
         output = worker.output()
@@ -134,10 +136,10 @@ def test_a_worker_listens_at_an_address_of_its_own(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         pooled = pooler.conninfo(farm.conninfo)
         with running(farm, "worker", "--database", pooled, "--listen-database", farm.conninfo) as worker:
-            wait_until(lambda: farm.rows("select from pg_stat_activity where query ~ '^listen'") != [])
+            farm.wait_for("select from pg_stat_activity where query ~ '^listen'")
             began = time.monotonic()
             farm.command("enqueue", "--database", farm.conninfo, farm.write("chain.nix", CHAIN))
-            wait_until(lambda: len(farm.rows("select from Builds where finished = 1")) == 2)
+            farm.wait_for("select from Builds where finished = 1 having count(*) = 2")
             assert time.monotonic() - began < 15
             worker.process.terminate()
             assert worker.ends() == 0

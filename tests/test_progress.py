@@ -17,6 +17,8 @@ from hydra_resolver.cli.live_progress import LiveProgress
 from hydra_resolver.cli.progress import JsonProgress, LineProgress, observer_for
 from hydra_resolver.database.procedures import Procedures
 
+from .waiting import PATIENCE
+
 A = "95vh440j33328xzayxlrmib8dhvmgnnh-count-of-words.drv"
 B = "5qp2zl0bykx1x5amrp0jxj8axhymwl9v-count-of-words.drv"
 REASON = f"Cannot build '/nix/store/{A}'.\nReason: builder failed with exit code 1."
@@ -205,7 +207,7 @@ def test_on_a_terminal_what_is_notable_stays_and_the_display_goes() -> None:
         progress.event("build_failed", drv=A, build=1, stepnr=2, outcome="done", message=REASON)
         progress.say("attribute x: error [with brackets] \x1b[2J")
         for _ in range(3):
-            assert database.asked.acquire(timeout=20), "the database is asked again after it was away"
+            assert database.asked.acquire(timeout=PATIENCE), "the database is asked again after it was away"
     shown = out.getvalue()
     assert "failed   95vh440-count-of-words.drv  build 1 step 2: builder failed with exit code 1.\n" in shown
     assert "attribute x: error [with brackets] \n" in shown

@@ -15,6 +15,7 @@ import pytest
 
 from .nix.conftest import nixes, programs_or_skip
 from .resolving import Cases, build_cases
+from .waiting import PATIENCE
 
 RESOLVED = ["floating-one", "by-builder", "deferred", "fixed", "structured", "on-static", "dynamic"]
 AS_THEY_ARE = ["leaf", "equals", "static", "static-on-static"]
@@ -160,7 +161,7 @@ def test_diff_has_colours_on_a_terminal_and_the_same_lines(cases: Cases) -> None
         while part := os.read(ours, 1 << 16):
             shown += part
     os.close(ours)
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     assert b"\x1b[31m" in shown
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).replace("\r\n", "\n")
     assert plain == cases.resolve(*words).stdout

@@ -21,18 +21,23 @@ from hydra_resolver.status_server import StatusServer
 
 from .databases import execute, rows, running_build
 from .farm import open_farm
-from .test_workers import start_worker, wait_for
+from .test_workers import start_worker
+from .waiting import PATIENCE
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+@contextmanager
+def free_port() -> Iterator[int]:
+    """A port that no other program gets meanwhile. A server that reuses addresses can listen there, as ours does."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def get(port: int, path: str) -> tuple[int, str, str]:
     """Status, type and text of an answer."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -42,8 +47,11 @@ def get(port: int, path: str) -> tuple[int, str, str]:
 @contextmanager
 def serving(conninfo: str) -> Iterator[int]:
     """The port at which the status of a database is to be had."""
-    port = free_port()
-    with closing(Procedures(conninfo, connections=1)) as procedures, StatusServer(f"127.0.0.1:{port}", procedures):
+    with (
+        free_port() as port,
+        closing(Procedures(conninfo, connections=1)) as procedures,
+        StatusServer(f"127.0.0.1:{port}", procedures),
+    ):
         yield port
 
 
@@ -137,7 +145,7 @@ def test_what_there_is_not_is_not_found(database: str) -> None:
         assert get(port, "/build") == (404, "application/json", '{"error": "Not found"}')
         request = urllib.request.Request(f"http://127.0.0.1:{port}/status", method="POST", data=b"")
         with pytest.raises(urllib.error.HTTPError, match="501"):
-            urllib.request.urlopen(request, timeout=30)
+            urllib.request.urlopen(request, timeout=PATIENCE)
 
 
 def test_a_database_that_does_not_answer_is_told_of(database: str) -> None:
@@ -169,13 +177,12 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 def test_a_worker_serves_its_status_where_it_was_told_to(tmp_path: Path) -> None:
-    port = free_port()
-    with open_farm(tmp_path) as farm:
+    with free_port() as port, open_farm(tmp_path) as farm:
         worker = start_worker(farm, "--status-address", str(port))
-        wait_for(farm, "select 1 from resolver.worker where gone is null")
+        farm.wait_for("select 1 from resolver.worker where gone is null")
         assert json.loads(get(port, "/status/machines")[2])["machines"].keys() == {"localhost"}
         second = farm.command("worker", "--drain", "--status-address", str(port))
         assert second.returncode == 0
         assert f"The status is not served at {port}: " in second.stderr
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0, worker.communicate()[0]
+        assert worker.wait(PATIENCE) == 0, worker.communicate()[0]

@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import psycopg
 import pytest
 
 from .farm import Farm, name_of, open_farm
-from .test_workers import start_worker, wait_for
+from .test_workers import start_worker
+from .waiting import PATIENCE, wait_until
 
 CHAIN = """
 { number, script ? "echo same > $out", down ? "read x < $input; echo down $x > $out", meta ? { } }:
@@ -136,13 +136,13 @@ def test_builds_share_an_attempt_that_is_under_way(farm: Farm, tmp_path: Path) -
 
     enqueue(1)
     worker = start_worker(farm, "--drain", "--jobs", "2")
-    wait_for(farm, "select from BuildSteps where busy <> 0 and drvPath like '%%-down.drv'")
+    farm.wait_for("select from BuildSteps where busy <> 0 and drvPath like '%%-down.drv'")
     enqueue(2)
     enqueue(1)
-    wait_for(farm, "select from resolver.derivation_state where stage = 'resolved' having count(*) = 2")
+    farm.wait_for("select from resolver.derivation_state where stage = 'resolved' having count(*) = 2")
     assert farm.rows("select build from BuildSteps where busy <> 0") == [{"build": 1}]
     gate.touch()
-    assert worker.wait(60) == 0, worker.communicate()[0]
+    assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
 
     assert farm.rows("select id, buildStatus, isCachedBuild from Builds order by id") == [
         {"id": number, "buildstatus": 0, "iscachedbuild": int(number > 1)} for number in (1, 2, 3)
@@ -213,9 +213,9 @@ def test_who_restarts_one_build_has_all_restarted_that_failed_for_the_same_cause
     file = farm.write("restarted.nix", RESTARTED)
     farm.command("enqueue", file, "--argstr", "down", down, "--argstr", "other", fails)
     worker = start_worker(farm, "--drain", "--jobs", "2")
-    wait_for(farm, "select from Builds where finished = 1 having count(*) = 4")
+    farm.wait_for("select from Builds where finished = 1 having count(*) = 4")
     gate.touch()
-    assert worker.wait(60) == 0, worker.communicate()[0]
+    assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
     ids = {row["job"]: row["id"] for row in farm.rows("select job, id from Builds")}
 
     def ended() -> dict[str, int | None]:
@@ -290,11 +290,10 @@ def test_an_attempt_that_was_aborted_is_not_remembered(farm: Farm, attempts: Pat
     file = farm.write("chain.nix", CHAIN)
     farm.command("enqueue", file, "-A", "down", "--arg", "number", "1", "--argstr", "down", down)
     worker = start_worker(farm)
-    wait_for(farm, "select from BuildSteps where busy <> 0 and drvPath like '%%-down.drv'")
-    while not attempts.exists():
-        time.sleep(0.05)
+    farm.wait_for("select from BuildSteps where busy <> 0 and drvPath like '%%-down.drv'")
+    wait_until(attempts.exists)
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE) == 0
     gate.touch()
     second = run_chain(farm, 2, "--cached-failures", down=down)
     assert (second["status"], count(attempts)) == (0, 2)
@@ -411,7 +410,7 @@ def test_what_is_learned_of_an_unresolved_derivation_serves_that_one_alone(farm:
     for number in "12":
         farm.command("enqueue", file, "-A", "down", "--arg", "number", number)
     loading = start_worker(farm, "--verb", "load", "--drain")
-    assert loading.wait(60) == 0, loading.communicate()[0]
+    assert loading.wait(PATIENCE) == 0, loading.communicate()[0]
     with psycopg.connect(farm.conninfo, autocommit=True) as connection:
         news = connection.execute(
             "select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object("

@@ -5,9 +5,21 @@ from __future__ import annotations
 import threading
 import time
 
-from hydra_resolver.verbs.turn import TURN_SECONDS, Turn
+import pytest
+
+from hydra_resolver.verbs import turn as turn_module
+from hydra_resolver.verbs.turn import Turn
+
+from .waiting import PATIENCE, wait_until
 
 
+@pytest.fixture
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn does not end while the test waits for something else."""
+    monkeypatch.setattr(turn_module, "TURN_SECONDS", 2 * PATIENCE)
+
+
+@pytest.mark.usefixtures("long_turns")
 def test_turns_are_taken_in_the_order_of_coming() -> None:
     turn, order = Turn(), []
 
@@ -20,20 +32,21 @@ def test_turns_are_taken_in_the_order_of_coming() -> None:
         for name in range(5):
             threads.append(threading.Thread(target=take, args=[name]))
             threads[-1].start()
-            time.sleep(TURN_SECONDS / 20)
+            wait_until(lambda: len(turn._waiting) == len(threads))
         assert order == []
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert order == list(range(5))
 
 
+@pytest.mark.usefixtures("long_turns")
 def test_a_turn_that_was_given_up_is_free() -> None:
     turn = Turn()
     with turn.taken() as give_up:
         give_up()
         began = time.monotonic()
         with turn.taken():
-            assert time.monotonic() - began < TURN_SECONDS
+            assert time.monotonic() - began < PATIENCE
 
 
 def test_a_long_turn_keeps_nobody_waiting_for_ever() -> None:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
@@ -18,6 +17,7 @@ from hydra_resolver.build_log import log_path
 
 from .farm import Farm, open_farm
 from .test_run import DEMO, STATUSES
+from .waiting import PATIENCE
 
 SLOW = """
 let
@@ -46,13 +46,10 @@ def start_command(farm: Farm, verb: str, *words: str, point: str = "") -> subpro
     )
 
 
-def wait_for(farm: Farm, query: str, seconds: float = 30.0) -> list[dict[str, Any]]:
-    """The rows of a query, as soon as there are any."""
-    deadline = time.monotonic() + seconds
-    while not (rows := farm.rows(query)):
-        assert time.monotonic() < deadline, f"nothing came of: {query}"
-        time.sleep(0.05)
-    return rows
+def payloads(ears: psycopg.Connection) -> list[str]:
+    """What was notified: one, which is waited for, and others that come soon after."""
+    heard = [*ears.notifies(timeout=PATIENCE, stop_after=1), *ears.notifies(timeout=1)]
+    return [notification.payload for notification in heard]
 
 
 def set_lease_time(farm: Farm, text: str) -> None:
@@ -65,7 +62,7 @@ def test_three_workers_build_a_jobset_once(tmp_path: Path) -> None:
         farm.command("enqueue", DEMO)
         workers = [start_worker(farm, "--drain", "--jobs", "2") for _ in range(3)]
         for worker in workers:
-            assert worker.wait(120) == 0, worker.communicate()[0]
+            assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
         found = farm.rows("select job, buildStatus from Builds")
         assert {row["job"]: row["buildstatus"] for row in found} == {
             row["job"]: STATUSES.get(row["job"], 0) for row in found
@@ -81,11 +78,11 @@ def test_a_killed_workers_step_is_taken_up_by_another(tmp_path: Path) -> None:
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("slow.nix", SLOW))
         killed = start_worker(farm)
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         heir = start_worker(farm, "--drain")
-        assert heir.wait(60) == 0, heir.communicate()[0]
+        assert heir.wait(PATIENCE) == 0, heir.communicate()[0]
         assert farm.rows("select buildStatus, isCachedBuild from Builds") == [{"buildstatus": 0, "iscachedbuild": 0}]
         assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
         assert farm.rows("select outcome from resolver.lease where outcome = 'swept'") == [{"outcome": "swept"}]
@@ -96,9 +93,9 @@ def test_a_stopped_worker_leaves_nothing_busy(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         farm.command("enqueue", farm.write("slow.nix", SLOW))
         stopped = start_worker(farm)
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         stopped.send_signal(signal.SIGTERM)
-        assert stopped.wait(20) == 0, stopped.communicate()[0]
+        assert stopped.wait(PATIENCE) == 0, stopped.communicate()[0]
         assert farm.rows("select busy, status from BuildSteps") == [{"busy": 0, "status": 3}]
         assert farm.rows("select 1 from resolver.lease where closed is null") == []
         assert farm.violations() == []
@@ -112,13 +109,13 @@ def test_a_suspended_worker_is_fenced_off(tmp_path: Path) -> None:
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("slow.nix", SLOW))
         suspended = start_worker(farm)
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         suspended.send_signal(signal.SIGSTOP)
         farm.command("worker", "--drain")
         os.kill(suspended.pid, signal.SIGCONT)
         time.sleep(3)
         suspended.send_signal(signal.SIGTERM)
-        assert suspended.wait(20) == 0, suspended.communicate()[0]
+        assert suspended.wait(PATIENCE) == 0, suspended.communicate()[0]
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
         assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
         assert farm.violations() == []
@@ -130,16 +127,16 @@ def test_a_cancelled_build_stops_its_step(tmp_path: Path) -> None:
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("long.nix", '{ long = floating "long" "sleep 60; echo > $out" { }; }'))
         worker = start_worker(farm)
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         farm.command("cancel", "1")
-        wait_for(farm, "select 1 from BuildSteps where busy = 0", seconds=15)
+        farm.wait_for("select 1 from BuildSteps where busy = 0")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(20) == 0, worker.communicate()[0]
+        assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
         assert farm.rows("select finished, buildStatus from Builds") == [{"finished": 1, "buildstatus": 4}]
         (step,) = farm.rows("select drvPath, status, machine, stopTime from BuildSteps")
         assert (step["status"], step["machine"], step["stoptime"] is not None) == (4, "localhost", True)
         log = log_path(farm.state / "build-logs", Path(step["drvpath"]).name)
-        assert [notification.payload for notification in ears.notifies(timeout=1)] == [f"1\t1\t{log}"]
+        assert payloads(ears) == [f"1\t1\t{log}"]
         assert farm.violations() == []
 
 
@@ -155,7 +152,7 @@ def test_a_step_whose_nix_was_killed_names_its_machine_and_its_log(tmp_path: Pat
         (step,) = farm.rows("select drvPath, status, machine from BuildSteps")
         assert (step["status"], step["machine"]) == (3, "localhost")
         log = log_path(farm.state / "build-logs", Path(step["drvpath"]).name)
-        assert [notification.payload for notification in ears.notifies(timeout=1)] == [f"1\t1\t{log}"]
+        assert payloads(ears) == [f"1\t1\t{log}"]
         assert log.read_text() == "begun\n"
 
 
@@ -163,13 +160,13 @@ def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         farm.command("enqueue", farm.write("slow.nix", SLOW))
         worker = start_worker(farm, "--drain")
-        wait_for(farm, "select 1 from BuildSteps where busy <> 0")
+        farm.wait_for("select 1 from BuildSteps where busy <> 0")
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
             connection.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity "
                 "where pid <> pg_backend_pid() and usename = current_user"
             )
-        assert worker.wait(60) == 0, worker.communicate()[0]
+        assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
         assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
         assert farm.violations() == []

@@ -16,7 +16,7 @@ from hydra_resolver.nix.resolve import Resolved, resolve
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import derivation_name, output_path_name
 
-AT_A_TIME = 60
+AT_A_TIME = 20
 """Derivations for one ``nix build``: what it does and logs for each grows with the number of all."""
 
 _RESOLVED = re.compile(rb"resolved derivation: '([^']+)' -> '([^']+)'")

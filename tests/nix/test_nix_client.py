@@ -28,6 +28,8 @@ from hydra_resolver.nix.roots import RootDirectory
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import StoreDir
 
+from ..waiting import PATIENCE, wait_until
+
 NOTHING = "0" * 32 + "-nothing"
 
 
@@ -213,7 +215,7 @@ def test_limits_end_a_build(store: Store, client: Client, limit: str) -> None:
     client.set_options(store.settings.with_limits(**{limit: 1}))
     began = time.monotonic()
     assert client.build(drv).status is BuildStatus.TIMED_OUT
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 def test_a_missing_derivation_is_no_end_of_the_connection(client: Client) -> None:
@@ -233,7 +235,7 @@ def test_a_build_is_aborted_from_another_thread(store: Store) -> None:
         drv = add_derivation(client, "endless", f"sleep {seconds}; true")
 
         def abort() -> None:
-            recorder.has_started.wait(30)
+            recorder.has_started.wait(PATIENCE)
             client.abort()
 
         thread = threading.Thread(target=abort)
@@ -376,9 +378,7 @@ def daemon(store: Store) -> Iterator[str]:
     process = subprocess.Popen([program(store, "nix-daemon")], env=store.env, stderr=subprocess.PIPE)
     socket = Path(store.env["NIX_STATE_DIR"]) / "daemon-socket" / "socket"
     try:
-        deadline = time.monotonic() + 30
-        while not socket.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(socket.exists)
         yield str(socket)
     finally:
         process.kill()
@@ -400,7 +400,7 @@ def test_a_daemon_is_spoken_to_over_its_socket(new_store: Callable[[], Store]) -
                 assert client.query_valid_paths([text.path]) == {text.path}
                 recorder = Recorder()
                 drv = add_derivation(client, "endless", "sleep 60; true")
-                threading.Thread(target=lambda r=recorder, c=client: r.has_started.wait(30) and c.abort()).start()
+                threading.Thread(target=lambda r=recorder, c=client: r.has_started.wait(PATIENCE) and c.abort()).start()
                 with pytest.raises(ConnectionLost):
                     client.build(drv, events=recorder)
 

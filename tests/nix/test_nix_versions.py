@@ -13,6 +13,7 @@ from hydra_resolver.nix.placeholder import output_placeholder
 from hydra_resolver.nix.protocol.messages import BuildEvents
 from hydra_resolver.nix.store import Store
 
+from ..waiting import PATIENCE
 from . import conftest
 from .conftest import Nix, nixes, programs_or_skip
 from .oracle import add_derivation
@@ -69,7 +70,7 @@ def test_an_aborted_build_ends_the_connection(nix_store: Store) -> None:
     events = Started()
     with nix_store.connect() as client:
         drv = add_derivation(client, shell("endless", script=b"PATH=/usr/bin:/bin; sleep 60; true"))
-        thread = threading.Thread(target=lambda: events.has_started.wait(30) and client.abort())
+        thread = threading.Thread(target=lambda: events.has_started.wait(PATIENCE) and client.abort())
         thread.start()
         with pytest.raises(ConnectionLost, match="aborted"):
             client.build(drv, events=events)
