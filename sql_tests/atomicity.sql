@@ -6,7 +6,7 @@
 
 create function t.fail_here() returns trigger language plpgsql as $$
 begin
-    raise exception 'the power went out at %', tg_table_name;
+    raise exception 'the power went out at %', tg_table_name using errcode = 'io_error';
 end
 $$;
 create function pg_temp.abort_at(p_report text, p_tables text[]) returns setof text language plpgsql as $$

@@ -297,7 +297,7 @@ end
 $$;
 create function pg_temp.graph_plan(p_stage text) returns text language sql as $$
     select pg_temp.plan(format(
-        'select s.derivation from resolver.derivation_state s where s.stage = %L and s.lease is null and s.owner is not null
+        'select s.derivation from resolver.derivation_state s where s.stage = %L and s.lease is null and s.owner > 0
           order by s.global_priority desc, s.priority desc, s.derivation limit 100 for update skip locked', p_stage))
 $$;
 select pg_temp.fill('realised', 5000);

@@ -33,13 +33,13 @@ select t.finish('r-tool');
 
 select results_eq(
     $$select * from t.history('library')$$,
-    array['unloaded -> buildable by settle in register_derivations', 'buildable -> building by claim_builds in claim_derivations',
-          'building -> realised by realise in finish_steps'],
+    array['unloaded -> buildable by settle_stretches in register_derivations', 'buildable -> building by claim_builds in claim_derivations',
+          'building -> realised by serve in finish_steps'],
     'every move is there, with the function that made it and the procedure that was called');
 select results_eq(
     $$select * from t.history('tool')$$,
-    array['unloaded -> waiting by settle in register_derivations', 'waiting -> resolvable by settle in finish_steps',
-          'resolvable -> resolved by follow in set_resolved_to', 'resolved -> realised by realise in finish_steps'],
+    array['unloaded -> waiting by settle_stretches in register_derivations', 'waiting -> resolvable by settle_stretches in finish_steps',
+          'resolvable -> resolved by follow in set_resolved_to', 'resolved -> realised by serve in finish_steps'],
     'a move that a report about another derivation made is on the account of that report');
 select results_eq(
     $$select * from t.output_history('library')$$,
@@ -87,7 +87,7 @@ select resolver.keep_history(true);
 select resolver.withdraw_outputs(array[t.path('library')]);
 select results_eq(
     $$select * from t.history('library') offset 3$$,
-    array['realised -> unloaded by lose_outputs in withdraw_outputs'], 'and once for each move when it was switched on twice');
+    array['realised -> unloaded by lose_paths in withdraw_outputs'], 'and once for each move when it was switched on twice');
 
 -- callers() reads what PL/pgSQL says of a call stack.
 select is(resolver.callers(E'PL/pgSQL function resolver.note_move() line 6 at GET DIAGNOSTICS\nSQL statement "update x\n  set y = 1"\n'

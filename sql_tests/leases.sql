@@ -183,5 +183,33 @@ select is((select array_agg(outcome) from resolver.register_derivations(jsonb_bu
           '{refused,refused}', 'what is being resolved or built is not loaded');
 select is(t.changed(), '{}', 'nothing changes');
 
+-- Attempts for two builds that are taken back, one after the other: each build has one row of it, whatever was forgotten meanwhile.
+select t.worker();
+select t.derivation('m');
+select t.want('m1', 'm');
+select t.load();
+select t.claim('build');
+select resolver.worker_died(array[t.worker_id()]);
+select t.worker();
+select t.want('m2', 'm');
+select resolver.cancel_build(t.id('m1'));
+select t.load(), t.claim('build');
+select resolver.worker_died(array[t.worker_id()]);
+select t.worker();
+select is(t.steps('m1') || t.steps('m2'), '{"1: m status 3","1: m status 3"}', 'two attempts that were cut short');
+select t.pass('100 days');
+select resolver.prune('90 days');
+select t.pass('1 second');
+select resolver.restart_build(t.id('m1'));
+select resolver.cancel_build(t.id('m2'));
+select t.load(), t.claim('build');
+select is(t.steps('m1') || t.steps('m2'), '{"1: m building","1: m status 3"}', 'the row of the build that is restarted is taken up');
+select t.finish('m');
+select is(t.steps('m1'), '{"1: m built"}', 'there is no second one');
+select t.pass('1 second');
+select resolver.restart_build(t.id('m2'));
+select t.load();
+select is_empty($$select from resolver.interrupted_step i where i.drv = t.drv('m') and i.build = t.id('m1')$$, 'and it is not taken up again');
+
 select * from t.done();
 rollback;

@@ -112,10 +112,10 @@ select results_eq(
        where s.owner is not null and s.stage in ('waiting', 'buildable') order by t.named(d.drv)$$,
     $$values ('old', 7200, 2147483647), ('old-low', 7200, 2147483647), ('old-middle', 7200, 2147483647), ('short', null, null)$$,
     'they are carried down');
-select is(t.changed(), '{resolver.derivation_state}', 'and nothing else is done');
+select is(t.changed(), '{resolver.build_scan,resolver.derivation_state}', 'and nothing else is done');
 select t.keep();
 select resolver.sync_builds();
-select is(t.changed(), '{}', 'once');
+select is(t.changed(), '{resolver.build_scan}', 'once');
 update Builds set timeout = 40000, maxsilent = 10000 where id = t.id('short');
 select resolver.sync_builds();
 select t.claim('build');

@@ -9,7 +9,7 @@ select resolver.register_worker('remote', '{build}', '{}', '{}', '/nix/store', '
     '[{"machine": "ssh-ng://a", "systems": ["riscv64-linux"]}]');
 select resolver.register_worker('loads', '{load}', '{mips-linux}', '{}', '/nix/store', 'one', 9);
 select is(resolver.machines(), jsonb_build_object(
-    'localhost', '{"systems": ["i686-linux", "x86_64-linux"], "features": ["kvm"], "mandatory": [], "jobs": 4, "running": 0}'::jsonb,
+    'localhost', '{"systems": ["x86_64-linux", "i686-linux"], "features": ["kvm"], "mandatory": [], "jobs": 4, "running": 0}'::jsonb,
     'ssh-ng://a', '{"systems": ["m68k-linux", "riscv64-linux"], "features": ["big", "kvm"], "mandatory": ["big"], "jobs": null, "running": 0}'::jsonb),
     'what several workers say of one machine is put together; who does not build has none');
 

@@ -311,5 +311,26 @@ delete from resolver.store;
 select lives_ok($$select resolver.check_store('/nix/store', 'two')$$, 'a database that knows no store yet');
 insert into resolver.store values (true, '/nix/store', 'one');
 
+-- The trace of a path that is served through a resolution stays, though it was lost once: of the original, too.
+select t.derivation('under');
+select t.derivation('served', '{under}');
+select t.want('served', 'served');
+select t.load();
+select t.finish('under');
+select t.claim('resolve');
+select t.resolve('served', 'r-served');
+select t.finish('r-served');
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('served'), 'name', 'out', 'path', t.path('r-served'))));
+select resolver.withdraw_outputs(array[t.path('r-served')]);
+select t.want('served-again', 'served');
+select t.work();
+select isnt((select ceased from resolver.realisation where derivation = t.number('served')), null, 'the original''s own realisation ceased');
+select t.pass('91 days');
+select pg_temp.prune();
+select is((select path from resolver.output where derivation = t.number('served') and valid_since is not null), t.path('r-served'), 'its path is served');
+select isnt_empty($$select from resolver.realisation where derivation = t.number('served') and path = t.path('r-served')$$, 'and its trace is kept');
+select pg_temp.lose_all();
+select pg_temp.prune();
+
 select * from t.done();
 rollback;

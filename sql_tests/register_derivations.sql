@@ -335,5 +335,91 @@ select t.load();
 select is(t.steps('on-them') || t.steps('not-mine'),
           '{"1: had built","2: moved built","3: failed status 1","4: elsewhere found","5: moved found","6: failed found","1: elsewhere built"}', 'a row for each path');
 
+-- What fails and may pass is tried again, after a pause.
+select t.derivation('flaky');
+select t.want('flaky', 'flaky');
+select t.claim('load');
+create function pg_temp.fail_load() returns text language sql as $$
+    select outcome from resolver.register_derivations(jsonb_build_array(jsonb_build_object(
+        'lease', t.lease('flaky', 'load'), 'drv', t.drv('flaky'), 'failed', '{"class": "transient", "status": 3, "message": "no memory"}'::jsonb)))
+$$;
+select is(pg_temp.fail_load(), 'retried', 'a transient failure');
+select is(t.claim('load'), '{}', 'is not tried again at once');
+select t.pass('1 minute');
+select is(t.claim('load'), '{flaky}', 'but after a minute');
+select is(pg_temp.fail_load(), 'retried', 'and so on');
+select t.pass('3 minutes');
+select t.load();
+select is((select tries from resolver.derivation_state where derivation = t.number('flaky')), 0::smallint, 'until it succeeds: then the count begins again');
+select t.finish('flaky');
+
+-- Very many inputs arrive in parts, under one claim.
+select t.derivation('part' || n) from generate_series(1, 2500) n;
+select t.derivation('many', array(select 'part' || n from generate_series(1, 2500) n));
+select t.want('many', 'many');
+select t.claim('load');
+create function pg_temp.part(p_from integer, p_to integer) returns jsonb language sql as $$
+    select t.loaded('many') || jsonb_build_object('inputs', (
+        select jsonb_agg(i.input order by i.nr) from jsonb_array_elements(t.loaded('many') -> 'inputs') with ordinality i (input, nr)
+         where i.nr between p_from and p_to))
+$$;
+select is((select outcome || ': ' || detail from resolver.register_derivations(jsonb_build_array(pg_temp.part(1, 2500)))),
+          'refused: it has more than 1000 inputs: report them in parts, all but the last with "more"', 'not all at once');
+select is(array(select (select outcome from resolver.register_derivations(jsonb_build_array(pg_temp.part(f, f + 999) || '{"more": true}')))
+                  from unnest('{1,1001,1}'::integer[]) f), '{done,done,done}', 'parts, one of them twice');
+select is(t.stage('many') || ' ' || (select count(*) from resolver.dependency where derivation = t.number('many')), 'unloaded 2000', 'it is not loaded yet');
+select is((select outcome from resolver.register_derivations(jsonb_build_array(pg_temp.part(2001, 2500)))), 'done', 'the last one');
+select is(t.stage('many'), 'waiting', 'then it is');
+select t.go_on();
+select is((select count(*) from resolver.derivation_state s join resolver.derivation d using (derivation) where d.name is null and s.owner = t.id('many')
+              and d.drv like '%-part%'), 2500::bigint, 'all inputs are wanted');
+select is((select in_order from resolver.watch where derivation = t.number('many')), true, 'it looks at them in the order of their numbers');
+select t.load();
+create function pg_temp.finish_all() returns void language plpgsql as $$
+declare
+    v_names text[];
+begin
+    loop
+        v_names := t.claim('build', 50);
+        exit when v_names = '{}';
+        perform resolver.finish_steps((select jsonb_agg(t.success(n)) from unnest(v_names) n));
+        perform t.go_on();
+    end loop;
+end
+$$;
+select (t.claim('build', 1))[1] as broken
+\gset
+select t.fail(:'broken');
+select t.go_on();
+select is(t.ended('many'), 'status 2', 'one that fails ends it, though it looks at another one');
+select t.pass('1 minute');
+select resolver.restart_build(t.id('many'));
+select t.go_on();
+select t.load();
+select pg_temp.finish_all();
+select is(t.stage('many'), 'resolvable', 'when all are there it is ready');
+select resolver.withdraw_outputs(array[t.path('part7')]);
+select t.go_on();
+select is(t.watches('many'), 'part7', 'one that is lost is looked at again');
+select t.load();
+select pg_temp.finish_all();
+select is(t.stage('many'), 'resolvable', 'and then it is ready again');
+select t.claim('resolve');
+select is((select t.claimed('many', 'resolve') -> 'inputs'), 'null', 'a claim does not list so many inputs');
+select is((select count(*) from jsonb_object_keys(resolver.claimed_inputs(t.lease('many', 'resolve')))), 2500::bigint, 'they are asked for');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('many', 'r-many') || jsonb_build_object('samples', (
+            select jsonb_agg(jsonb_build_array(x -> 0, x -> 1, 'odd')) from jsonb_array_elements(t.resolution('many', 'r-many') -> 'samples') x))))),
+          'stale', 'samples of other paths are stale, however many');
+select is_empty($$select from resolver.resolution where derivation = t.number('many')$$, 'and leave nothing behind');
+select t.claim('resolve');
+select t.resolution('many', 'r-many') as report
+\gset
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(:'report'::jsonb))), 'done', 'the right ones are taken');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(:'report'::jsonb))), 'already', 'once');
+select is((select cardinality(inputs) || ' ' || t.named(d.drv) from resolver.resolution r join resolver.derivation d on d.derivation = r.resolved
+            where r.derivation = t.number('many')), '2500 r-many', 'the resolution is on record');
+select t.finish('r-many');
+select is(t.ended('many'), 'status 0', 'and it is built');
+
 select * from t.done();
 rollback;

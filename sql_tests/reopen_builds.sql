@@ -7,20 +7,6 @@ create function pg_temp.standing(p_jobs text) returns jsonb language sql as $$
       from (select t.ended(j) as ended, string_agg(j, ' ' order by nr) as jobs
               from string_to_table(p_jobs, ' ') with ordinality u (j, nr) group by 1) x
 $$;
-create function pg_temp.advance() returns integer language plpgsql as $$
-declare
-    v_calls integer := 1;
-begin
-    while resolver.advance() loop
-        v_calls := v_calls + 1;
-        if v_calls > 100 then
-            raise exception 'there is no end of it: %', (select jsonb_agg(to_jsonb(f)) from resolver.failure f where f.reopening);
-        end if;
-    end loop;
-    return v_calls;
-end
-$$;
-
 -- Two hundred builds fail for one derivation, at any distance, and one of each other kind.
 select t.derivation('bad');
 select t.derivation('other');
@@ -36,6 +22,7 @@ select t.claim('build');
 select t.fail('bad');
 select t.fail('other');
 select t.fail('slow', 'timeout', 7);
+select t.go_on();
 select is((select count(*) from Builds where buildStatus = 2 and finished = 1), 206::bigint, 'one failure ends two hundred builds');
 update Builds set buildStatus = 4 where id = t.id('cancelled');
 delete from Builds where id = t.id('deleted');
@@ -48,6 +35,7 @@ select t.pass('1 hour');
 select t.want('retried', 'both');
 select is(t.ended('retried'), 'status 2 cached', 'what is known ends it');
 select resolver.restart_build(t.id('far7'));
+select t.go_on();
 select is(pg_temp.standing('bad near1 near100 far1 far7 far100 known cached'),
           '{"unfinished": "bad near1 near100 far1 far7 far100 known cached"}', 'one restart reaches all of them');
 select is((select count(*) from Builds where finished = 0), 204::bigint, 'all two hundred, and nothing else');
@@ -55,7 +43,7 @@ select is(pg_temp.standing('both retried'), '{"status 2": "both", "status 2 cach
 select is(pg_temp.standing('slow cancelled moved'), '{"status 7": "slow", "status 4": "cancelled", "status 2": "moved"}',
           'nor who timed out, was cancelled, or is to be something else by now');
 select is((select count(*) from resolver.goal where ended is null), 204::bigint, 'their goals are open');
-select ok(pg_temp.advance() < 5, 'it is done');
+select is(t.go_on(), 1, 'it is done');
 select is_empty('select from resolver.failure where reopening', 'and nothing is left to do');
 select is(resolver.advance(), false, 'nor is it said that there is');
 select t.pass('1 minute');
@@ -74,7 +62,7 @@ select t.pass('1 minute');
 select t.build('f', 'f');
 select resolver.sync_builds(array[t.id('f')]);
 select t.load();
-select pg_temp.advance();
+select t.go_on();
 select is(t.stage('e') || ', ' || t.ended('e'), 'buildable, status 1', 'a build that tries again what is known does so for itself');
 select t.work();
 select is(pg_temp.standing('e f'), '{"status 1": "e", "status 0": "f"}', 'others stay as they ended');
@@ -89,7 +77,7 @@ select t.fail('e');
 select is(pg_temp.standing('e f2'), '{"status 1": "e", "status 2": "f2"}', 'it fails once more');
 select t.pass('1 minute');
 select resolver.restart_build(t.id('f2'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('e f2'), '{"status 1": "e", "unfinished": "f2"}', 'who ended by the first failure is not concerned with the second');
 select t.work();
 
@@ -128,25 +116,25 @@ select is(t.steps('l2'), array['1: k status 1 from l1', '2: k status 1'], 'or el
 -- Long walks go on at later ticks, and so does what follows from them.
 select t.derivation('m1');
 select t.derivation('m2');
-select t.derivation('low' || i, '{m1}'), t.derivation('n' || i, array['low' || i]) from generate_series(1, 1100) i;
+select t.derivation('low' || i, '{m1}'), t.derivation('n' || i, array['low' || i]) from generate_series(1, 300) i;
 select t.derivation('n0', '{m2}');
 select t.derivation('top', '{m1,m2}');
-select t.build('n' || i, 'n' || i) from generate_series(0, 1100) i;
+select t.build('n' || i, 'n' || i) from generate_series(0, 300) i;
 select t.build('top', 'top');
-do $$ begin while resolver.sync_builds() loop end loop; end $$;
+select t.go_on();
 select t.load();
 select t.claim('build');
 select t.fail('m1');
 select t.fail('m2');
-do $$ begin while resolver.advance() or resolver.end_builds() > 0 loop end loop; end $$;
-select is((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$'), 1101::bigint, 'many builds fail');
+select t.go_on();
+select is((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$'), 301::bigint, 'many builds fail');
 select t.pass('1 minute');
 select resolver.restart_build(t.id('top'));
-select ok((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$') > 100, 'a bounded number is done at once');
+select ok((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$') > 50, 'a bounded number is done at once');
 select isnt_empty('select from resolver.failure where reopening', 'it is written down that there is more');
 select is(resolver.has_work(t.worker_id()), true, 'whoever drains the queue is told');
-select ok(pg_temp.advance() > 1, 'the rest is done in several steps');
-select is((select count(*) from Builds where finished = 0 and job ~ '^n[0-9]+$'), 1101::bigint, 'in the end all are open, whichever failure it was');
+select ok(t.go_on() > 1, 'the rest is done in several steps');
+select is((select count(*) from Builds where finished = 0 and job ~ '^n[0-9]+$'), 301::bigint, 'in the end all are open, whichever failure it was');
 select is_empty('select from resolver.failure where reopening', 'and that was all');
 -- The builds are done by few reports, of all that was claimed. Each report leaves versions of rows that every later one has to
 -- read as long as this transaction lasts: with 2200 reports of one derivation each, this took half a minute.
@@ -157,10 +145,10 @@ declare
 begin
     loop
         perform t.load();
-        v_resolve := t.claim('resolve', 2000);
-        perform resolver.set_resolved_to((select jsonb_agg(t.resolution(n, 'r-' || n)) from unnest(v_resolve) n));
-        v_build := t.claim('build', 2000);
-        perform resolver.finish_steps((select jsonb_agg(t.success(n)) from unnest(v_build) n));
+        v_resolve := t.claim('resolve', 100);
+        perform resolver.set_resolved_to((select coalesce(jsonb_agg(t.resolution(n, 'r-' || n)), '[]') from unnest(v_resolve) n));
+        v_build := t.claim('build', 100);
+        perform resolver.finish_steps((select coalesce(jsonb_agg(t.success(n)), '[]') from unnest(v_build) n));
         exit when v_resolve = '{}' and v_build = '{}';
     end loop;
     while resolver.advance() or resolver.end_builds() > 0 loop
@@ -204,7 +192,7 @@ select t.fail('two');
 select is(pg_temp.standing('on-one on-two on-both'), '{"status 2": "on-one on-two on-both"}', 'two failures, and one build that both are in the way of');
 select t.pass('1 minute');
 select resolver.restart_build(t.id('on-one'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-one", "status 2": "on-two on-both"}', 'the first is cleared, the second stands');
 select is((select t.named(d.drv) from resolver.goal g join resolver.derivation d on d.derivation = g.cause where g.build = t.id('on-both')), 'two',
           'and is what is to blame now');
@@ -213,7 +201,7 @@ select t.load();
 select t.fail('one');
 select t.pass('1 minute');
 select resolver.restart_build(t.id('on-two'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-two", "status 2": "on-one on-both"}', 'the first has failed again when the second is cleared');
 select t.work();
 select t.pass('1 minute');
@@ -259,7 +247,7 @@ select resolver.sync_builds();
 select t.work();
 select is(pg_temp.standing('v1 v2 v3'), '{"status 2": "v1 v2", "status 0 cached": "v3"}', 'who is given something else says nothing about it');
 select resolver.restart_build(t.id('v1'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('v1 v2'), '{"unfinished": "v1 v2"}', 'a restart of one is a restart of the other');
 select t.work();
 select is(pg_temp.standing('v1 v2'), '{"status 0": "v1 v2"}', 'and both succeed');
@@ -320,7 +308,7 @@ select t.pass('100 days');
 select pg_temp.prune('90 days');
 select is(pg_temp.goals('{on-old1,on-old2,on-old3,on-older,on-both-old,old}') || ' ' || (t.number('old') is null), '0 true', 'and all of it is forgotten');
 select resolver.restart_build(t.id('on-old3'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-old1 on-old2 on-old3 old on-both-old now-moved'), '{"unfinished": "on-old1 on-old2 on-old3 old on-both-old now-moved"}',
           'a restart of one still brings back the others, by Hydra''s rows');
 select is(pg_temp.standing('on-older now-cancelled'), '{"status 2": "on-older", "status 4": "now-cancelled"}', 'not who failed for another cause, nor who was cancelled');
@@ -355,7 +343,7 @@ select t.pass('20 days');
 select pg_temp.prune('90 days');
 select is(pg_temp.goals('{on-known1,known-rest}') || ' ' || pg_temp.goals('{on-known2,on-known3,on-rest}') || ' ' || t.stage('known'), '0 3 failed', 'only old ends are forgotten');
 select resolver.restart_build(t.id('on-known2'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-known1 on-known2 on-known3 on-rest'), '{"unfinished": "on-known1 on-known2 on-known3", "status 1": "on-rest"}',
           'those that are known, and those that are not');
 select t.load();
@@ -385,12 +373,12 @@ select t.pass('100 days');
 select pg_temp.prune('99 days');
 select is(pg_temp.goals('{on-once1,on-once2,on-once3,on-once4}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('once')), '0 0', 'failures that were cleared are forgotten');
 select resolver.restart_build(t.id('on-once2'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-once1 on-once2 on-once3 on-once5'), '{"status 2": "on-once1 on-once5", "unfinished": "on-once2 on-once3"}',
           'of two failures, the one that ended the build');
 select t.work();
 select resolver.restart_build(t.id('on-once1'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-once1 on-once5'), '{"unfinished": "on-once1 on-once5"}', 'which may be the older one');
 select t.work();
 
@@ -414,7 +402,7 @@ select t.work();
 select pg_temp.prune('90 days');
 select is(pg_temp.goals('{on-cleared1,on-cleared2}') || ' ' || (select count(*) from resolver.failure where derivation = t.number('cleared')), '0 2', 'ends are forgotten before the failure');
 select resolver.restart_build(t.id('on-cleared1'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-cleared1 on-cleared2 on-cleared3'), '{"status 2": "on-cleared3", "unfinished": "on-cleared1 on-cleared2"}',
           'a restart of one is a restart of the other, not of who ended by a later failure');
 select is((select count(*) from resolver.failure where derivation = t.number('cleared')), 2::bigint, 'the failure is not told twice');
@@ -437,7 +425,7 @@ select t.fail('twice');
 select t.pass('100 days');
 select pg_temp.prune('90 days');
 select resolver.restart_build(t.id('on-twice1'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-twice1 on-twice2'), '{"unfinished": "on-twice1", "status 2": "on-twice2"}', 'what it failed by before it succeeded does not count');
 select t.work();
 
@@ -459,7 +447,7 @@ select pg_temp.prune('90 days');
 select is(pg_temp.goals('{kk-ww}') || ' ' || pg_temp.standing('on-kk on-ww kk-ww')::text, '0 {"status 2": "on-ww kk-ww", "status 2 cached": "on-kk"}', 'one is forgotten');
 select resolver.restart_build(t.id('on-kk'));
 select t.load();
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('on-kk on-ww kk-ww')::text || ' ' || t.stage('ww'), '{"status 2": "on-ww", "unfinished": "on-kk kk-ww"} buildable', 'it comes back, others do not come with it');
 select t.work();
 
@@ -498,14 +486,18 @@ select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one
 select t.pass('1 minute');
 update Builds set finished = 0, isCachedBuild = 0 where id = t.id('one-way');
 select resolver.open_goals(array[t.id('one-way')], array[t.id('one-way')], '{}'), resolver.continue_walks();
+-- Another transaction holds the counter of finished builds meanwhile, so to say.
+create temporary table marked as select failure from resolver.failure where reopening;
+update resolver.failure set reopening = false where reopening;
 select t.load();
 select t.resolve('one-way', 'same');
 select t.pass('1 second');
 select t.fail('same');
+update resolver.failure set reopening = true where failure in (select failure from marked);
 select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way other-way", "status 2": "on-other-way"}', 'the one that was restarted has failed again');
 select isnt_empty('select from resolver.failure where reopening', 'before the others are restarted');
 select t.pass('1 second');
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way", "unfinished": "other-way on-other-way"}', 'they are');
 select t.load();
 select t.resolve('other-way', 'same');
@@ -520,9 +512,36 @@ select t.load();
 select t.fail('tired', 'timeout', 7);
 select t.pass('1 minute');
 select resolver.restart_build(t.id('on-tired1'));
-select pg_temp.advance();
+select t.go_on();
 select is(pg_temp.standing('tired on-tired1 on-tired2'), '{"status 7": "tired", "unfinished": "on-tired1 on-tired2"}', 'only who waited for it');
 select t.work();
+
+-- That a build was put down to another failure than its rows name is not forgotten as long as that failure stands.
+select t.derivation('a1');
+select t.derivation('b1');
+select t.derivation('x1', '{a1,b1}');
+select t.derivation('on-a1', '{a1}');
+select t.derivation('on-b1', '{b1}');
+select t.want(j, j) from unnest('{x1,on-a1,on-b1}'::text[]) j;
+select t.load();
+select t.claim('build');
+select t.fail('a1'), t.fail('b1');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('on-a1'));
+select t.go_on();
+select t.load();
+select t.fail('a1');
+select t.pass('1 hour');
+select resolver.restart_build(t.id('on-b1'));
+select t.go_on();
+select t.work();
+select is(pg_temp.standing('x1 on-a1 on-b1'), '{"status 2": "x1 on-a1", "status 0": "on-b1"}', 'one failure stands, and the build waits for that');
+select t.pass('100 days');
+select pg_temp.prune('90 days');
+select resolver.restart_build(t.id('on-a1'));
+select t.go_on();
+select t.work();
+select is(pg_temp.standing('x1 on-a1'), '{"status 0": "x1 on-a1"}', 'it comes back with it, though all else of it was forgotten');
 
 select * from t.done();
 rollback;

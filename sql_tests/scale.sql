@@ -125,7 +125,8 @@ select pg_temp.cheap($$select resolver.worker_left((select max(worker) from reso
 -- so that priorities are carried down to what they share again and again. Nobody has analyzed Builds since they were added.
 create function pg_temp.until_done() returns void language plpgsql as $$
 begin
-    while resolver.sync_builds() or resolver.advance() or resolver.end_builds() > 0 loop
+    perform resolver.sync_builds();
+    while resolver.sync_builds(p_all => false) or resolver.advance() loop
     end loop;
 end
 $$;
@@ -151,13 +152,13 @@ begin
 end
 $$;
 select resolver.worker_left((select max(worker) from resolver.worker));
-select pg_temp.measure('adding', n, format('select pg_temp.add(''g%1$s'', %1$s)', n)) from unnest('{1000,3000}'::integer[]) n;
+select pg_temp.measure('adding', n, format('select pg_temp.add(''g%1$s'', %1$s)', n)) from unnest('{200,600}'::integer[]) n;
 select pg_temp.measure('bumping', n, format('update Builds set globalPriority = id where job like ''g%s-%%''; select pg_temp.until_done()', n))
-  from unnest('{1000,3000}'::integer[]) n;
+  from unnest('{200,600}'::integer[]) n;
 select t.claim('build');
-select pg_temp.measure('ending', n, format('select t.fail(''g%s-shared-1''); select pg_temp.until_done()', n)) from unnest('{1000,3000}'::integer[]) n;
-select is((select count(*) from Builds where job ~ '^g[0-9]+-' and buildStatus = 2), 4000::bigint, 'all of them have ended');
-select ok(max(c.rows) < 1.5 * min(c.rows),
+select pg_temp.measure('ending', n, format('select t.fail(''g%s-shared-1''); select pg_temp.until_done()', n)) from unnest('{200,600}'::integer[]) n;
+select is((select count(*) from Builds where job ~ '^g[0-9]+-' and buildStatus = 2), 800::bigint, 'all of them have ended');
+select ok((array_agg(c.rows order by c.builds desc))[1] < 1.5 * (array_agg(c.rows order by c.builds))[1],
           format('%s many builds on one graph reads for each what it does for few (%s)', c.what, string_agg(c.rows::text, ', ' order by c.builds)))
   from cost c group by c.what;
 

@@ -404,5 +404,66 @@ select resolver.withdraw_outputs(array[t.path('r-w')]);
 select is(pg_temp.unwritten('w3', 'r-w', array[t.path('r-w')]), 'confirm {}', 'an output was lost after it was confirmed');
 select is(t.stage('w3') || ' ' || (t.stage('r-w') in ('buildable', 'building')), 'resolvable false', 'nothing is to be built');
 
+-- A build's own attempt at what its root was resolved to is not cached, though the root is resolved to it again when it has ended.
+select t.derivation('i1');
+select t.derivation('root1', '{i1}');
+select t.want('root1', 'root1');
+select t.load();
+select t.finish('i1');
+select t.claim('resolve');
+select t.resolve('root1', 'r-root1');
+select t.claim('build');
+select t.pass('1 minute');
+select resolver.withdraw_outputs(array[t.path('i1')]);
+select is(t.stage('root1') || ' ' || t.stage('r-root1'), 'waiting building', 'an input is lost meanwhile: nothing is resolved to it any more');
+select resolver.fail_steps(jsonb_build_array(t.failure('r-root1')));
+select t.pass('1 minute');
+select t.load();
+select t.finish('i1');
+select t.claim('resolve');
+select t.resolve('root1', 'r-root1');
+select is(t.ended('root1'), 'status 1', 'the attempt was the build''s own');
+select t.pass('1 minute');
+select t.want('root2', 'root1');
+select t.load();
+select is(t.ended('root2'), 'status 1 cached', 'it is cached for another build');
+
+-- The same when it succeeds.
+select t.derivation('i2');
+select t.derivation('root3', '{i2}');
+select t.want('root3', 'root3');
+select t.load();
+select t.finish('i2');
+select t.claim('resolve');
+select t.resolve('root3', 'r-root3');
+select t.claim('build');
+select resolver.withdraw_outputs(array[t.path('i2')]);
+select t.pass('1 minute');
+select resolver.finish_steps(jsonb_build_array(t.success('r-root3')));
+select t.load();
+select t.finish('i2');
+select t.claim('resolve');
+select t.resolve('root3', 'r-root3', array[t.path('r-root3')]);
+select is(t.ended('root3'), 'status 0', 'what was built for it is not cached');
+
+-- A .drv that was written for a resolution is gone: it is resolved again.
+select t.derivation('i3');
+select t.derivation('root4', '{i3}');
+select t.want('root4', 'root4');
+select t.load();
+select t.finish('i3');
+select t.claim('resolve');
+select t.resolve('root4', 'r-root4');
+select t.claim('build');
+select is(resolver.withdraw_outputs(array[t.drv('r-root4')]), 1, 'that was news');
+select is(t.stage('root4') || ' ' || t.stage('r-root4'), 'resolvable buildable', 'it is to be written again');
+select is((select owner from resolver.derivation_state where derivation = t.number('r-root4')), null, 'until then nothing needs it');
+select is(resolver.withdraw_outputs(array[t.drv('r-root4')]), 0, 'once');
+select t.claim('resolve');
+select t.resolve('root4', 'r-root4');
+select t.finish('r-root4');
+select is(t.ended('root4') || ' ' || array_to_string(t.steps('root4'), ', '), 'status 0 1: i3 built, 2: root4 resolved to r-root4, 3: r-root4 built',
+          'with the rows that it would have had');
+
 select * from t.done();
 rollback;

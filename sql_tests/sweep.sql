@@ -111,5 +111,116 @@ select t.pass('6 seconds');
 select is(resolver.sweep(), 3, 'a shorter lease time');
 select is((select count(*) from resolver.worker where gone is null), 0::bigint, 'finds all dead');
 
+-- An attempt whose worker died counts: the second in a row is followed by a pause, and after the fifth the derivation fails.
+create function pg_temp.die(p_name text) returns text language plpgsql as $$
+begin
+    perform t.worker('short-lived');
+    if t.claim('build', 100, 'short-lived') = '{}' then
+        return 'nothing to do';
+    end if;
+    perform resolver.worker_died(array[t.worker_id('short-lived')]);
+    return t.stage(p_name) || coalesce(' in ' || (select (s.not_before - resolver.clock())::text from resolver.derivation_state s
+                                                   where s.derivation = t.number(p_name)), '');
+end
+$$;
+select t.worker();
+select t.derivation('killer');
+select t.want('killer', 'killer');
+select t.load();
+select is(pg_temp.die('killer'), 'buildable', 'the first time it is given back at once');
+select is(pg_temp.die('killer'), 'buildable in 00:01:00', 'the second time in a row after a minute');
+select is(pg_temp.die('killer'), 'nothing to do', 'not before');
+select t.pass('1 minute');
+select is(pg_temp.die('killer'), 'buildable in 00:03:00', 'then after three');
+select t.pass('3 minutes');
+select is(pg_temp.die('killer'), 'buildable in 00:09:00', 'and nine');
+select t.pass('9 minutes');
+select is(pg_temp.die('killer'), 'failed', 'the fifth attempt was the last');
+select is(t.ended('killer') || ' ' || array_to_string(t.steps('killer'), ','), 'status 3 1: killer status 3', 'the build is aborted, with one row');
+select is((select errorMsg from BuildSteps where build = t.id('killer')), 'the worker died', 'which says why');
+select t.pass('1 second');
+select resolver.restart_build(t.id('killer'));
+select t.load();
+select t.finish('killer');
+select is(t.steps('killer'), '{"1: killer status 3","2: killer built"}', 'after a restart it is tried again, in a row of its own');
+
+-- So it does in load and resolve.
+select t.derivation('in');
+select t.derivation('deadly', '{in}');
+select t.want('deadly', 'deadly');
+create function pg_temp.die_of(p_verb text, p_times integer) returns void language plpgsql as $$
+begin
+    for i in 1..p_times loop
+        perform t.worker('short-lived');
+        perform t.claim(p_verb, 100, 'short-lived');
+        perform resolver.worker_died(array[t.worker_id('short-lived')]);
+        perform t.pass('30 minutes');
+    end loop;
+end
+$$;
+select pg_temp.die_of('load', 4);
+select is(t.stage('deadly'), 'unloaded', 'four attempts to load');
+select t.worker();
+select t.load();
+select t.finish('in');
+select pg_temp.die_of('resolve', 4);
+select is(t.stage('deadly'), 'resolvable', 'that it was loaded in the end has the count begin again');
+select pg_temp.die_of('resolve', 1);
+select is(t.ended('deadly'), 'status 3', 'five attempts to resolve');
+select is(t.steps('deadly'), '{"1: in built","2: deadly status 3"}', 'a row says that');
+
+-- A worker that stops, or loses an answer, has not tried.
+select t.worker();
+select t.derivation('free');
+select t.want('free', 'free');
+select t.load();
+select t.claim('build', 100), resolver.release_claims(t.worker_id(), array[t.lease('free', 'build')], 'the worker stops')
+  from generate_series(1, 9);
+select t.claim('build', 100), resolver.release_other_claims(t.worker_id(), 'build', '{}') from generate_series(1, 9);
+select is((select tries from resolver.derivation_state where derivation = t.number('free')), 0::smallint, 'claims that were released count as none');
+select t.claim('build', 100);
+select resolver.release_claims(t.worker_id(), array[t.lease('free', 'build')], 'inputs are gone', true);
+select is((select tries from resolver.derivation_state where derivation = t.number('free')), 1::smallint, 'unless the worker says that it has tried');
+select t.claim('build', 100);
+select t.finish('free');
+select is(t.steps('free'), '{"1: free built"}', 'all in one row');
+
+-- worker_died(): others keep what they have.
+select t.worker('alive');
+select t.derivation('mine');
+select t.derivation('theirs');
+select t.want('mine', 'mine'), t.want('theirs', 'theirs');
+select t.load();
+select t.worker('dead');
+select t.claim('build', 1, 'dead');
+select t.claim('build', 1, 'alive');
+select is(resolver.worker_died(array[t.worker_id('dead'), 1000000]), 1, 'what a dead worker had is given back; an unknown one had nothing');
+select is((select array_agg(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null), '{theirs}',
+          'a worker that lives keeps what it has');
+select is(resolver.worker_died(array[t.worker_id('dead')]), 0, 'once');
+select t.finish('theirs');
+select t.claim('build', 1, 'alive');
+select t.finish('mine');
+
+-- The clock of the database is put back by an hour: nobody counts as alive for an hour longer, and no pause lasts an hour longer.
+select t.derivation('paused');
+select t.derivation('claimed', '{in}');
+select t.want('paused', 'paused');
+select t.load();
+select t.fail('paused', 'transient', 3);
+select t.want('claimed', 'claimed');
+select t.load();
+select t.claim('resolve', 100, 'alive');
+select t.pass('-1 hour');
+select resolver.sweep();
+select is((select max(heartbeat) from resolver.worker where gone is null), resolver.clock(), 'heartbeats');
+select is((select not_before - resolver.clock() from resolver.derivation_state where derivation = t.number('paused')), '1 minute'::interval, 'pauses');
+select is((select deadline - resolver.clock() from resolver.lease where closed is null), '10 minutes'::interval, 'deadlines');
+select t.pass('61 seconds');
+select is(resolver.sweep(), 1, 'who is silent is dead after the lease time');
+select t.worker();
+select t.work();
+select is(t.ended('claimed') || ', ' || t.ended('paused'), 'status 0, status 0', 'and work goes on');
+
 select * from t.done();
 rollback;

@@ -9,7 +9,7 @@ $$;
 -- New builds.
 select t.keep();
 select is(resolver.sync_builds(), false, 'nothing to do, and no more of it');
-select is(t.changed(), '{}', 'nothing changed');
+select is(t.changed(), '{resolver.build_scan}', 'nothing else changed than that it has looked');
 select t.derivation('a');
 select t.build('a', 'a', 7);
 select is(resolver.sync_builds(), false, 'a build that some program inserted');
@@ -19,7 +19,7 @@ select results_eq(
     $$values ('unloaded', t.id('a'), 0, 7)$$, 'and its derivation is to be loaded');
 select t.keep();
 select resolver.sync_builds();
-select is(t.changed(), '{}', 'called twice, it changes nothing');
+select is(t.changed(), '{resolver.build_scan}', 'called twice, it changes nothing');
 
 -- Bumped.
 select t.pass('1 minute');
@@ -150,18 +150,20 @@ select is(t.ended('leaving') || ', ' || t.ended('staying'), 'status 0, status 0'
 select is(t.steps('leaving'), '{1: newest built}', 'each with its own steps');
 
 -- Not loaded to the end when it was changed, and more of it than one call goes through.
-select t.derivation('wide' || n) from generate_series(1, 1500) n;
-select t.derivation('wide', array(select 'wide' || n from generate_series(1, 1500) n));
+select t.derivation('wide' || n) from generate_series(1, 900) n;
+select t.derivation('wide', array(select 'wide' || n from generate_series(1, 900) n));
 select t.want('wide', 'wide');
 select t.claim('load');
 select resolver.register_derivations(jsonb_build_array(t.loaded('wide')));
-select resolver.advance();
-select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 1501::bigint, 'a build that needs much');
+select t.go_on();
+select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 901::bigint, 'a build that needs much');
 update Builds set drvPath = t.full(t.drv('newest')) where id = t.id('wide');
 select resolver.sync_builds();
 select isnt((select count(*) from resolver.derivation_state where owner = t.id('wide')), 0::bigint, 'a bounded part is given up at once');
-select resolver.advance();
-select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 1::bigint, 'the rest by advance()');
+select t.go_on();
+select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 0::bigint, 'the rest by advance()');
+select resolver.sync_builds();
+select is((select count(*) from resolver.derivation_state where owner = t.id('wide')), 1::bigint, 'then it wants its new root');
 select t.load();
 select is(t.ended('wide'), 'status 0 cached', 'and nothing of it was loaded');
 select is((select count(*) from resolver.derivation where kind is not null and name like 'wide_%'), 0::bigint, 'indeed');
@@ -194,7 +196,7 @@ update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 whe
 update Builds set finished = 0, isCachedBuild = 0 where id = t.id('f');
 select t.keep();
 select resolver.sync_builds();
-select is(t.changed(), '{}', 'cancelled and restarted before anyone looked: it was wanted all the time');
+select is(t.changed(), '{resolver.build_scan}', 'cancelled and restarted before a worker looked: it was wanted all the time');
 select t.finish('f');
 select is(t.ended('f'), 'status 0', 'and is built');
 
@@ -223,16 +225,81 @@ select is_empty($$select from resolver.goal where build = t.id('over')$$, 'a bui
 
 -- Many at once: a bounded number.
 insert into Builds (finished, timestamp, jobset_id, job, drvPath, system)
-select 0, 1, (select id from Jobsets where project = 'project'), 'many', t.full(t.drv('a')), 'x86_64-linux' from generate_series(1, 1500);
-select is(resolver.sync_builds(), true, 'there are more than are done at once');
-select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 1000::bigint, 'a thousand');
-select is(resolver.sync_builds(), false, 'then the rest');
-select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 1500::bigint, 'all of them');
+select 0, 1, (select id from Jobsets where project = 'project'), 'many', t.full(t.drv('a')), 'x86_64-linux' from generate_series(1, 250);
+select is(resolver.sync_builds(p_all => false), true, 'there are more than are done at once');
+select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 100::bigint, 'a hundred');
+select t.go_on();
+select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 250::bigint, 'then the rest');
 select t.load();
-select is((select count(*) from Builds where job = 'many' and finished = 1), 100::bigint, 'their root is there: a bounded number ends at once');
-select is(resolver.advance(), false, 'the rest by advance()');
-select is((select count(*) from Builds where job = 'many' and finished = 0), 400::bigint, 'a thousand at a time');
-select is(resolver.end_builds(), 400, 'or by end_builds()');
+select is((select count(*) from Builds where job = 'many' and finished = 1), 150::bigint, 'their root is there: each look at it ends a bounded number');
+select is(resolver.end_builds(), 100, 'those that have ended, by end_builds()');
+select is((select count(*) from Builds where job = 'many' and finished = 0), 0::bigint, 'all of them');
+
+-- A build whose drvPath is no path of a .drv file ends by itself, with the reason; it stands in the way of no other.
+create function pg_temp.insert(p_job text, p_drv_path text) returns void language sql as $$
+    with build as (
+        insert into Builds (finished, timestamp, jobset_id, job, drvPath, system)
+        select 0, 1, j.id, p_job, p_drv_path, 'x86_64-linux' from Jobsets j where j.project = 'project' returning id)
+    insert into t.job select p_job, id from build
+$$;
+select pg_temp.insert('odd' || nr, path)
+  from unnest(array['garbage', '', t.path('foo'), t.full(t.drv('new') || E'\n'), repeat('x', 5000), t.full('.drv'), t.full(t.drv(repeat('n', 210)))])
+       with ordinality x (path, nr);
+select t.build('even', 'a');
+select resolver.sync_builds();
+select is(pg_temp.goal('even'), 'a open', 'a build beside them becomes a goal');
+select is(array_agg(t.ended(job) order by job), array_fill('status 3'::text, array[7]), 'they are aborted')
+  from t.job where job like 'odd%';
+select results_eq($$select status, busy, drvPath, errorMsg from BuildSteps where build = t.id('odd1')$$,
+                  $$values (3, 0, 'garbage', 'drvPath ''garbage'' is not the path of a .drv file')$$, 'with a step row that says why');
+select is((select count(*) from resolver.goal g join t.job j using (build) where j.job like 'odd%'), 0::bigint, 'they are no goals');
+update Builds set finished = 0 where id = t.id('odd1');
+select resolver.sync_builds();
+select is(t.steps('odd1'), '{"1: status 3","2: status 3"}', 'one that is restarted ends so again');
+update Builds set finished = 0, drvPath = t.full(t.drv('a')) where id = t.id('odd1');
+select resolver.sync_builds();
+select is(pg_temp.goal('odd1'), 'a open', 'unless it was given a derivation');
+select t.load();
+
+-- Nor does a build that makes the database raise.
+create function t.refuse_goal() returns trigger language plpgsql as $$
+begin
+    if new.build = t.id('cursed') then
+        raise exception 'this build is cursed';
+    end if;
+    return new;
+end
+$$;
+create trigger refuse_goal before insert on resolver.goal for each row execute function t.refuse_goal();
+select t.build('before', 'a');
+select t.build('cursed', 'a');
+select t.build('after', 'a');
+select resolver.sync_builds();
+drop trigger refuse_goal on resolver.goal;
+select is(pg_temp.goal('before') || ', ' || pg_temp.goal('after'), 'a open, a open', 'the others become goals');
+select is(t.ended('cursed'), 'status 3', 'that one is aborted');
+select is((select errorMsg from BuildSteps where build = t.id('cursed')), 'this build is cursed', 'with the error as the reason');
+select t.load();
+
+-- Its end makes the database raise: the others end, and it stays as it is.
+create function t.refuse_end() returns trigger language plpgsql as $$
+begin
+    if new.id = t.id('held') and new.finished = 1 then
+        raise exception 'this build does not end';
+    end if;
+    return new;
+end
+$$;
+create trigger refuse_end before update on Builds for each row execute function t.refuse_end();
+select t.want('first', 'a');
+select t.want('held', 'a');
+select t.want('last', 'a');
+select t.load();
+select is(array[t.ended('first'), t.ended('held'), t.ended('last')], '{status 0 cached,unfinished,status 0 cached}',
+          'an end that can not be written holds up no other');
+drop trigger refuse_end on Builds;
+select resolver.end_builds();
+select is(t.ended('held'), 'status 0 cached', 'it is written when it can be');
 
 select * from t.done();
 rollback;

@@ -17,8 +17,10 @@ _EXPRESSION = """derivation ({
 class Builder:
     """Instantiates and builds one derivation after another, all floating unless said otherwise."""
 
-    def __init__(self, nix_store: EmbeddedStore, directory: Path) -> None:
-        self.store = Store(environment=nix_store.child_environment())
+    def __init__(self, nix_store: EmbeddedStore | Store, directory: Path) -> None:
+        if isinstance(nix_store, EmbeddedStore):
+            nix_store = Store(environment=nix_store.child_environment())
+        self.store = nix_store
         self._directory = directory
 
     def instantiate(self, script: str, attributes: str = "{ }") -> str:

@@ -15,13 +15,14 @@ class Fence(NamedTuple):
 
 
 LOCKS = (
-    "build/fail_steps",
-    "build/finish_steps",
     "build/step_runs",
+    "builds/cancel_build",
     "builds/clear_failures",
     "builds/end_builds",
     "builds/enqueue",
+    "builds/restart_build",
     "builds/sync_builds",
+    "common/answer_reports",
     "common/verify_owners",
     "fleet/advance",
     "fleet/claim_builds",
@@ -31,12 +32,11 @@ LOCKS = (
     "fleet/release_claims",
     "fleet/release_other_claims",
     "fleet/sweep",
+    "fleet/worker_died",
     "fleet/worker_left",
     "history/keep_history",
-    "load/register_derivations",
     "load/register_local_outputs",
     "load/withdraw_outputs",
-    "resolve/set_resolved_to",
     "trace/prune",
 )
 """Every file that takes the graph lock. That it is missing is noticed by `LOCK_KILLER`."""
@@ -47,7 +47,9 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("common/lock_graph", [
         ("current_setting('transaction_isolation') <> 'read committed'", "false", "lock_graph.spec"),
         ("    perform from resolver.writer for update;\n", "", "everyone_waits.spec"),
-        ("    set lock_timeout = '30s'\n", "", "lock_graph.sql"),
+        ("    set lock_timeout = '5s'\n", "", "lock_graph.sql"),
+    ]),
+    ("common/limit_idling", [
         ("set_config('idle_in_transaction_session_timeout', '5s', true)", "0", "lock_graph.sql"),
     ]),
     # Reports: the lease.
@@ -62,11 +64,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("when l.digest is null then 'lease_lost'", "", "register_derivations.sql"),
     ]),
     # Reports: what they say.
-    ("load/register_derivations", [
-        ("when r.outcome = 'open' and d.drv = r.body ->> 'drv' then r.body",
-         "when r.outcome = 'open' then r.body", "register_derivations.sql"),
-        ("when r.outcome = 'open' and d.drv is distinct from r.body ->> 'drv' then 'refused'",
-         "", "register_derivations.sql"),
+    ("load/apply_loaded", [
+        ("when b.detail is not null then 'refused'", "", "register_derivations.sql"),
+        ("when r.outcome = 'open' and b.detail is null then r.body", "when r.outcome = 'open' then r.body", "register_derivations.sql"),
+        ("when d.drv is distinct from r.body ->> 'drv' then 'it is about another derivation'", "when false then null",
+         "register_derivations.sql"),
         ("where e.report ->> 'lease' is not null", "where true", "register_derivations.sql"),
     ]),
     ("resolve/judge_resolutions", [
@@ -75,8 +77,8 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "where n.path is distinct from s.path", "set_resolved_to.sql"),
         ("              full join sampled s on", "              left join sampled s on", "set_resolved_to.sql"),
         ("              full join sampled s on", "              right join sampled s on", "set_resolved_to.sql"),
-        ("and o.valid_since is not null\n             where r.outcome = 'open' and not r.body ? 'failed'",
-         "\n             where r.outcome = 'open' and not r.body ? 'failed'", "set_resolved_to.sql"),
+        ("and o.valid_since is not null\n             where r.outcome = 'open' and not r.body ?| '{failed,resolution}'",
+         "\n             where r.outcome = 'open' and not r.body ?| '{failed,resolution}'", "set_resolved_to.sql"),
         ("when r.outcome <> 'open' then r.outcome", "", "set_resolved_to.sql"),
         ("when u.outputs is not null or w.lease is not null then", "when u.outputs is not null then", "set_resolved_to.sql"),
         ("when not r.body ?| array['failed', 'resolved'] then 'refused'", "", "set_resolved_to.sql"),
@@ -84,16 +86,17 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("and v.path = o.path and v.valid", "and v.valid", "set_resolved_to.sql"),
         ("and v.path = o.path and v.valid", "and v.path = o.path", "set_resolved_to.sql"),
     ]),
-    ("build/finish_steps", [
+    ("build/apply_finished", [
         ("when r.outcome <> 'open' then r.outcome ", "", "finish_steps.sql"),
         ("else 'refused' end", "else 'done' end", "finish_steps.sql"),
         ("o.path <> r.body -> 'outputs' ->> o.name", "false", "finish_steps.sql"),
     ]),
-    ("build/fail_steps", [
+    ("build/apply_failed", [
         ("when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
         ("when b.detail is not null then 'refused'", "", "fail_steps.sql"),
-        ("when r.body ->> 'class' = 'transient' and s.tries + 1 < x.max_tries then 'retried'",
-         "when r.body ->> 'class' = 'transient' then 'retried'", "fail_steps.sql"),
+    ]),
+    ("common/is_retried", [
+        ("s.tries + 1 < x.max_tries", "true", "fail_steps.sql"),
     ]),
     # What was read ahead, and claimed by nobody.
     ("load/reports_read_ahead", [
@@ -101,7 +104,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
         (" and s.owner is not null", "", "register_derivations.sql"),
         ("           and d.kind is null\n", "", "register_derivations.sql"),
-        ("           and not exists (select from resolver.goal g where g.root = s.derivation and g.ended is null)\n",
+        ("           and not exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended is null)\n",
          "", "register_derivations.sql"),
         ("for update of s skip locked", "for update of s", "ahead_and_claim.spec"),
     ]),
@@ -112,7 +115,6 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("fleet/claim_builds", [
         ("where resolver.takes(v_worker, m)", "", "claim_derivations.sql"),
         ("where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
-        (", taken_back = null", "", "fail_steps.sql"),
     ]),
     ("fleet/next_to_build", [
         ("                      and (s.not_before is null or s.not_before <= v_now) and", "                      and", "fail_steps.sql"),
@@ -140,9 +142,9 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("fleet/claim_graph_work", [
         ("s.stage = 'unloaded' and s.lease is null and", "s.stage = 'unloaded' and", "claim_load.spec"),
         ("s.stage = 'resolvable' and s.lease is null and", "s.stage = 'resolvable' and", "claim_resolve.spec"),
-        ("s.stage = 'unloaded' and s.lease is null and s.owner is not null",
+        ("s.stage = 'unloaded' and s.lease is null and s.owner > 0",
          "s.stage = 'unloaded' and s.lease is null", "withdraw_outputs.sql"),
-        ("s.stage = 'resolvable' and s.lease is null and s.owner is not null",
+        ("s.stage = 'resolvable' and s.lease is null and s.owner > 0",
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
     ("load/register_found", [
@@ -156,13 +158,15 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "true\n", "hydra_programs.sql"),
     ]),
     ("fleet/start_steps", [
-        ("l.lease = s.taken_back and l.build = x.build", "l.lease = s.taken_back", "fail_steps.sql"),
-        ("l.lease = s.taken_back and l.build = x.build", "false", "sweep.sql"),
+        ("i.drv = d.drv and i.build = x.build", "i.drv = d.drv", "fail_steps.sql"),
+        ("i.drv = d.drv and i.build = x.build", "false", "sweep.sql"),
+        ("        delete from resolver.interrupted_step i using unnest(p_builds, v_stepnrs) x (build, stepnr)\n"
+         "         where i.build = x.build and i.stepnr = x.stepnr;\n", "", "fail_steps.sql"),
     ]),
     # Claims that end without a report.
     ("fleet/heartbeat", [
         ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
-        ("           and resolver.find_owner(l.derivation) is null;", ";", "heartbeat.sql"),
+        (" and s.owner is null\n", "\n", "heartbeat.sql"),
     ]),
     ("fleet/release_claims", [
         ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
@@ -197,7 +201,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("common/end_claims", [
         ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),
     ]),
-    ("common/settle", [
+    ("common/settle_stretches", [
         ("           and (s.stage <> 'unloaded' or s.lease is null)\n", "", "claim_load_and_resolve.spec"),
     ]),
     ("fleet/end_orphaned_steps", [
@@ -223,7 +227,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("excluded.path is not null and o.valid_since is null", "excluded.path is not null", "coherence.sql"),
         (" and excluded.path is not null", "", "register_derivations.sql"),
     ]),
-    ("common/realise", [
+    ("common/serve", [
         ("and f.valid_since is null", "", "finish_steps.sql"),
     ]),
     ("resolve/register_resolved", [
@@ -248,7 +252,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("w.name = o.name and w.wanted", "w.name = o.name", "wanted_outputs.sql"),
     ]),
     ("common/want_outputs", [
-        ("    perform resolver.want_of_resolved(v_wished);\n", "", "wanted_outputs.sql"),
+        ("    perform resolver.want_of_resolved(v_inputs);\n", "", "wanted_outputs.sql"),
     ]),
     ("common/record_terminals", [
         ("o.derivation = e.derivation and o.wanted", "o.derivation = e.origin and o.wanted", "wanted_outputs.sql"),
@@ -263,14 +267,16 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "", "register_local_outputs.sql"),
         ("and s.stage not in ('building', 'failed')", "", "register_local_outputs.sql"),
     ]),
-    ("load/lose_outputs", [
+    ("common/lose_paths", [
         ("and s.stage = 'realised'\n       and exists", "and exists", "withdraw_outputs.sql"),
+    ]),
+    ("common/lose_inputs", [
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
          "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "withdraw_outputs.sql"),
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
          "s.stage in ('resolvable', 'buildable')", "withdraw_outputs.sql"),
         ("    perform resolver.follow_chains(v_dynamic);\n", "", "chains.sql"),
-        ("v_dependents || v_dynamic", "v_dependents", "chains.sql"),
+        ("select unnest(v_dependents) union select unnest(v_dynamic)", "select unnest(v_dependents)", "chains.sql"),
     ]),
     # Chains: what builders write may be anything.
     ("common/follow_chains", [
@@ -281,17 +287,18 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("    perform resolver.find_owners(", "    perform cardinality(", "chains.sql"),
         ("s.owner is null and s.lease is not null", "false", "chains.sql"),
     ]),
-    ("common/wake", [
+    ("common/continue_chains", [
         ("and s.stage = 'waiting'", "", "chains.sql"),
-        ("        perform resolver.refuse_missing_outputs(v_dynamic);\n", "", "chains.sql"),
         ("        perform resolver.want_inputs(v_dynamic);\n", "", "chains.sql"),
     ]),
     ("fleet/advance", [
         ("       and resolver.circular() is null", "", "chains.sql"),
     ]),
-    ("trace/forget", [
+    ("trace/prune", [
         ("and not exists (select from resolver.realisation again", "and exists (select from resolver.realisation again", "prune.sql"),
-        ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_gone)"
+    ]),
+    ("trace/forget", [
+        ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_derivations)"
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
@@ -304,13 +311,13 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("builds/record_ends", [
         ("for update of b skip locked", "for update of b", "held_build.spec"),
         ("for key share of j, p skip locked", "for key share of j, p", "held_jobset.spec"),
-        ("           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)\n", "", "sync_builds.sql"),
+        ("           and (b.finished = 1 or right(b.drvPath, length(d.drv)) = d.drv)\n", "", "sync_builds.sql"),
     ]),
     ("builds/lock_counter", [
         ("n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
     ]),
     ("builds/reopen_builds", [
-        ("or exists (select from resolver.walk w where w.kind in ('clear', 'fail'))", "", "reopen_builds.sql"),
+        ("or exists (select from resolver.walk w where w.kind in ('clear', 'follow', 'fail'))", "", "reopen_builds.sql"),
         ("and coalesce(g.blamed, g.ended) between f.time and f.cleared", "", "reopen_builds.sql"),
         ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
         ("set cause = resolver.cause_of(g.root), blamed", "set blamed", "reopen_builds.sql"),
@@ -343,36 +350,42 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/open_goals", [
         ("where b.id = any (p_builds) and b.finished + 0 = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
-        ("case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end",
+        ("case when g.recorded is not null then excluded.opened else g.opened end",
          "excluded.opened", "sync_builds.sql"),
         ("    perform resolver.want_of_resolved(v_roots);\n", "", "wanted_outputs.sql"),
     ]),
     ("builds/sync_builds", [
-        ("unnest('{false,true}'::boolean[])", "unnest('{true}'::boolean[])", "nobody_waits.spec"),
+        ("    if v_builds <> '{}' then\n", "    if true then\n", "nobody_waits.spec"),
+    ]),
+    ("builds/follow_these_builds", [
         ("b.buildStatus not in (0, 4, 6)", "true", "reopen_builds.sql"),
-        ("on b.id = g.build and resolver.base_name(b.drvPath) = d.drv", "on b.id = g.build", "reopen_builds.sql"),
+        ("on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv", "on b.id = g.build", "reopen_builds.sql"),
         ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
     ]),
-    ("common/realise", [
-        ("where g.root = e.derivation and g.ended is null and (e.info is not null or g.build = e.built_for)",
-         "where g.root = e.derivation and (e.info is not null or g.build = e.built_for)", "restart_build.sql"),
-        ("ended = case when e.info is not null then v_now end", "ended = v_now", "finish_steps.sql"),
-        ("(e.info is not null or g.build = e.built_for)", "e.info is not null", "finish_steps.sql"),
+    ("common/serve", [
+        ("x.root = e.derivation and x.root > 0 and x.ended is null", "x.root = e.derivation", "restart_build.sql"),
+        ("ended = case when m.info is not null then v_now end", "ended = v_now", "finish_steps.sql"),
+        ("where e.info is not null or g.build = e.built_for", "where e.info is not null", "finish_steps.sql"),
+    ]),
+    ("common/as_follower", [
         ("and f.valid_since is not null and f.path <> o.path", "and false", "finish_steps.sql"),
     ]),
     ("common/continue_walks", [
-        ("order by w.kind = 'raise', w.kind limit 1", "order by w.kind = 'raise', w.kind desc limit 1", "restart_build.sql"),
+        ("array['clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail',",
+         "array['fail', 'lose', 'chain', 'wake', 'follow', 'missing', 'clear',", "restart_build.sql"),
+    ]),
+    ("builds/follow_these_builds", [
+        ("    perform resolver.start_walks('disown', v_gone || v_changed || coalesce(v_closed, '{}'));\n", "", "cancel_build.sql"),
     ]),
     ("common/find_owners", [
-        ("    while cardinality(v_layer) > 0 loop", "    while false loop", "restart_build.sql"),
-        ("             where s.resolved_to = any (v_layer) and", "             where false and", "restart_build.sql"),
+        ("    perform resolver.adopt(", "    perform cardinality(", "cancel_build.sql"),
     ]),
     ("common/reach_dependents", [
         ("b.buildStatus is not null and g.retry)", "b.buildStatus is not null)", "reopen_builds.sql"),
         ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),
-        (" or resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "", "set_resolved_to.sql"),
-        ("where g.root = any (p_derivations) and g.ended is null",
-         "where g.root = any (p_derivations)", "restart_build.sql"),
+        ("and resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "and false", "set_resolved_to.sql"),
+        ("v_goal.attempted_for is distinct from g.build", "true", "reports.sql"),
+        ("g.root = x.subject and g.root > 0 and g.ended is null\n", "g.root = x.subject and g.root > 0\n", "restart_build.sql"),
     ]),
     ("common/resolved_since", [
         (" and r.time > p_time", "", "set_resolved_to.sql"),

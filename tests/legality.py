@@ -147,7 +147,7 @@ def outputs_come_from_reports(record: Record) -> Iterator[str]:
                 legal = event.procedure in BUILD_REPORTS and situation.stage(derivation) == "building"
             case "record_outputs":
                 legal = event.procedure in FOUND_REPORTS
-            case "realise":
+            case "serve":
                 origin = situation.outputs[followed].get(output) if followed is not None else None
                 legal = origin is not None and origin.valid and origin.path == event.path
             case _:
@@ -177,11 +177,11 @@ def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
         if not event.is_move or event.from_stage != "realised":
             continue
         match event.function:
-            case "lose_outputs" | "want_inputs" | "follow":
+            case "lose_paths" | "want_stretches" | "follow":
                 legal = bool(situation.lacks(event.derivation))
             case "open_goals":
                 legal = event.procedure in WISHES
-            case "realise":
+            case "serve":
                 legal = realised_in.get(event.derivation) == event.transaction
             case "forget":
                 legal = not any(output.valid for output in situation.outputs[event.derivation].values())

@@ -93,7 +93,10 @@ class Model:
             if it.valid.keys() >= it.wanted:
                 it.unloaded, it.verb, it.tries, it.not_before = False, None, 0, 0
                 for build in self.wanting(name):
-                    self.goals[build].built |= build == account
+                    goal = self.goals[build]
+                    goal.built |= build == account or any(
+                        b == build and time >= goal.opened for b, time in self.at[node.name].built_for
+                    )
                     if read:
                         self.goals[build].ended = (0, not self.goals[build].built)
                     else:
@@ -103,7 +106,7 @@ class Model:
         for node, valid, _ in found:
             it = self.at[node.name]
             self.lose({path for output, path in it.valid.items() if output not in valid})
-            it.valid, it.verb, it.unloaded = {**valid, **it.valid}, None, False
+            it.valid, it.verb, it.unloaded, it.tries, it.not_before = {**valid, **it.valid}, None, False, 0, 0
             if it.must_resolve is None:
                 it.must_resolve = bool(node.inputs or node.chains) and node.kind != "input-addressed"
             it.wanted |= {*node.outputs} if self.wanting(node.name) else set()
@@ -118,7 +121,7 @@ class Model:
 
     def follow(self, name: str, to: Node, found: Mapping[str, str], info: bool) -> None:
         it, resolved = self.at[name], self.at.setdefault(to.name, Derivation())
-        it.verb, it.resolved_to = None, to.name
+        it.verb, it.resolved_to, it.tries, it.not_before = None, to.name, 0, 0
         resolved.must_resolve = resolved.must_resolve or False
         self.want(to.name, it.wanted)
         if resolved.verb != "build":
@@ -139,7 +142,7 @@ class Model:
 
     def finish(self, node: Node, outputs: Mapping[str, str], info: bool, account: int) -> None:
         it = self.at[node.name]
-        it.valid, it.verb = {**outputs, **it.valid}, None
+        it.valid, it.verb, it.built_for = {**outputs, **it.valid}, None, (*it.built_for, (account, self.now))
         self.realise(node, info and it.valid == outputs, account)
 
     def fail(self, name: str, kind: str, status: int) -> None:
@@ -150,6 +153,14 @@ class Model:
         for n in [name, *self.followers(name)]:
             self.at[n].failure, self.at[n].resolved_to = Failure(name, kind, status, self.now), None
             self.at[n].late = False
+
+    def cut_short(self, name: str) -> None:  # an attempt: the worker died
+        it = self.at[name]
+        it.verb, it.tries = None, it.tries + 1
+        if it.tries >= 5:
+            self.fail(name, "transient", 3)
+        elif it.tries > 1:
+            it.not_before = self.now + 60 * 3 ** (it.tries - 2)
 
     def forgive(self, failure: Failure) -> None:
         self.cleared[failure] = self.now

@@ -48,7 +48,13 @@ class Failing(RuleBasedStateMachine):
             if ended:
                 status, cached = ended
                 allowed = {
-                    (failure, (failure.status if build in itself else 2, failure.time < goal.opened or late))
+                    (
+                        failure,
+                        (
+                            failure.status if build in itself else 2,
+                            failure.time < goal.opened or (late and seen["failed"].get(failure.derivation) != build),
+                        ),
+                    )
                     for failure, late in ways[build]
                     if not forgives(goal, failure)
                 }
@@ -94,6 +100,7 @@ class Failing(RuleBasedStateMachine):
             if reopened:
                 model.builds[build] = root, None
                 model.open(build, True)
+                self.hurry()
                 if goal.recorded:
                     self.restarted = self.restarted | {build}
                     model.goals[build].opened = model.cleared.get(goal.cause, model.now)

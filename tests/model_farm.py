@@ -19,6 +19,9 @@ Report = dict[str, Any]
 
 TABLES = (
     "resolver.walk",
+    "resolver.lost_path",
+    "resolver.build_wish",
+    "resolver.interrupted_step",
     "resolver.watch",
     "resolver.lease",
     "resolver.history",
@@ -74,7 +77,7 @@ select jsonb_build_object(
         select coalesce(jsonb_object_agg(l.lease, jsonb_build_array(named(d.drv), l.verb, l.worker)), '{}')
           from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null),
     'failed', (
-        select coalesce(jsonb_agg(named(d.drv)), '[]')
+        select coalesce(jsonb_object_agg(named(d.drv), f.build), '{}')
           from resolver.failure f join resolver.derivation d using (derivation) where f.cleared is null),
     'goals', (
         select coalesce(jsonb_object_agg(g.build, jsonb_build_array(
@@ -154,6 +157,7 @@ class Farm:
         with self._connection.transaction():
             for table in self._tables:
                 self._connection.execute(f"delete from {table}".encode())
+            self._connection.execute("update resolver.build_scan set complete = null, position = null")
             self.value("select count(setval(x, 1, false)) from unnest(%s::text[]) x", self._sequences)
 
     def value(self, statement: str, *parameters: Any) -> Any:
@@ -226,7 +230,8 @@ class Farm:
         self.value(f"{statement} where id = %s returning id", build)
 
     def sync_builds(self, retry: Collection[int], accept: Collection[int]) -> None:
-        assert self.value("select resolver.sync_builds(%s, %s)", list(retry), list(accept)) is False
+        while self.value("select resolver.sync_builds(%s, %s)", list(retry), list(accept)):
+            pass
 
     def look(self) -> Any:
         """All that is to be compared, after a worker's tick."""

@@ -45,7 +45,10 @@ class HydraRules(Compared):
             del builds[build]
         if told and change in ("cancel", "restart"):
             self.farm.value(f"select resolver.{change}_build(%s)", build)
-            self.synced({})
+            if self.told:
+                self.synced({})
+            else:
+                self.sync({})
         else:
             self.farm.change_build(build, change, root)
             self.told = False
@@ -75,4 +78,7 @@ class HydraRules(Compared):
                     self.reminded = self.reminded | {old.cause}
                 self.recalling |= old is None and build in self.restarted
                 # That it was restarted is known by its goal, or by its status if the goal was forgotten.
-                model.open(build, True if build in self.restarted else retry.get(build))
+                again = True if build in self.restarted else retry.get(build)
+                model.open(build, again)
+                if again:
+                    self.hurry()

@@ -33,7 +33,8 @@ class Compared(Failing):
         self.latest: dict[str, int] = {}  # lease of each derivation
         self.workers: dict[int, int] = {}  # last sign of life of those that live
         self.aborted: set[str] = set()  # derivations with an attempt that may yet have succeeded
-        self.unneeded: set[str] = set()  # derivations that nobody waited for when they failed: there is no back-off
+        # Derivations whose back-off may end early: no goal waited for them when they failed, or a build was retried.
+        self.hurried: set[str] = set()
         self.told = True  # the graph, of what happened to Hydra's rows
 
     def pass_time(self, seconds: int) -> None:
@@ -71,10 +72,10 @@ class Compared(Failing):
     def claim(self, worker: int, verb: str, limit: int) -> None:
         model, stage = self.model, "buildable" if verb == "build" else STAGES[verb]
         free = {n for n, it in model.at.items() if not it.verb and model.stage(n) == stage}
-        later = {n for n in free if verb == "build" and model.at[n].not_before > model.now}
+        later = {n for n in free if model.at[n].not_before > model.now}
         claims = self.farm.claim(worker, verb, limit)
         note(f"worker {worker} claims {claims}")
-        assert {claim.name for claim in claims} <= free - (later - self.unneeded), (
+        assert {claim.name for claim in claims} <= free - (later - self.hurried), (
             f"only {free - later} could be claimed"
         )
         if limit == MANY and self.told:
@@ -91,10 +92,12 @@ class Compared(Failing):
             claim.worker, claim.verb, claim.deadline = worker, verb, None if verb == "build" else model.now + 600
             self.claims[claim.lease], self.latest[claim.name], model.at[claim.name].verb = claim, claim.lease, verb
 
-    def free(self, which: Callable[[Claim], bool]) -> int:
-        """Claims end without a report."""
+    def free(self, which: Callable[[Claim], bool], *, attempted: bool = False) -> int:
+        """Claims end without a report; whether each counts as an attempt."""
         freed = [claim for claim in self.opened() if which(claim)]
         for claim in freed:
+            if attempted:
+                self.model.cut_short(claim.name)
             self.model.at[claim.name].verb = None
         return len(freed)
 
@@ -105,6 +108,10 @@ class Compared(Failing):
             if outcome in ("done", "retried", "stale"):
                 self.claims[report["lease"]].report = report
         return outcomes
+
+    def hurry(self) -> None:
+        """A build that tries again what is known does not wait until a back-off is over."""
+        self.hurried |= {n for n, it in self.model.at.items() if it.not_before > self.model.now}
 
     # What workers report.
 
@@ -129,7 +136,8 @@ class Compared(Failing):
         to = resolution(node, [named(path) for _, _, path in samples], [*self.nodes.values()])
         if to == node:
             assert self.report("set_resolved_to", resolved(claim.lease, samples, None)) == ["done"]
-            self.model.at[node.name].verb, self.model.at[node.name].must_resolve = None, False
+            it = self.model.at[node.name]
+            it.verb, it.must_resolve, it.tries, it.not_before = None, False, 0, 0
             return
         self.nodes[to.name] = to
         known = self.model.at[to.name].valid if to.name in self.model.at else {}

@@ -109,7 +109,8 @@ class Machine(HydraRules):
         for claim in self.some(data, "resolve"):
             samples = claim.samples()[1:] + ([] if missing else [[*claim.samples()[0][:2], hashed("other")]])
             assert self.report("set_resolved_to", resolved(claim.lease, samples, None)) == ["stale"]
-            self.model.at[claim.name].verb = None
+            it = self.model.at[claim.name]
+            it.verb, it.tries, it.not_before = None, 0, 0
 
     @rule(data=st.data())
     def finish_steps(self, data: st.DataObject) -> None:
@@ -118,7 +119,7 @@ class Machine(HydraRules):
     @rule(data=st.data(), kind=st.sampled_from([*STATUS]))
     def fail_step(self, data: st.DataObject, kind: str) -> None:
         for claim in self.some(data, "build"):
-            self.unneeded = self.unneeded - {claim.name} | ({claim.name} - self.needed())
+            self.hurried = self.hurried - {claim.name} | ({claim.name} - self.needed())
             again = kind == "transient" and self.model.at[claim.name].tries < 4
             report = {"lease": claim.lease, "class": kind, "status": STATUS[kind]}
             assert self.report("fail_steps", report) == ["retried" if again else "done"]
@@ -185,7 +186,7 @@ class Machine(HydraRules):
         dead = {worker for worker, beat in self.workers.items() if beat < now - 60}
         self.workers = {worker: beat for worker, beat in self.workers.items() if worker not in dead}
         swept = self.farm.value("select resolver.sweep()")
-        assert swept == self.free(lambda claim: claim.worker in dead or (claim.deadline or now) < now)
+        assert swept == self.free(lambda claim: claim.worker in dead or (claim.deadline or now) < now, attempted=True)
 
     def beat(self, worker: int) -> None:
         self.workers[worker] = self.model.now

@@ -53,5 +53,6 @@ class Derivation:
     resolved_to: str | None = None
     failure: Failure | None = None  # its own, or that of what it was resolved to
     late: bool = False  # it was resolved to that when it had failed already
+    built_for: tuple[tuple[int, int], ...] = ()  # builds, and when
     tries: int = 0
     not_before: int = 0

@@ -30,6 +30,12 @@ JOBS = """{
   segfault = floating "segfault" "kill -SEGV $$" { };
   exits = floating "exits" "exit 3" { };
   no-builder = floating "no-builder" "" { builder = "/no/such/program"; };
+  fifo = floating "fifo" "mkfifo $out" { };
+  fifo-of-products = floating "fifo-of-products" ''
+    mkdir -p $out/nix-support
+    mkfifo $out/nix-support/hydra-build-products
+  '' { };
+  reference = floating "reference" "echo $dep > $out" { outputHashMode = "flat"; dep = builtins.toFile "dep" ""; };
   no-output = floating "no-output" ":" { };
   slow = floating "slow" "while :; do echo working; sleep 0.1; done" { } // { meta.timeout = 1; };
   silent = floating "silent" "sleep 100" { } // { meta.maxSilent = 1; };
@@ -191,6 +197,29 @@ def test_a_drv_that_the_collector_took_before_it_was_resolved_aborts_its_build(f
     assert steps == [{"status": 3}]
 
 
+def test_a_restarted_build_whose_drv_was_collected_is_aborted_at_once(farm: Farm) -> None:
+    drv = pair(farm, "restarted")[0]
+    build = int(farm.command("enqueue", drv).stdout)
+    ended(farm, "worker", "--drain", "--verb", "load", status=0)
+    farm.command("cancel", str(build))
+    for root in (farm.store.directory / "var" / "gcroots" / "hydra-resolver").glob(drv.name):
+        root.unlink()
+    farm.nix("nix-store", "--delete", *map(str, [pair_user(farm, drv), drv]))
+    farm.command("restart", str(build))
+    ended(farm, "worker", "--drain", status=0)
+    assert farm.rows("select finished, buildStatus from Builds where id = %s", build) == [
+        {"finished": 1, "buildstatus": 3}
+    ]
+    (step,) = farm.rows("select errorMsg from BuildSteps where build = %s and status = 3", build)
+    assert step["errormsg"].startswith(f"the .drv is not in the store any more: {drv}. ")
+    assert "Evaluate the jobset again" in step["errormsg"]
+
+
+def pair_user(farm: Farm, low: Path) -> str:
+    """The .drv that refers to the first of a pair."""
+    return farm.nix("nix-store", "--query", "--referrers", low).splitlines()[0]
+
+
 def test_a_drv_outside_of_the_store(farm: Farm, tmp_path: Path) -> None:
     copy = shutil.copy(pair(farm, "copied")[0], tmp_path / "copy.drv")
     for name in (copy, "none.drv", tmp_path / "none.drv"):
@@ -228,6 +257,9 @@ BUILDERS = {
     "segfault": (1, "signal 11"),
     "exits": (1, "exit code 3"),
     "no-builder": (1, "exit code 1"),
+    "fifo": (1, "has an unsupported type: a FIFO, a socket or a device"),
+    "fifo-of-products": (1, "has an unsupported type: a FIFO, a socket or a device"),
+    "reference": (1, "is not allowed to refer to other store paths"),
     "no-output": (1, "failed to produce output path"),
     "no-derivation": (1, "error parsing derivation"),
     "slow": (7, "timed out after 1 seconds"),

@@ -6,7 +6,10 @@ from hydra_resolver.loop.batches import BATCH_SECONDS, MOST_IF_QUICK, MOST_REPOR
 
 
 def test_nothing_is_left_out_and_the_order_is_kept() -> None:
-    parts = [[{"lease": [size, number], "inputs": [{}] * number} for number in range(size)] for size in range(30)]
+    parts = [
+        [{"lease": [size, number], "inputs": [{"outputs": []}] * number} for number in range(size)]
+        for size in range(30)
+    ]
     batches = list(in_batches(parts))
     assert [report for batch in batches for report in batch] == [report for part in parts for report in part]
     assert all(len(batch) <= MOST_REPORTS for batch in batches)
@@ -22,6 +25,11 @@ def test_parts_are_put_together_but_not_cut_without_need() -> None:
 
 def test_many_inputs_make_a_batch_of_their_own() -> None:
     large = {"lease": 1, "samples": [[]] * 4000}
+    assert [len(batch) for batch in in_batches([[large, {"lease": 2}, large]])] == [1, 1, 1]
+
+
+def test_many_outputs_of_one_input_make_a_batch_of_their_own() -> None:
+    large = {"lease": 1, "inputs": [{"drv": "a", "outputs": [str(number) for number in range(4000)]}]}
     assert [len(batch) for batch in in_batches([[large, {"lease": 2}, large]])] == [1, 1, 1]
 
 

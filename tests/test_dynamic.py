@@ -195,6 +195,7 @@ HOSTILE = {
     "misnamed": (1, "is not named like a derivation"),
     "invalid-input": (2, "is not in the store"),
     "impure": (2, "impure derivations are not supported"),
+    "unnameable": (2, "its output 'out/' can't have a path"),
 }
 """Status of the build that needs what it makes, and what is said."""
 
@@ -216,11 +217,13 @@ def hostile(farm: Farm) -> dict[str, dict[str, Any]]:
     missing = f'[("{farm.store.store_dir}/{"0" * 32}-no.drv",["out"])]'
     (farm.state / "invalid-input").write_text(derivation_text(farm, inputs=missing))
     (farm.state / "impure").write_text(derivation_text(farm).replace('"r:sha256",""', '"r:sha256","impure"'))
+    (farm.state / "unnameable").write_text(derivation_text(farm).replace('[("out","","r', '[("out/","","r'))
     jobs = f"""{{
       malformed = wrap "on-malformed" [ (of (text "malformed" "echo garbage > $out")) ];
       directory = wrap "on-directory" [ (of (text "directory" "mkdir $out")) ];
       misnamed = wrap "on-misnamed" [ (of (floating "misnamed" "echo garbage > $out" {{ }})) ];
       invalid-input = wrap "on-invalid-input" [ (of (text "invalid-input" "cp {farm.state}/invalid-input $out")) ];
+      unnameable = wrap "on-unnameable" [ (of (text "unnameable" "cp {farm.state}/unnameable $out")) ];
       impure = wrap "on-impure" [ (of (text "impure" "cp {farm.state}/impure $out")) ];
       harmless = floating "harmless" "echo > $out" {{ }};
     }}"""
@@ -255,19 +258,28 @@ def test_what_is_written_needs_itself(farm: Farm) -> None:
     assert message(farm, builds["on-circle"]) == "it needs itself"
 
 
+def input_of(farm: Farm, number: int = 0) -> str:
+    """The full path of a derivation that is not there."""
+    return f"{farm.store.store_dir}/{number:032d}-input.drv"
+
+
 def test_what_is_written_is_megabytes(farm: Farm) -> None:
-    inputs = ",".join(f'("{farm.store.store_dir}/{n:032d}-input.drv",["out"])' for n in range(100_000))
+    inputs = ",".join(f'("{input_of(farm, n)}",["out"])' for n in range(100_000))
     (farm.state / "wide").write_text(derivation_text(farm, inputs=f"[{inputs}]"))
+    names = ",".join(f'"o{n}"' for n in range(60_000))
+    (farm.state / "named").write_text(derivation_text(farm, inputs=f'[("{input_of(farm)}",[{names}])]'))
     (farm.state / "long").write_text(derivation_text(farm, args=f'["{"x" * 20_000_000}"]'))
     jobs = f"""{{
+      named = wrap "on-named" [ (of (text "named" "cp {farm.state}/named $out")) ];
       wide = wrap "on-wide" [ (of (text "wide" "cp {farm.state}/wide $out")) ];
       long = wrap "on-long" [ (of (text "long" "cp {farm.state}/long $out")) ];
       harmless = floating "harmless-megabytes" "echo > $out" {{ }};
     }}"""
     builds = farm.run(write(farm, "megabytes", jobs))
     assert_sound(farm)
-    assert {job: build["status"] for job, build in builds.items()} == {"wide": 2, "long": 2, "harmless": 0}
-    assert "more than 50000 inputs" in message(farm, builds["wide"])
+    assert {job: build["status"] for job, build in builds.items()} == {"wide": 2, "named": 2, "long": 2, "harmless": 0}
+    for job in ("wide", "named"):
+        assert "it needs more than 50000 outputs of its inputs" in message(farm, builds[job])
     assert "failed with exit code" in message(farm, builds["long"])
 
 

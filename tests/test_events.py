@@ -48,6 +48,12 @@ REASON = f"Cannot build '/nix/store/{A}'.\nReason: builder failed with exit code
         ("swept", {"claims": 1}, "swept    1 claim of workers that are gone"),
         ("database_error", {"verb": "tick", "message": "gone\naway"}, "database tick: gone"),
         ("store_error", {"verb": "load", "message": "gone"}, "store    load: gone"),
+        ("resolved", {"drv": A, "outcome": "retried", "message": "it broke"}, f"retrying {A}: it broke"),
+        (
+            "unexpected", {"verb": "load", "drv": A, "message": "KeyError: 'x'", "traceback": "Traceback"},
+            f"error    load: {A}: KeyError: 'x'",
+        ),
+        ("unexpected", {"verb": "load", "drv": None, "message": "KeyError: 'x'"}, "error    load: KeyError: 'x'"),
         ("of_tomorrow", {"drv": A, "message": None}, f"of_tomorrow drv={A}"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
@@ -63,6 +64,16 @@ def test_an_interrupted_command_ends_its_builds_and_releases_its_claims(
     assert step["status"] == 3
     assert step["stoptime"] is not None
     farm.command("cancel", str(step["build"]))
+
+
+def test_a_signal_that_reaches_another_thread_than_the_first_ends_the_worker_as_well(farm: Farm) -> None:
+    with running(farm, "worker") as command:
+        wait_until(lambda: bool(farm.rows("select 1 from resolver.worker where gone is null")))
+        process = command.process.pid
+        other = next(int(task.name) for task in Path(f"/proc/{process}/task").iterdir() if task.name != str(process))
+        assert ctypes.CDLL(None).tgkill(process, other, int(signal.SIGTERM)) == 0
+        assert command.ends(within=10) == 0
+    assert_sound(farm)
 
 
 @pytest.mark.parametrize(("verb", "status"), [("run", 2), ("enqueue", 1)])

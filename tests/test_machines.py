@@ -185,6 +185,25 @@ def test_an_input_that_is_too_large_and_somebody_else_has_built_is_not_used(farm
     assert [step[:2] for step in farm.steps(1)] == [(0, 11)]
 
 
+def test_a_worker_registers_its_machines_own_system_first(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = farm.nix("nix", "eval", "--raw", "--impure", "--expr", "builtins.currentSystem")
+    farm.store.prepare()
+    monkeypatch.setenv("NIX_CONFIG", "extra-platforms = riscv64-linux aarch64-linux")
+    for name, value in farm.store.environment().items():
+        if name != "NIX_CONFIG":
+            monkeypatch.setenv(name, value)
+    words = ["worker", "--drain", "--store", "local"]
+    farm.command(*words)
+    farm.command(*words, "--system", "aarch64-linux", "--system", own, "--system", "aarch64-linux")
+    farm.command(*words, "--system", "riscv64-linux", "--system", "aarch64-linux")
+    rows = farm.rows("select systems from resolver.worker order by worker")
+    assert [row["systems"] for row in rows] == [
+        [own, "aarch64-linux", "riscv64-linux"],
+        [own, "aarch64-linux"],
+        ["riscv64-linux", "aarch64-linux"],
+    ]
+
+
 @contextmanager
 def remote_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch, columns: str) -> Iterator[str]:
     """Nix builds nothing itself (max-jobs = 0); its builder is another store on this machine."""

@@ -48,7 +48,7 @@ def test_procedures_are_called_by_many_over_few_connections(database: str, poole
         def call(number: int) -> None:
             one = procedures[number % len(procedures)]
             one.claim(workers[number % len(procedures)], "load", 10)
-            one.sync_builds()
+            one.sync_builds(all_builds=False)
             one.sweep()
             one.status()
 

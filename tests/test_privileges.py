@@ -274,7 +274,7 @@ def test_a_worker_gets_what_an_upgrade_brings_and_nobody_else_does(roles: Roles,
     execute(
         roles.owner,
         f"grant execute on function resolver.clock() to {curious}",
-        "drop function resolver.sync_builds(integer[], integer[])",
+        "drop function resolver.sync_builds(integer[], integer[], boolean)",
         "drop function resolver.build_report(integer)",
     )
     force_upgrade(roles.owner)

@@ -23,14 +23,16 @@ NOT_REACHED = {
     "dump_status": "only called when a program of Hydra's asks: see test_hydras_status.py",
     "step_runs": "only called for remote builders: see test_machines.py",
     "release_other_claims": "only called when an answer of the database was lost: see test_leases.py",
+    "claimed_inputs": "only called for a derivation with very many inputs: see test_slots.py",
     **dict.fromkeys(
         ("all_finished", "build_report", "cancel_build", "enqueue", "output_paths", "restart_build", "status"),
         "not called by workers, but by people's commands: see test_leases.py for `run`",
     ),
 }
 """What a worker that drains the queue does not call, and why that is so."""
-SOMETIMES = {f"{when} outcomes" for when in ("before", "after")}
-"""Only read, and only after a report has met a memo hit: when that comes depends on what is claimed together."""
+SOMETIMES = {f"{when} {call}" for when in ("before", "after") for call in ("outcomes", "worker_died")}
+"""`outcomes` is only read, and only after a report has met a memo hit: when that comes depends on what is claimed
+together. `worker_died` is called by the heir of a worker that was killed."""
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import resource
+import shlex
 import signal
 import socket
+import subprocess
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,14 +20,15 @@ from typing import Any
 
 import pytest
 
+from hydra_resolver import status_server
 from hydra_resolver.database.procedures import Procedures
 from hydra_resolver.setting_kinds import address_of
-from hydra_resolver.status_server import StatusServer
+from hydra_resolver.status_server import MOST_CONNECTIONS, StatusServer
 
 from .databases import execute, rows, running_build
 from .farm import open_farm
 from .test_workers import start_worker
-from .waiting import PATIENCE
+from .waiting import PATIENCE, wait_until
 
 
 @contextmanager
@@ -86,13 +92,25 @@ def test_machines_are_told_as_hydras_page_reads_them(database: str) -> None:
     found = json.loads(text)
     assert found["machinesCount"] == 2
     here = machine_of_a_page(found["machines"]["localhost"])
-    assert here["systemTypes"] == ["i686-linux", "x86_64-linux"]
+    assert here["systemTypes"] == ["x86_64-linux", "i686-linux"]
     assert here["supportedFeatures"] == ["kvm"]
     assert here["capacity"] == (True, True, True)
     assert here["numbers"][-1] > 0, "this machine has a memory"
     far = machine_of_a_page(found["machines"]["ssh-ng://far"])
     assert (far["primarySystemType"], far["supportedFeatures"]) == ("m68k-linux", ["big"])
     assert found["machines"]["localhost"]["maxJobs"] == 1
+
+
+def test_systems_of_a_machine_are_told_in_the_order_that_the_database_has(database: str) -> None:
+    execute(
+        database,
+        "create or replace function resolver.machines() returns jsonb language sql as $$ select jsonb_build_object("
+        "'localhost', jsonb_build_object('systems', array['z', 'a', 'm'], 'features', '{}'::text[],"
+        " 'mandatory', '{}'::text[], 'jobs', 1, 'running', 0)) $$",
+    )
+    with serving(database) as port:
+        found = json.loads(get(port, "/status/machines")[2])
+    assert machine_of_a_page(found["machines"]["localhost"])["primarySystemType"] == "z"
 
 
 def test_the_status_is_that_of_the_queue(database: str) -> None:
@@ -155,6 +173,100 @@ def test_a_database_that_does_not_answer_is_told_of(database: str) -> None:
         assert status == 503
         assert "machines" in json.loads(text)["error"]
         assert get(port, "/nothing")[0] == 404, "it goes on"
+
+
+def silent(port: int, number: int) -> list[socket.socket]:
+    """Connections over which nothing is asked."""
+    return [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(number)]
+
+
+def closed(connection: socket.socket) -> bool:
+    """Whether the other side has closed a connection, waiting for a while."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_no_more_are_answered_at_a_time_than_there_may_be(database: str) -> None:
+    with serving(database) as port:
+        waiting = silent(port, MOST_CONNECTIONS)
+        assert closed(*silent(port, 1))
+        waiting.pop().close()
+        wait_until(lambda: answers(port))
+        for connection in waiting:
+            connection.close()
+
+
+def answers(port: int) -> bool:
+    try:
+        return get(port, "/status")[0] == 200
+    except OSError:
+        return False
+
+
+def says(connection: socket.socket, text: bytes) -> bool:
+    """Whether the other side still listens."""
+    try:
+        connection.sendall(text)
+    except OSError:
+        return False
+    return True
+
+
+def test_who_says_nothing_or_one_letter_after_the_other_is_not_waited_for(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_server, "LONGEST_SECONDS", 1.0)
+    with serving(database) as port:
+        nothing, slow = silent(port, 2)
+        wait_until(lambda: not says(slow, b"G"))
+        assert closed(nothing)
+        assert get(port, "/status")[0] == 200
+
+
+def test_a_process_without_descriptors_to_spare_neither_spins_nor_ends(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted: list[float] = []
+    real = socket.socket.accept
+
+    def accept(self: socket.socket) -> tuple[socket.socket, Any]:
+        accepted.append(time.monotonic())
+        return real(self)
+
+    monkeypatch.setattr(socket.socket, "accept", accept)
+    with serving(database) as port:
+        assert get(port, "/status")[0] == 200
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        client = socket.socket()
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, limits[1]))
+            client.connect(("127.0.0.1", port))
+            wait_until(lambda: len(accepted) > 5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            client.close()
+        assert accepted[5] - accepted[1] > 0.2, "it waits between two tries"
+        assert get(port, "/status")[0] == 200
+
+
+def test_a_thousand_slow_connections_cost_a_worker_nothing(tmp_path: Path) -> None:
+    with free_port() as port, open_farm(tmp_path) as farm:
+        words = [sys.executable, "-m", "hydra_resolver", "worker", "--state", str(farm.state)]
+        limited = shlex.join([*words, "--status-address", str(port)])
+        worker = subprocess.Popen(["sh", "-c", f"ulimit -n 200; exec {limited}"])
+        try:
+            farm.wait_for("select 1 from resolver.worker where gone is null")
+            connections = silent(port, 900)
+            farm.command("enqueue", farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }'))
+            farm.wait_for("select 1 from Builds where finished = 1 and buildStatus = 0")
+            for connection in connections:
+                connection.close()
+            wait_until(lambda: answers(port))
+        finally:
+            worker.terminate()
+            assert worker.wait(20) == 0
 
 
 @pytest.mark.parametrize(

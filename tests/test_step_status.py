@@ -10,7 +10,14 @@ from hydra_resolver.embedded.store import EmbeddedStore
 from hydra_resolver.nix.build_result import BuildResult, BuildStatus
 from hydra_resolver.nix.derivation import Kind
 from hydra_resolver.nix.errors import ConnectionLost, NixError, ProtocolError
-from hydra_resolver.step_status import MESSAGE_LIMIT, HydraStatus, StepFailure, failure_of, failure_of_error
+from hydra_resolver.step_status import (
+    MESSAGE_LIMIT,
+    HydraStatus,
+    StepFailure,
+    failure_of,
+    failure_of_error,
+    failure_of_refusal,
+)
 
 from .building import Builder
 
@@ -168,6 +175,21 @@ def test_errors_of_the_call_are_told_apart_by_their_words(
     assert found.failure_class == failure_class
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("writing to file: No space left on device", (HydraStatus.ABORTED, "transient")),
+        ("derivation has incorrect output", (HydraStatus.FAILED, "unsupported")),
+    ],
+)
+def test_a_refusal_for_a_full_disk_is_no_fault_of_what_is_refused(
+    message: str, expected: tuple[HydraStatus, str]
+) -> None:
+    found = failure_of_refusal(NixError(0, message), "Nix refuses it")
+    assert (found.status, found.failure_class) == expected
+    assert found.message == f"Nix refuses it: {message}"
+
+
 def test_an_output_named_like_a_derivation_of_a_fixed_kind_is_not_remembered() -> None:
     found = failure_of_error(NixError(0, "error parsing derivation 'x'"), kind=Kind.FIXED)
     assert (found.status, found.failure_class) == (HydraStatus.FAILED, "unsupported")
@@ -194,7 +216,7 @@ def test_the_end_of_a_connection_is_tried_again(error: ConnectionLost | Protocol
             "Reason: failed.\nLast 1 log lines:\n> For full logs, run:\nFor full logs, run:\n  nix log x\nnote: disk",
             "Reason: failed.\nnote: disk",
         ),
-        ("x" * (MESSAGE_LIMIT + 1), "x" * (MESSAGE_LIMIT - 1) + "…"),
+        ("x" * (MESSAGE_LIMIT - 1001) + "yy" + "z" * 1000, "x" * (MESSAGE_LIMIT - 1001) + "…" + "z" * 1000),
         ("x" * MESSAGE_LIMIT, "x" * MESSAGE_LIMIT),
     ],
 )

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MOST_JOBS = 1000
+"""Builds of one worker at a time. Their connections to Nix alone are a thousand processes with five megabytes each."""
+
 _ADDRESS = re.compile(r"(?:(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\s:\[\]]+)):)?(?P<port>[0-9]{1,5})")
 
 
@@ -45,15 +48,16 @@ def _truth(text: str) -> bool:
     return text.lower() in ("true", "1", "yes", "on")
 
 
-def numbers(at_least: int) -> Kind:
-    """Whole numbers from `at_least` on."""
+def numbers(at_least: int, at_most: int | None = None) -> Kind:
+    """Whole numbers within these bounds."""
 
     def check(value: Any) -> int:
-        if type(value) is not int or value < at_least:
+        if type(value) is not int or value < at_least or (at_most is not None and value > at_most):
             raise ValueError
         return value
 
-    return Kind(f"a whole number, {at_least} or more", check, lambda text: check(int(text)))
+    words = f"a whole number, {at_least} or more" if at_most is None else f"a whole number from {at_least} to {at_most}"
+    return Kind(words, check, lambda text: check(int(text)))
 
 
 def is_feature_limit(text: str) -> bool:

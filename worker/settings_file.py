@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from .build_log import DEFAULT_LIMIT
 from .hydra_conf import last_value
 from .outputs import DEFAULT_OUTPUT_LIMIT
-from .setting_kinds import ADDRESS, LIMITS, PATH, TEXT, TRUTH, Kind, lists, numbers, one_of
+from .setting_kinds import ADDRESS, LIMITS, MOST_JOBS, PATH, TEXT, TRUTH, Kind, lists, numbers, one_of
 
 CONFIG_VARIABLE = "HYDRA_RESOLVER_CONFIG"
 HYDRAS_DIRECTORY = Path("/var/lib/hydra")
@@ -91,7 +91,7 @@ SETTINGS = (
     Setting("hydra_config", PATH, "hydra.conf in `hydra_data`", variables=("HYDRA_CONFIG",),
             derive=_below_hydra_data("hydra.conf")),
     Setting("logs", PATH, "build-logs in `hydra_data`, else in `state`", derive=_below_hydra_data("build-logs")),
-    Setting("jobs", numbers(1), "Nix's max-jobs"),
+    Setting("jobs", numbers(1, MOST_JOBS), "Nix's max-jobs"),
     Setting("verbs", lists("a list of load, resolve, build", VERBS), "all three", list(VERBS)),
     Setting("systems", lists("a list of strings, such as [\"x86_64-linux\"]"), "Nix's system and extra-platforms"),
     Setting("features", lists("a list of strings, such as [\"kvm\"]"), "Nix's system-features"),

@@ -11,7 +11,9 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingTCPServer
@@ -24,8 +26,12 @@ from .database.errors import DatabaseError
 from .database.procedures import Procedures
 from .setting_kinds import address_of
 
-PATIENCE_SECONDS = 10.0
-"""How long whoever connects may take to say what is wanted."""
+MOST_CONNECTIONS = 32
+"""Further ones are closed at once: each has a thread and a descriptor, and the worker needs those."""
+LONGEST_SECONDS = 30.0
+"""A connection is ended after this time, whatever the other side does."""
+PAUSE_SECONDS = 0.2
+"""How often the times of connections are looked at, and how long to wait where none can be accepted."""
 STAGES = ("unloaded", "waiting", "resolvable", "resolved", "buildable", "building", "realised", "failed")
 _NEWER_NAMES = {
     "nrQueuedBuilds": "nrBuildsUnfinished",
@@ -44,17 +50,14 @@ class StatusServer:
     def __init__(self, address: str, procedures: Procedures) -> None:
         host, port = address_of(address)
 
-        class Server(ThreadingTCPServer):
+        class Server(_Server):
             address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            allow_reuse_address = True
-            daemon_threads = True
-            block_on_close = False
 
         class Handler(_Handler):
             answers = Answers(procedures)
 
         self._server = Server((host, port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.2], name="status")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[PAUSE_SECONDS], name="status")
 
     def __enter__(self) -> StatusServer:
         self._thread.start()
@@ -113,14 +116,55 @@ class Answers:
         yield from _gauge("machine_steps", "Steps that a machine builds.", running, "machine")
 
 
+class _Server(ThreadingTCPServer):
+    """Bounds how many connections there are, and how long each lasts. Nothing that happens to one ends the server."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128  # with five, connections that are made at the same moment wait for seconds
+
+    def __init__(self, *words: Any) -> None:
+        self._since: dict[Any, float] = {}
+        """The open connections, and since when they are (monotonic)."""
+        super().__init__(*words)
+
+    def get_request(self) -> tuple[Any, Any]:
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(PAUSE_SECONDS)  # without descriptors left, the socket stays ready: this would be tried at once
+            raise
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        return len(self._since) < MOST_CONNECTIONS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._since[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:
+        self._since.pop(request, None)
+        super().close_request(request)
+
+    def service_actions(self) -> None:
+        oldest = time.monotonic() - LONGEST_SECONDS
+        for request, since in list(self._since.items()):
+            if since < oldest:
+                with suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """The other side has gone, or no thread can be started: the connection is closed."""
+
+
 class _Handler(BaseHTTPRequestHandler):
-    timeout = PATIENCE_SECONDS
     answers: Answers
 
     def do_GET(self) -> None:
         try:
             found = self.answers.get(self.path)
-        except (psycopg.Error, DatabaseError) as error:
+        except (psycopg.Error, DatabaseError, OSError) as error:
             self._answer(503, "application/json", json.dumps({"error": str(error)}))
             return
         if found is None:

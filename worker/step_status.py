@@ -16,7 +16,8 @@ from .nix.derivation import Kind
 from .nix.errors import NixError, StoreError
 
 MESSAGE_LIMIT = 4000
-"""Characters of a message; what is longer is cut."""
+"""Characters of a message; what is longer is cut in the middle."""
+_END = 1000
 
 FailureClass: TypeAlias = Literal["builder", "transient", "timeout", "unsupported"]
 """``builder``: final, and remembered for other builds; ``transient``: tried again a few times; the others: final."""
@@ -48,6 +49,10 @@ class StepFailure:
     failure_class: FailureClass
     message: str
 
+    def described(self) -> dict[str, object]:
+        """As the procedures take it."""
+        return {"class": self.failure_class, "status": int(self.status), "message": self.message.replace("\0", "")}
+
 
 _LOG_TAIL = re.compile(r"(?m);?\n *last \d+ log lines:(?:\n>[^\n]*)*(?:\n(?=\n|\Z))?", re.IGNORECASE)
 _LOG_HINT = re.compile(r"\nFor full logs, run:\n[^\n]*")
@@ -62,29 +67,38 @@ _UNSUPPORTED = re.compile(
     r"|local builds are disabled|unable to start any build",
     re.IGNORECASE,
 )
+# What the builder has done wrong, found out when it had ended: Nix can't take its output.
+_BAD_OUTPUT = re.compile(
+    r"error parsing derivation"  # an output whose name ends in .drv is parsed as soon as it is there
+    r"|has an unsupported type|not allowed to refer to (?:the following paths|other store paths)"
+    r"|illegal path references|must not reference store paths|self-reference not allowed"
+    r"|cycle detected in build|File name too long"
+)
+_UNSUPPORTED_TYPE = re.compile(r"has an unsupported type\Z")
+# What Nix can't make sense of in the derivation, before the builder begins. Versions answer with a result, or an error.
+_BAD_DERIVATION = re.compile(r"'exportReferencesGraph'|is not in the Nix store|Expected JSON value to be of type")
 _DISK_FULL = re.compile(r"lack of free disk space|no space left on device", re.IGNORECASE)
-_NO_DERIVATION = "error parsing derivation"
 
 
 def failure_of(result: BuildResult, *, kind: Kind) -> StepFailure:
     """The failure that Nix's result of a derivation of this kind means. Raises ``ValueError`` for a success."""
     if result.succeeded:
         raise ValueError(f"status {result.status.name} is no failure")
-    message = _short(result.error) or f"Nix gave status {result.status.name}, and no reason"
+    message = _plain(result.error) or f"Nix gave status {result.status.name}, and no reason"
     match result.status:
         case BuildStatus.PERMANENT_FAILURE | BuildStatus.OUTPUT_REJECTED:
             return _by_builder(HydraStatus.FAILED, kind, message)
         case BuildStatus.NOT_DETERMINISTIC:
             return _by_builder(HydraStatus.NOT_DETERMINISTIC, kind, message)
         case BuildStatus.CACHED_FAILURE:
-            return StepFailure(HydraStatus.FAILED, "unsupported", message)
+            return _failure(HydraStatus.FAILED, "unsupported", message)
         case BuildStatus.TIMED_OUT:
-            return StepFailure(HydraStatus.TIMED_OUT, "timeout", message)
+            return _failure(HydraStatus.TIMED_OUT, "timeout", message)
         case BuildStatus.LOG_LIMIT_EXCEEDED:
-            return StepFailure(HydraStatus.LOG_LIMIT_EXCEEDED, "timeout", message)
+            return _failure(HydraStatus.LOG_LIMIT_EXCEEDED, "timeout", message)
         case BuildStatus.INPUT_REJECTED:
             status = HydraStatus.UNSUPPORTED if _UNSUPPORTED.search(message) else HydraStatus.FAILED
-            return StepFailure(status, "unsupported", message)
+            return _failure(status, "unsupported", message)
         case BuildStatus.TRANSIENT_FAILURE if kind is Kind.FIXED and not _DISK_FULL.search(message):
             # Nix supposes that the network was down whenever the builder of a fixed output fails.
             return _by_builder(HydraStatus.FAILED, kind, message)
@@ -93,32 +107,54 @@ def failure_of(result: BuildResult, *, kind: Kind) -> StepFailure:
 
 def failure_of_error(error: StoreError, *, kind: Kind) -> StepFailure:
     """The failure that an exception of the call means: Nix's answer, or the end of the connection."""
-    message = _short(str(error)) or f"the build ended with {type(error).__name__}, and no reason"
+    message = _plain(str(error)) or f"the build ended with {type(error).__name__}, and no reason"
     if isinstance(error, NixError):
         return _by_message(message, kind)
-    return StepFailure(HydraStatus.ABORTED, "transient", message)
+    return _failure(HydraStatus.ABORTED, "transient", message)
+
+
+def failure_of_refusal(error: StoreError, words: str) -> StepFailure:
+    """The failure that Nix's refusal of a derivation means; `words` say what it refuses."""
+    message = f"{words}: {_plain(str(error))}"
+    if _DISK_FULL.search(message):
+        return _failure(HydraStatus.ABORTED, "transient", message)
+    return _failure(HydraStatus.FAILED, "unsupported", message)
+
+
+def failure_of_exception(error: Exception) -> StepFailure:
+    """The failure that an unexpected exception means: another attempt may do better."""
+    message = _plain(f"an unexpected error, {type(error).__name__}: {error}")
+    return _failure(HydraStatus.ABORTED, "transient", message)
 
 
 def _by_builder(status: HydraStatus, kind: Kind, message: str) -> StepFailure:
     """The derivation's own failure. That of a fixed output may be the network's, so nobody remembers it."""
-    return StepFailure(status, "unsupported" if kind is Kind.FIXED else "builder", message)
+    return _failure(status, "unsupported" if kind is Kind.FIXED else "builder", message)
 
 
 def _by_message(message: str, kind: Kind) -> StepFailure:
     """What has no status of its own: only the words tell the causes that another try can't change."""
     if _DISK_FULL.search(message):
-        return StepFailure(HydraStatus.ABORTED, "transient", message)
+        return _failure(HydraStatus.ABORTED, "transient", message)
     if _UNSUPPORTED.search(message):
-        return StepFailure(HydraStatus.UNSUPPORTED, "unsupported", message)
-    if _NO_DERIVATION in message:
-        # An output whose name ends in .drv is parsed as soon as it is there.
+        return _failure(HydraStatus.UNSUPPORTED, "unsupported", message)
+    if _BAD_OUTPUT.search(message):
+        message = _UNSUPPORTED_TYPE.sub("has an unsupported type: a FIFO, a socket or a device", message)
         return _by_builder(HydraStatus.FAILED, kind, message)
-    return StepFailure(HydraStatus.ABORTED, "transient", message)
+    if _BAD_DERIVATION.search(message):
+        return _failure(HydraStatus.FAILED, "unsupported", message)
+    return _failure(HydraStatus.ABORTED, "transient", message)
 
 
-def _short(text: str) -> str:
+def _failure(status: HydraStatus, failure_class: FailureClass, message: str) -> StepFailure:
+    """With a message of bounded length: of a longer one the beginning and the end, which has the reason."""
+    if len(message) > MESSAGE_LIMIT:
+        message = f"{message[: MESSAGE_LIMIT - _END - 1]}…{message[-_END:]}"
+    return StepFailure(status, failure_class, message)
+
+
+def _plain(text: str) -> str:
     """Nix's message without prefixes and without the builder's own lines, which are in the log."""
     text = text.encode("utf-8", errors="replace").decode()
     text = _DISK_NOTE.sub(", perhaps for ", _LOG_HINT.sub("", _LOG_TAIL.sub("", text)))
-    text = _UNPRINTABLE.sub("", _PREFIX.sub("", text)).strip()
-    return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+    return _UNPRINTABLE.sub("", _PREFIX.sub("", text)).strip()

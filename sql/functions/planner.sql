@@ -13,7 +13,7 @@ begin
         select p.oid from pg_proc p
          where p.pronamespace = 'resolver'::regnamespace and p.prosecdef and p.provolatile = 'v'
     loop
-        execute format('alter function %s set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off '
+        execute format('alter function %s set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_seqscan = off '
                        'set plan_cache_mode = force_generic_plan set jit = off', v_function);
     end loop;
 end

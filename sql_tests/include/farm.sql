@@ -186,7 +186,9 @@ create function t.resolution(p_name text, p_to text, p_confirmed text[] default 
     select jsonb_build_object(
                'lease', t.lease(p_name, 'resolve'),
                'samples', (select coalesce(jsonb_agg(jsonb_build_array(i.key, o.key, o.value)), '[]')
-                             from jsonb_each(t.claimed(p_name, 'resolve') -> 'inputs') i, jsonb_each_text(i.value) o),
+                             from jsonb_each(coalesce(nullif(t.claimed(p_name, 'resolve') -> 'inputs', 'null'),
+                                                      resolver.claimed_inputs(t.lease(p_name, 'resolve')))) i,
+                                  jsonb_each_text(i.value) o),
                'info', t.info(),
                'resolved', case when p_to is not null then jsonb_build_object(
                    'drv', t.drv(p_to), 'name', p_to, 'system', n.system, 'kind', n.kind, 'features', to_jsonb(n.features),
@@ -247,6 +249,18 @@ begin
                                         where c.verb = 'build' and l.closed is null order by c.nr) c;
     end loop;
     raise exception 'there is no end of working at %', v_names;
+end
+$$;
+
+-- What workers do at their ticks, until nothing is left of it. Returns the number of calls.
+create function t.go_on() returns integer language plpgsql as $$
+begin
+    for v_call in 1..500 loop
+        if not resolver.sync_builds(p_all => false) and not resolver.advance() then
+            return v_call;
+        end if;
+    end loop;
+    raise exception 'there is no end of it: %', (select jsonb_agg(to_jsonb(w)) from (select * from resolver.walk limit 10) w);
 end
 $$;
 

@@ -49,6 +49,8 @@ begin
     perform resolver.register_worker(name, '{load,resolve,build}', '{x86_64-linux}', '{}', '/nix/store', 'one')
        from unnest('{one,two}'::text[]) name;
     perform t.enqueue(p_jobs);
+    while resolver.sync_builds() loop
+    end loop;
     loop
         select jsonb_agg(t.loaded(c.lease, c.drv)) into v_reports from resolver.claim_derivations(1, 'load', 100) c;
         exit when v_reports is null or not p_claim;

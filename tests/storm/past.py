@@ -34,15 +34,19 @@ end
 $$;
 create table storm.wrong (what text, drv text);
 
-alter function resolver.forget(bigint[], bigint[], timestamptz) rename to forget_unseen;
-create function resolver.forget(p_seen bigint[], p_gone bigint[], p_before timestamptz) returns void
+alter function resolver.forget(bigint[], integer[], bigint[], bigint[], bigint[], bigint[]) rename to forget_unseen;
+create function resolver.forget(
+    p_derivations bigint[], p_goals integer[], p_realisations bigint[],
+    p_resolutions bigint[], p_failures bigint[], p_leases bigint[]
+) returns void
     language plpgsql volatile set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_served bigint[] := array(
         select n.realisation from resolver.realisation n
           join resolver.output o on (o.derivation, o.name, o.path) = (n.derivation, n.output, n.path)
-         where n.derivation = any (p_seen || p_gone) and o.valid_since is not null);
+         where o.valid_since is not null
+           and (n.realisation = any (p_realisations) or n.derivation = any (p_derivations)));
 begin
     with recursive needed (derivation) as (
         select g.root from resolver.goal g join public.Builds b on b.id = g.build
@@ -57,16 +61,17 @@ begin
     )
     insert into storm.wrong
     select 'an unfinished build needs', d.drv
-      from needed n join resolver.derivation d using (derivation) where d.derivation = any (p_gone);
+      from needed n join resolver.derivation d using (derivation) where d.derivation = any (p_derivations);
     insert into resolver.history (transaction, time, procedure, function, derivation, from_stage, to_stage, from_lease)
     select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'forget',
            s.derivation, s.stage, 'unloaded', s.lease
-      from resolver.derivation_state s where s.derivation = any (p_gone);
+      from resolver.derivation_state s where s.derivation = any (p_derivations);
     insert into resolver.history (transaction, time, procedure, function, derivation, output, path, valid, wanted)
     select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'forget',
            o.derivation, o.name, o.path, false, false
-      from resolver.output o where o.derivation = any (p_gone);
-    perform resolver.forget_unseen(p_seen, p_gone, p_before);
+      from resolver.output o where o.derivation = any (p_derivations);
+    perform resolver.forget_unseen(
+        p_derivations, p_goals, p_realisations, p_resolutions, p_failures, p_leases);
     insert into storm.wrong
     select 'the trace of a path that is valid was that of', d.drv
       from storm.realisation n join storm.all_derivation d using (derivation)

@@ -98,7 +98,7 @@ def test_runs_are_known_by_the_place_of_their_output(tmp_path: Path) -> None:
         read_runs(file, [DRV], store_dir)
 
 
-FORGET = "select resolver.forget(array[1::bigint], array[1::bigint], now())"
+FORGET = "select resolver.forget('{1}', '{}', array(select realisation from resolver.realisation), '{}', '{}', '{}')"
 
 
 def kept(database: str) -> str:

@@ -86,7 +86,7 @@ def read_past(world: World) -> failures.Past:
 
 def figures(world: World, record: Record, past: failures.Past, seconds: float, recovery: float) -> str:
     """What happened, in words."""
-    lost = {event.transaction for event in record.events if event.function == "lose_outputs" and event.output}
+    lost = {event.transaction for event in record.events if event.function == "lose_paths" and event.output}
     found = {
         "minutes": round(seconds / 60, 1),
         **world.figures,

@@ -13,7 +13,14 @@ _NOT_RECORDED = {
     "stale": "an input was lost meanwhile",
     "refused": "the report was refused",
 }
-_STYLES = {"built": "green", "failed": "red", "retrying": "yellow", "database": "yellow", "store": "yellow"}
+_STYLES = {
+    "built": "green",
+    "failed": "red",
+    "error": "red",
+    "retrying": "yellow",
+    "database": "yellow",
+    "store": "yellow",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,8 @@ def describe(kind: str, details: dict[str, Any], *, short: bool = False) -> Line
     match kind:
         case "loaded" | "resolved" if outcome == "failed":
             return Line("failed", f"{drv}: {reason}", notable=True)
+        case "loaded" | "resolved" if outcome == "retried":
+            return Line("retrying", f"{drv}: {reason}", notable=True)
         case "loaded" | "resolved" | "built" | "build_failed" if outcome in _NOT_RECORDED:
             words = _NOT_RECORDED[outcome] + (f": {reason}" if message and kind != "build_failed" else "")
             return Line("not told", f"{step}: {words}", notable=outcome != "already")
@@ -61,6 +70,8 @@ def describe(kind: str, details: dict[str, Any], *, short: bool = False) -> Line
             return Line("released", f"{step}: {reason}", notable=True)
         case "aborting":
             return Line("aborting", step, notable=True)
+        case "unexpected":
+            return Line("error", f"{details.get('verb')}: {f'{drv}: ' if drv else ''}{reason}", notable=True)
         case "note":
             return Line(kind, reason, notable=True)
         case "swept":

@@ -72,10 +72,12 @@ class LineProgress(InWords):
     """One line for each event, on stderr."""
 
     def event(self, kind: str, **details: Any) -> None:
-        """Print it."""
+        """Print it, and below it the traceback of an unexpected error."""
         line = self.words(kind, details)
         if line is not None:
-            _write(str(line), to_stderr=True)
+            _write(
+                "\n".join(filter(None, [str(line), printable(details.get("traceback", "")).rstrip()])), to_stderr=True
+            )
 
     def doing(self, words: str) -> None:
         """Print it."""

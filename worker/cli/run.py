@@ -17,6 +17,7 @@ from ..database.procedures import Procedures
 from ..evaluation import EvaluationFailure
 from ..loop.worker import Worker
 from ..nix.store import Store
+from ..setting_kinds import MOST_JOBS
 from .errors import CouldNotRun, clear_errors
 from .jobs import enqueue_file, evaluation_options
 from .progress import Progress, observer_for
@@ -52,7 +53,7 @@ def enqueue(options: Options, file: Path, **evaluation: Any) -> None:
 
 @click.command()
 @evaluation_options
-@click.option("--jobs", type=click.IntRange(min=1), help="Builds at the same time; default: Nix's max-jobs.")
+@click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Builds at the same time; default: Nix's max-jobs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each build.")
 @target_options
 @clear_errors

@@ -23,6 +23,7 @@ from ..embedded.store import EmbeddedStore
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
 from ..settings_file import Settings, SettingsError, load_settings
+from ..verbs.vanished import files_elsewhere
 from .errors import CouldNotRun
 
 NO_LISTENING = "none"
@@ -170,6 +171,20 @@ def require_ca_derivations(store: Store) -> None:
             " Add the line `extra-experimental-features = ca-derivations` to nix.conf"
             " (to the daemon's, if there is one, and restart it)."
         )
+
+
+def require_files(store: Store) -> None:
+    """Raise CouldNotRun when the store's files are not on this machine. Raises StoreError."""
+    directory = store.real_dir
+    if directory is None:
+        raise CouldNotRun(
+            f"the store '{store.uri}' has no files on this machine, and a worker reads what it builds."
+            " Run it where the store is, with --store daemon."
+        )
+    if not directory.is_dir():
+        store.connect().close()  # Nix makes the directory of a local store that is new
+        if not directory.is_dir():
+            raise CouldNotRun(f"{files_elsewhere(directory)}.")
 
 
 def open_roots(options: Options) -> RootDirectory:

@@ -12,19 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 
 from ..database.procedures import ONLY_KINDS, VERBS, OnlyKind, Procedures, Verb
+from ..descriptors import jobs_within
 from ..hydra_conf import UploadError, refuse_uploads
 from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
+from ..loop.worker_files import WorkerFiles
+from ..nix.settings import BuildSettings
 from ..nix.store import Store
 from ..queue_runner_lock import QueueRunnerError, lock_out_queue_runner
-from ..setting_kinds import is_feature_limit
+from ..setting_kinds import MOST_JOBS, is_feature_limit
 from ..settings_file import Settings
 from ..verbs.context import Context
 from .errors import CouldNotRun, clear_errors
 from .progress import observer_for
-from .target import Options, open_both, open_roots, require_ca_derivations, store_identity, target_options
+from .target import (
+    Options,
+    open_both,
+    open_roots,
+    require_ca_derivations,
+    require_files,
+    store_identity,
+    target_options,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,7 @@ def running_worker(
     wishes, observer = wishes or Wishes(), observer or Observer()
     own = options.settings
     require_ca_derivations(store)
+    require_files(store)
     settings = store.settings
     only: OnlyKind | None = own.value("only", wishes.only)
     trusted = own.value("trust_store", wishes.trust_store)
@@ -69,16 +82,14 @@ def running_worker(
         max_output_size=own.value("max_output_size", wishes.max_output_size),
         remote=only is None,
     )
-    # With max-jobs = 0 Nix builds nothing on this machine.
-    own_systems = (settings.system, *settings.extra_platforms) if settings.max_jobs else ()
     builders = settings.builders if only is None else ()
     limits = [limit.rpartition("=") for limit in own.value("feature_limits", wishes.feature_limits) or ()]
     abilities = Abilities(
         name=f"{platform.node()}:{os.getpid()}",
         verbs=tuple(verbs),
-        systems=tuple(own.value("systems", wishes.systems) or own_systems),
+        systems=_systems(own.value("systems", wishes.systems), settings),
         features=tuple(own.value("features", wishes.features) or settings.system_features),
-        jobs=own.value("jobs", jobs) or settings.max_jobs or sum(builder.jobs for builder in builders) or 1,
+        jobs=_possible_jobs(own.value("jobs", jobs) or settings.max_jobs or sum(b.jobs for b in builders), observer),
         store_identity=store_identity(options),
         builders=builders,
         feature_limits={feature: int(number) for feature, _, number in limits},
@@ -87,7 +98,13 @@ def running_worker(
     listen = options.listen_url(conninfo, wishes.listen_database)
     with _beside_hydra(options, observer), closing(Procedures(conninfo)) as procedures:
         worker = Worker(
-            procedures, context, abilities, observer=observer, listen_conninfo=listen, listen=listen is not None
+            procedures,
+            context,
+            abilities,
+            observer=observer,
+            listen_conninfo=listen,
+            listen=listen is not None,
+            files=_worker_files(options, procedures),
         )
         worker.start()
         try:
@@ -101,6 +118,35 @@ def _checked_limits(_context: click.Context, _option: click.Parameter, limits: t
         if not is_feature_limit(limit):
             raise click.BadParameter(f"'{limit}' is not a feature with a number, such as big-parallel=1")
     return limits
+
+
+def _systems(named: Sequence[str] | None, settings: BuildSettings) -> tuple[str, ...]:
+    """What is built here, each system once: this machine's own first, since Hydra's page shows the first as its own."""
+    # With max-jobs = 0 Nix builds nothing on this machine.
+    systems = named or ((settings.system, *settings.extra_platforms) if settings.max_jobs else ())
+    return tuple(sorted(dict.fromkeys(systems), key=lambda system: system != settings.system))
+
+
+def _worker_files(options: Options, procedures: Procedures) -> WorkerFiles | None:
+    """Files of the workers that share this state directory; none where such files can't be told apart."""
+    try:
+        return WorkerFiles(options.state_directory.workers, procedures.database_identity())
+    except (OSError, psycopg.Error):  # no boot has a name here, or the database does not tell its own
+        return None
+
+
+def _possible_jobs(wanted: int, observer: Observer) -> int:
+    """How many builds there can be at a time; it is said why, when these are fewer than what is wanted."""
+    jobs, descriptors = jobs_within(min(max(wanted, 1), MOST_JOBS))
+    if jobs < min(wanted, MOST_JOBS):
+        message = (
+            f"A process may have {descriptors} open files here: enough for {jobs} builds at a time, not for {wanted}."
+            " Raise the limit: `ulimit -n`, or LimitNOFILE in the unit of the service."
+        )
+        observer.event("note", message=message)
+    elif jobs < wanted:
+        observer.event("note", message=f"A worker has {MOST_JOBS} builds at a time at most, not {wanted}.")
+    return jobs
 
 
 def _own_logs(options: Options, observer: Observer) -> Path:
@@ -148,7 +194,7 @@ def _serving_status(address: str | None, conninfo: str, observer: Observer) -> I
 
 @click.command()
 @click.option("--verb", "verbs", type=click.Choice(VERBS), multiple=True, help="What it does; default: all three.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Builds at the same time; default: Nix's max-jobs.")
+@click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Builds at the same time; default: Nix's max-jobs.")
 @click.option(
     "--system", "systems", multiple=True, metavar="NAME", help="Build for this system; default: those of Nix."
 )

@@ -23,6 +23,12 @@ RETRY_SECONDS = 30.0
 HEARD_SECONDS = 1.0
 """What a transaction notifies is most often heard sooner."""
 
+_IDENTITY = b"""
+    select concat_ws('.', c.system_identifier, d.oid, to_regnamespace('resolver')::oid)
+      from pg_control_system() c, pg_database d where d.datname = current_database()
+"""
+"""The cluster, the database, and the schema: an alias or a pooler does not change them, a new installation does."""
+
 
 def statement_of(procedure: str, parameters: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
     """The statement that calls a procedure, for `Cursor.execute`."""
@@ -69,6 +75,11 @@ class Calls:
         """Whether a server process that has just notified a verb claims for it, too, after what it tells of."""
         claimed, began = self._claimed.get(process, ("", 0.0))
         return claimed == verb and time.monotonic() < began + HEARD_SECONDS
+
+    def database_identity(self) -> str:
+        """Names this installation of the schema, and no other in the world. Raises psycopg.Error; is not repeated."""
+        with self._connections.one(self._wait()) as connection, connection.cursor(row_factory=scalar_row) as cursor:
+            return str(cursor.execute(_IDENTITY).fetchone())
 
     def _value(self, procedure: str, *parameters: Any) -> Any:
         return self._repeated(procedure, parameters, scalar_row)[0]

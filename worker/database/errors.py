@@ -142,6 +142,10 @@ class IsolationError(DatabaseError):
     """NX010: a procedure was called in another isolation level than READ COMMITTED."""
 
 
+class BadArgumentError(DatabaseError):
+    """NX020: an argument of a procedure has the wrong form, or is too large."""
+
+
 BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "NX010": IsolationError,
     "NX011": LeaseLostError,
@@ -153,6 +157,7 @@ BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "NX017": NoSuchBuildError,
     "NX018": NoSuchBuildError,
     "NX019": UnknownVerbError,
+    "NX020": BadArgumentError,
 }
 
 # What may pass by itself: serialization, deadlock, lock timeout, shutdown and restart, connection, too many clients.
@@ -164,6 +169,22 @@ def is_transient(error: Exception) -> bool:
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_TRANSIENT)
     return error.sqlstate is None or error.sqlstate.startswith(_TRANSIENT)
+
+
+# What is sent can't be stored: values out of range, texts with NUL, rows too large for an index or a page.
+_UNSTORABLE = ("22", "54")
+# A statement failed by what it was given: a constraint, a row too many, an error that a function raised.
+_OF_CONTENT = (*_UNSTORABLE, "21", "23", "P0")
+
+
+def is_about_content(error: psycopg.Error) -> bool:
+    """Whether the database refused what it was given: others, sent alone, may be accepted."""
+    return isinstance(error, psycopg.DataError) or (error.sqlstate or "").startswith(_OF_CONTENT)
+
+
+def is_unstorable(error: psycopg.Error) -> bool:
+    """Whether the database can never accept what it was given."""
+    return (error.sqlstate or "").startswith(_UNSTORABLE)
 
 
 def translated(error: psycopg.Error) -> Exception:

@@ -6,7 +6,7 @@ Only this module and `records` send SQL to the schema `resolver`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -80,13 +80,18 @@ class Procedures(Calls):
         """Say goodbye; claims are released."""
         self._value("worker_left", worker)
 
+    def workers_died(self, workers: Sequence[int]) -> int:
+        """Say that the processes of these workers have ended; returns how many claims were taken back."""
+        return int(self._value("worker_died", list(workers)))
+
     def claim(self, worker: int, verb: Verb, limit: int) -> list[Claim]:
         """Claim up to `limit` derivations. Raises WorkerGoneError.
 
         Not repeated: after an error, release what may have been claimed (`release_other_claims`).
         """
         try:
-            return self._once("claim_derivations", [worker, verb, limit], args_row(Claim))
+            claims = self._once("claim_derivations", [worker, verb, limit], args_row(Claim))
+            return [self._complete(claim, verb) for claim in claims]
         except psycopg.Error as error:
             raise translated(error) from error
 
@@ -110,13 +115,20 @@ class Procedures(Calls):
                 with connection.pipeline():  # one transaction, one round trip
                     answers.execute(*report)
                     claims.execute(*claim)
-                return answers.fetchall(), claims.fetchall()
+                answered, claimed = answers.fetchall(), claims.fetchall()
+            return answered, [self._complete(claim, verb) for claim in claimed]
         except psycopg.Error as error:
             raise translated(error) from error
 
-    def release_claims(self, worker: int, leases: Sequence[int], reason: str) -> None:
-        """Give claims back without a result."""
-        self._value("release_claims", worker, list(leases), reason)
+    def _complete(self, claim: Claim, verb: Verb) -> Claim:
+        """The claim with its inputs, which the database leaves out if they are many: it would hold the graph lock."""
+        if claim.inputs is not None or verb == "load":
+            return claim
+        return replace(claim, inputs=self._value("claimed_inputs", claim.lease))
+
+    def release_claims(self, worker: int, leases: Sequence[int], reason: str, *, attempted: bool = False) -> None:
+        """Give claims back without a result. `attempted`: each counts as an attempt at its derivation."""
+        self._value("release_claims", worker, list(leases), reason, attempted)
 
     def release_other_claims(self, worker: int, verb: Verb, held: Sequence[int]) -> None:
         """Give back claims of a verb that the worker does not know of, since the answer to the claim was lost."""
@@ -151,9 +163,9 @@ class Procedures(Calls):
         """Say that store paths are gone; returns how many of them had been served."""
         return int(self._value("withdraw_outputs", list(paths)))
 
-    def sync_builds(self) -> bool:
-        """Make goals match Hydra's builds; true when there is more."""
-        return bool(self._value("sync_builds"))
+    def sync_builds(self, *, all_builds: bool) -> bool:
+        """Make goals match Hydra's builds, new ones or all of them; true when there is more."""
+        return bool(self._value("sync_builds", [], [], all_builds))
 
     def advance(self) -> bool:
         """Do a part of what was put off; true when there is more."""

@@ -53,6 +53,11 @@ class StateDirectory:
         """Where our garbage collector roots are, as links into the store."""
         return self.path / "gcroots"
 
+    @property
+    def workers(self) -> Path:
+        """Where each worker process has a file, by which others notice that it has died."""
+        return self.path / "workers"
+
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Keep every other process from starting or stopping the embedded server meanwhile."""

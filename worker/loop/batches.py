@@ -51,4 +51,6 @@ def in_batches(parts: Iterable[Sequence[Report]], most: float = MOST_REPORTS) ->
 
 
 def _weight(report: Report) -> float:
-    return 1 + len(report.get("inputs") or report.get("samples") or ()) / INPUTS_OF_ONE
+    needed = [*report.get("inputs", ()), *report.get("chains", ())]
+    named = sum(max(len(one["outputs"]), 1) for one in needed)
+    return 1 + (named or len(report.get("samples", ()))) / INPUTS_OF_ONE

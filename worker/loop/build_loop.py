@@ -7,29 +7,28 @@ import threading
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import psycopg
 
-from ..database.errors import WorkerGoneError
+from ..database.errors import DatabaseError, WorkerGoneError, is_transient
 from ..database.procedures import Claim
-from ..nix.errors import StoreError
+from ..nix.errors import NixError, StoreError
+from ..step_status import HydraStatus, StepFailure
 from ..verbs.build import Outcome, build, cancelled, interrupted
 from .build_reports import report
 from .claims import Claims
-from .connection import RenewedClient
-from .shared import POLL_SECONDS, Shared
+from .shared import PAUSE_SECONDS, POLL_SECONDS, Shared
+from .slots import Slot, SlotGivenUp, Slots
+from .unexpected import failure_by, tell_unexpected
 
 AHEAD_SECONDS = 0.1
 """Builds for about this long are claimed ahead of time, and reports of success wait for each other about as long."""
 MOST_AHEAD = 50
-
-
-class _Slot:
-    """One build at a time, over a connection of its own."""
-
-    def __init__(self, shared: Shared) -> None:
-        self.connection = RenewedClient(shared.context.store)
-        self.claim: Claim | None = None
+MOST_REPORTED = 50
+"""So many are reported together."""
+MOST_TOGETHER = 100
+"""So many are claimed together: a claim holds the graph lock."""
 
 
 class BuildLoop:
@@ -39,9 +38,8 @@ class BuildLoop:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._waiting: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Claim, Outcome] | None] = queue.SimpleQueue()
-        self._slots = [_Slot(shared) for _ in range(shared.abilities.jobs)]
+        self._slots = Slots(shared, self._do)
         self._held: dict[int, Claim] = {}
         """What is being built or waits for it, by lease."""
         self._aborted: dict[int, bool] = {}
@@ -58,21 +56,16 @@ class BuildLoop:
     def run(self) -> None:
         """Claim for free slots; sleep while there is nothing to claim."""
         shared = self._shared
-        slots = [threading.Thread(target=self._run_slot, args=[slot], name="build-slot") for slot in self._slots]
         reporter = threading.Thread(target=self._run_reporter, name="build-reporter")
-        shared.let_load_begin("build")
-        for thread in [*slots, reporter]:
-            thread.start()
+        reporter.start()
         wake = shared.wake["build"]
         wake.wait(POLL_SECONDS)
         while not shared.stopping.is_set():
             wake.clear()
+            self._slots.fill()
             if not self._claim():
                 wake.wait(POLL_SECONDS)
-        for _ in slots:
-            self._waiting.put(None)
-        for thread in slots:
-            thread.join()
+        self._slots.end()
         self._done.put(None)
         reporter.join()
 
@@ -84,7 +77,7 @@ class BuildLoop:
         with self._lock:
             ended = {lease for lease in self._held if leases is None or lease in leases} - self._aborted.keys()
             self._aborted |= dict.fromkeys(ended, leases is not None)
-        for slot in self._slots:
+        for slot in self._slots.all():
             claim = slot.claim
             if claim is not None and claim.lease in ended:
                 self._shared.observer.event("aborting", drv=claim.drv)
@@ -92,13 +85,14 @@ class BuildLoop:
 
     def room(self) -> int:
         """How many more claims are welcome now: only when that is worth a claim."""
-        ahead = min(MOST_AHEAD, int(len(self._slots) * AHEAD_SECONDS / self._seconds))
+        slots = self._slots.most
+        ahead = min(MOST_AHEAD, int(slots * AHEAD_SECONDS / self._seconds))
         with self._lock:
-            free = len(self._slots) + ahead - len(self._held)
+            free = slots + ahead - len(self._held)
         if free <= ahead / 2 or self._shared.overdue or self._shared.stopping.is_set():
             self._more = True
             return 0
-        return free
+        return min(free, MOST_TOGETHER)
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
         """Hold what was claimed, perhaps by another thread."""
@@ -107,8 +101,7 @@ class BuildLoop:
             self._held.update({claim.lease: claim for claim in claims})
             self._unreported.update(claim.lease for claim in claims)
         self._more = len(claims) == room
-        for claim in claims:
-            self._waiting.put(claim)
+        self._slots.add(claims)
 
     def held(self) -> list[int]:
         """Leases of what was claimed and not yet reported."""
@@ -124,29 +117,26 @@ class BuildLoop:
             return False  # the heartbeat registers anew
         except psycopg.Error as error:
             shared.observer.event("database_error", verb="build", message=str(error))
-            shared.stopping.wait(0.5)
+            shared.stopping.wait(PAUSE_SECONDS)
             return False
 
-    def _run_slot(self, slot: _Slot) -> None:
-        with suppress(StoreError, OSError):  # the first build tells of it
-            slot.connection.get()
-        while (claim := self._waiting.get()) is not None:
-            slot.claim = claim
-            try:
-                outcome = self._build(slot, claim)
-            except Exception as error:
-                outcome = Outcome(None, reason=f"the worker failed: {error}")
-                self._shared.fail(error)
-            slot.claim = None
-            with self._lock:
-                self._held.pop(claim.lease, None)
-                unwanted = self._aborted.pop(claim.lease, False)
-            if unwanted and outcome.report is None:
-                outcome = cancelled(self._shared.context, claim)
-            self._done.put((claim, outcome))
-            if self._more:
-                self._shared.wake["build"].set()
-        slot.connection.close()
+    def _do(self, slot: Slot, claim: Claim) -> None:
+        """Build, in the thread of a slot, and have it reported. Raises SlotGivenUp: another one has to do it."""
+        try:
+            outcome = self._build(slot, claim)
+        except SlotGivenUp:
+            raise
+        except Exception as error:
+            outcome = Outcome(None, reason=f"the worker failed: {error}", is_counted=False)
+            self._shared.fail(error)
+        with self._lock:
+            self._held.pop(claim.lease, None)
+            unwanted = self._aborted.pop(claim.lease, False)
+        if unwanted and outcome.report is None:
+            outcome = cancelled(self._shared.context, claim)
+        self._done.put((claim, outcome))
+        if self._more:
+            self._shared.wake["build"].set()
 
     def _why_not(self, claim: Claim) -> str | None:
         """Why it is not to be built, or no further."""
@@ -156,10 +146,10 @@ class BuildLoop:
             return "it is not to be built any more"
         return "the database is out of reach" if self._shared.overdue else None
 
-    def _build(self, slot: _Slot, claim: Claim) -> Outcome:
+    def _build(self, slot: Slot, claim: Claim) -> Outcome:
         shared = self._shared
         if reason := self._why_not(claim):
-            return Outcome(None, reason=reason)
+            return Outcome(None, reason=reason, is_counted=False)
         shared.observer.event("building", drv=claim.drv, build=claim.build, stepnr=claim.stepnr)
         began = time.monotonic()
         try:
@@ -168,26 +158,34 @@ class BuildLoop:
             return Outcome(None, reason=f"the build was interrupted: {error}")
         except (StoreError, OSError) as error:
             if slot.connection.aborted:
-                return Outcome(None, reason=f"the build was interrupted: {error}")
+                return Outcome(None, reason=f"the build was interrupted: {error}", is_counted=False)
             slot.connection.close()
-            return interrupted(shared.context, claim, error)
+            failure = StepFailure(HydraStatus.ABORTED, "transient", f"the build was interrupted: {error}")
+            return interrupted(shared.context, claim, failure)
+        except (DatabaseError, SlotGivenUp):
+            raise
+        except Exception as error:
+            slot.connection.close()
+            tell_unexpected(shared.observer, "build", claim.drv, error)
+            return interrupted(shared.context, claim, failure_by(error))
         with self._lock:
             self._built += 1
             self._seconds += (time.monotonic() - began - self._seconds) / min(self._built, 8)
         return outcome
 
-    def _attempt(self, slot: _Slot, claim: Claim) -> Outcome:
+    def _attempt(self, slot: Slot, claim: Claim) -> Outcome:
         """Build, and again as long as Nix complains of something that is in the way and can be deleted."""
         shared = self._shared
         deleted: frozenset[str] = frozenset()
         while True:
             try:
-                client = slot.connection.get()
+                client = self._slots.connect(slot)
             except (StoreError, OSError) as error:
                 shared.store_failed("build", error)
-                return Outcome(None, reason=f"the store can't be reached: {error}")
-            if reason := self._why_not(claim):  # from here on abort() finds the connection
-                return Outcome(None, reason=reason)
+                return Outcome(None, reason=f"the store can't be reached: {error}", is_counted=False)
+            reason = self._why_not(claim)  # from here on abort() finds the connection
+            if client is None or reason is not None:
+                return Outcome(None, reason=reason or "", is_counted=False)
             outcome = build(
                 shared.context,
                 client,
@@ -200,7 +198,10 @@ class BuildLoop:
                 return outcome
             shared.observer.event("deleting", drv=claim.drv, paths=" ".join(outcome.in_the_way))
             slot.connection.close()  # after this failure Nix may have ended it
-            slot.connection.get().delete_paths(outcome.in_the_way)
+            try:
+                slot.connection.get().delete_paths(outcome.in_the_way)
+            except NixError as error:  # another derivation may be using it
+                return outcome if outcome.report else replace(outcome, reason=f"{outcome.reason}: {error}")
             deleted |= outcome.in_the_way
 
     def _runs(self, claim: Claim, machine: str) -> None:
@@ -216,9 +217,7 @@ class BuildLoop:
             ended = [first, *self._wait_for_more()]
             lost: Exception | None = None
             try:
-                report(self._shared, ended)
-            except psycopg.Error as error:
-                lost = error  # what was built is found to be valid when it is claimed again
+                lost = self._report(ended)
             except Exception as error:
                 self._shared.fail(error)
             with self._lock:
@@ -228,12 +227,29 @@ class BuildLoop:
                 self._shared.observer.event("database_error", verb="build", message=str(lost))
             self._shared.take_in_hand(-len(ended))
 
+    def _report(self, ended: Sequence[tuple[Claim, Outcome]]) -> psycopg.Error | None:
+        """Report; what the database says if it did not take all of it."""
+        try:
+            report(self._shared, ended)
+        except psycopg.Error as error:
+            if not is_transient(error):  # else what was built is found to be valid when it is claimed again
+                self._give_back([claim for claim, _ in ended], error)
+            return error
+        return None
+
+    def _give_back(self, claims: Collection[Claim], error: psycopg.Error) -> None:
+        """The database did not take the reports. Claimed and built again at once, they would be refused at once."""
+        shared = self._shared
+        with suppress(psycopg.Error):  # then they are looked for
+            shared.procedures.release_claims(shared.worker, [claim.lease for claim in claims], str(error))
+        shared.stopping.wait(PAUSE_SECONDS)
+
     def _wait_for_more(self) -> list[tuple[Claim, Outcome]]:
         """What else has ended, or ends within a moment while builds are short: one report for all is cheaper."""
         ended: list[tuple[Claim, Outcome]] = []
         patience = AHEAD_SECONDS / 2 if self._seconds < AHEAD_SECONDS / 2 else 0.0
         deadline = time.monotonic() + patience
-        while self._held or not self._done.empty():
+        while len(ended) < MOST_REPORTED and (self._held or not self._done.empty()):
             try:
                 item = self._done.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:

@@ -4,13 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import psycopg
+
+from ..database.errors import is_about_content
 from ..database.procedures import Claim
-from ..verbs.build import Outcome
+from ..step_status import HydraStatus, StepFailure
+from ..verbs.build import Outcome, failed
 from .shared import Shared
+from .unexpected import failure_by
 
 
 def report(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
-    """Report attempts that have ended. Raises psycopg.Error; then all of it may be reported once more."""
+    """Report attempts that have ended. Raises psycopg.Error; then all of it may be reported once more.
+
+    A report that the database does not take, alone, is replaced by that of a failure, and that one by a release.
+    """
+    try:
+        _report_together(shared, ended)
+    except psycopg.Error as error:
+        if not is_about_content(error):
+            raise
+        if len(ended) > 1:
+            for one in ended:
+                report(shared, [one])
+            return
+        ((claim, outcome),) = ended
+        shared.observer.event("database_error", verb="build", drv=claim.drv, message=str(error))
+        if outcome.succeeded:
+            report(shared, [(claim, failed(claim, failure_by(error)))])
+        else:
+            _release(shared, claim, str(error))
+
+
+def _report_together(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
     procedures, observer = shared.procedures, shared.observer
     good = [outcome.report for _, outcome in ended if outcome.report is not None and outcome.succeeded]
     bad = [outcome.report for _, outcome in ended if outcome.report is not None and not outcome.succeeded]
@@ -18,15 +44,27 @@ def report(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
     answers = {answer.lease: answer for answer in finished + procedures.fail_steps(bad)}
     for claim, outcome in ended:
         if outcome.report is None:
-            procedures.release_claims(shared.worker, [claim.lease], outcome.reason)
+            procedures.release_claims(shared.worker, [claim.lease], outcome.reason, attempted=outcome.is_counted)
         if outcome.report is None or outcome.reason:
             observer.event("released", drv=claim.drv, build=claim.build, message=outcome.reason)
-        else:
-            observer.event(
-                "built" if outcome.succeeded else "build_failed",
-                drv=claim.drv,
-                build=claim.build,
-                stepnr=claim.stepnr,
-                outcome=answers[claim.lease].outcome,
-                message=outcome.report.get("message"),
-            )
+            continue
+        answer = answers[claim.lease]
+        observer.event(
+            "built" if outcome.succeeded else "build_failed",
+            drv=claim.drv,
+            build=claim.build,
+            stepnr=claim.stepnr,
+            outcome=answer.outcome,
+            message=outcome.report.get("message"),
+        )
+        if answer.outcome == "refused":  # its claim is open still, unless it was a second report
+            reason = f"the report was refused: {answer.detail}"
+            if outcome.succeeded:
+                report(shared, [(claim, failed(claim, StepFailure(HydraStatus.ABORTED, "transient", reason)))])
+            else:
+                _release(shared, claim, reason)
+
+
+def _release(shared: Shared, claim: Claim, reason: str) -> None:
+    shared.procedures.release_claims(shared.worker, [claim.lease], reason, attempted=True)
+    shared.observer.event("released", drv=claim.drv, build=claim.build, message=reason)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import Any
 
 import psycopg
 
-from ..database.errors import WorkerGoneError
-from ..database.procedures import Answer, Claim, Verb
+from ..database.errors import WorkerGoneError, is_transient
+from ..database.procedures import Claim, Verb
 from ..nix.errors import StoreError
 from ..verbs.load import Report, load
-from ..verbs.resolve import confirm, resolve
-from .batches import Batches
+from ..verbs.resolve import resolve
 from .claims import Claims
 from .connection import RenewedClient
-from .shared import POLL_SECONDS, Shared
+from .graph_reports import GraphReports
+from .shared import PAUSE_SECONDS, POLL_SECONDS, Shared
+from .unexpected import OF_ALL_CLAIMS, failed_report, tell_unexpected
 
 BATCH = 50
 """Claims taken together: enough for Nix to be kept busy, few enough for the graph lock to be held briefly."""
@@ -39,9 +37,7 @@ class GraphLoop:
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
         self._held: dict[int, Claim] = {}
         """What is claimed, by lease, until it is reported or given back."""
-        self._batches = Batches()
-        self._hits = False
-        """Whether what was resolved last was realised already."""
+        self._reported = GraphReports(shared, verb, self._held, self._withdraw)
         self._more = False
         """Whether there was more than could be claimed last time."""
         self._claimed: queue.SimpleQueue[Claim] = queue.SimpleQueue()
@@ -96,8 +92,8 @@ class GraphLoop:
         except WorkerGoneError:
             return False  # the heartbeat registers anew
         except psycopg.Error as error:
-            self._database_failed(error)
-            shared.stopping.wait(0.5)
+            self._answer_lost(error)
+            shared.stopping.wait(PAUSE_SECONDS)
             return False
         claims = [self._claimed.get() for _ in range(self._claimed.qsize())]
         if not claims:
@@ -109,13 +105,16 @@ class GraphLoop:
         return self._verb == "load" or self._more
 
     def _do(self, claims: Sequence[Claim]) -> None:
-        """Hand over reports as they come. What was not got to, because of an error, is given back."""
+        """Hand over reports as they come. What the store or the database keeps from being done is given back."""
         shared = self._shared
-        left = {claim.lease for claim in claims}
+        left = {claim.lease: claim for claim in claims}
         try:
-            for reports in self._reports(claims):
-                left -= {report["lease"] for report in reports}
-                self._done.put(reports)
+            try:
+                self._hand_over(claims, left)
+            except OF_ALL_CLAIMS:
+                raise
+            except Exception as error:
+                self._do_each(left, len(claims), error)
             shared.store_trouble = None
         except (StoreError, OSError) as error:
             self._give_back(left, str(error))
@@ -125,6 +124,37 @@ class GraphLoop:
         finally:
             self._forget(left)
 
+    def _hand_over(self, claims: Sequence[Claim], left: dict[int, Claim]) -> None:
+        for reports in self._reports(claims):
+            for report in reports:
+                left.pop(report["lease"], None)
+            self._done.put(reports)
+
+    def _do_each(self, left: dict[int, Claim], claimed: int, error: Exception) -> None:
+        """Do each alone of what is left after an error that may be the fault of one: only that one has failed then.
+
+        Raises StoreError if all that were claimed fail by one: that is the store's fault.
+        """
+        failed: list[tuple[Claim, Exception]] = []
+        if len(left) == 1:
+            failed = [(claim, error) for claim in left.values()]
+        for claim in [] if failed else list(left.values()):
+            try:
+                self._hand_over([claim], left)
+            except OF_ALL_CLAIMS:
+                raise
+            except Exception as its_own:
+                if claim.lease in left:  # else it has been reported, and what was read ahead is at fault
+                    failed.append((claim, its_own))
+        if len(failed) == claimed and all(isinstance(own, StoreError) for _, own in failed):
+            raise failed[-1][1]
+        if not failed:  # together they fail, and each alone does not
+            tell_unexpected(self._shared.observer, self._verb, None, error)
+        for claim, own in failed:
+            tell_unexpected(self._shared.observer, self._verb, claim.drv, own)
+            left.pop(claim.lease, None)
+            self._done.put([failed_report(claim.lease, claim.drv, own)])
+
     def _reports(self, claims: Sequence[Claim]) -> Iterator[list[Report]]:
         context, client = self._shared.context, self._connection.get()
         if self._verb == "load":
@@ -133,8 +163,8 @@ class GraphLoop:
 
     def _known_outputs(self, drvs: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Asked for while there are hits; the first of many is found when it is reported. Most often there is none."""
-        known = self._shared.procedures.known_outputs(drvs) if self._hits else {}
-        self._hits = bool(known)
+        known = self._shared.procedures.known_outputs(drvs) if self._reported.hits else {}
+        self._reported.hits = bool(known)
         return known
 
     def _withdraw(self, paths: Iterable[str]) -> int:
@@ -144,12 +174,21 @@ class GraphLoop:
         try:
             self._shared.procedures.release_claims(self._shared.worker, list(leases), reason)
         except psycopg.Error as error:
-            self._database_failed(error, leases)
+            self._answer_lost(error, leases)
 
     def _forget(self, leases: Iterable[int]) -> None:
         self._shared.take_in_hand(-sum(self._held.pop(lease, None) is not None for lease in leases))
 
-    def _database_failed(self, error: Exception, leases: Iterable[int] = ()) -> None:
+    def _database_failed(self, error: psycopg.Error, leases: Collection[int]) -> None:
+        """The database did not take what there is to report. Claimed again at once, it would be refused at once."""
+        if is_transient(error):
+            self._answer_lost(error, leases)
+            return
+        self._shared.observer.event("database_error", verb=self._verb, message=str(error))
+        self._give_back(leases, str(error))
+        self._shared.stopping.wait(PAUSE_SECONDS)
+
+    def _answer_lost(self, error: psycopg.Error, leases: Iterable[int] = ()) -> None:
         self._forget(leases)  # before they are looked for
         self._claims.some_may_be_lost()
         self._shared.observer.event("database_error", verb=self._verb, message=str(error))
@@ -164,11 +203,7 @@ class GraphLoop:
                 done = [part for part in parts if part is not None]
                 leases = [report["lease"] for part in done for report in part]
                 try:
-                    self._report(done, connection)
-                except psycopg.Error as error:
-                    self._database_failed(error, leases)
-                except (StoreError, OSError) as error:
-                    self._give_back(leases, str(error))
+                    self._report(done, leases, connection)
                 except Exception as error:
                     self._shared.fail(error)
                 finally:
@@ -178,47 +213,11 @@ class GraphLoop:
                     for _ in parts:
                         self._done.task_done()
 
-    def _report(self, parts: Sequence[Sequence[Report]], connection: RenewedClient) -> None:
-        procedures = self._shared.procedures
-        for batch in self._batches.of(parts):
-            if self._verb == "load":
-                began = time.monotonic()
-                answers = procedures.register_derivations(batch)
-                self._batches.took(batch, time.monotonic() - began)
-                self._tell(batch, answers)
-                continue
-            answers = self._shared.report("set_resolved_to", batch, then="build")
-            self._tell(batch, answers)
-            for answer in answers:
-                if answer.outcome == "confirm":
-                    self._hits = True
-                    report = next(report for report in batch if report["lease"] == answer.lease)
-                    if report["resolved"].get("written", True):
-                        self._confirm(report, answer, connection)
-                    else:
-                        self._give_back([answer.lease], "what it resolves to lacks an output by now")
-
-    def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
-        claim, recorded = self._held[answer.lease], json.loads(answer.detail or "{}")
-        confirmed = [confirm(self._shared.context, connection.get(), claim, report, recorded, self._withdraw)]
-        self._tell(confirmed, self._shared.procedures.set_resolved_to(confirmed))
-
-    def _tell(self, reports: Sequence[Mapping[str, Any]], answers: Sequence[Answer]) -> None:
-        by_lease = {report["lease"]: report for report in reports}
-        for answer in answers:
-            report = by_lease[answer.lease]
-            self._shared.observer.event(
-                "loaded" if self._verb == "load" else "resolved",
-                drv=claim.drv if (claim := self._held.get(answer.lease)) else None,
-                resolved=(report.get("resolved") or {}).get("drv"),
-                known=_is_known(report),
-                outcome="failed" if "failed" in report else answer.outcome,
-                message=report["failed"]["message"] if "failed" in report else answer.detail,
-            )
-
-
-def _is_known(report: Mapping[str, Any]) -> bool:
-    """Whether all outputs of what was loaded, or resolved to, were found to be valid: there is nothing to build."""
-    found = report if "outputs" in report else report.get("resolved") or {}
-    outputs = found.get("outputs", [])
-    return bool(found.get("confirmed")) or (bool(outputs) and all(output["valid"] for output in outputs))
+    def _report(self, parts: Sequence[Sequence[Report]], leases: Collection[int], connection: RenewedClient) -> None:
+        try:
+            self._reported.send(parts, connection)
+        except psycopg.Error as error:
+            self._database_failed(error, leases)
+        except (StoreError, OSError) as error:
+            self._give_back(leases, str(error))
+            self._shared.store_failed(self._verb, error)

@@ -18,14 +18,9 @@ from ..database.procedures import Verb
 from .shared import Shared
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
-BUILD_CHANNELS = (
-    "builds_added",
-    "builds_restarted",
-    "builds_cancelled",
-    "builds_bumped",
-    "builds_deleted",
-    "jobset_shares_changed",
-)
+CHANGED_CHANNELS = ("builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
+"""Hydra notifies that builds were changed, but not which."""
+TICK_CHANNELS = ("builds_added", *CHANGED_CHANNELS, "jobset_shares_changed", "walks_left")
 STATUS_CHANNEL = "dump_status"
 BEAT_CHANNEL = "worker_beat"
 """Every heartbeat is notified on it: who hears none listens in vain, though the connection may look well."""
@@ -86,7 +81,7 @@ class Listener:
             self._shared.stopping.wait(DEAF_SECONDS)
 
     def _look_at_everything(self) -> None:
-        self._shared.builds_changed.set()
+        self._shared.ticks_asked.set()
         self._shared.wake_all()
 
     def _tell(self, error: psycopg.Error) -> None:
@@ -109,10 +104,11 @@ class Listener:
     def _listen(self, connection: psycopg.Connection) -> None:
         channels = [channel for channel, verb in WAKES.items() if verb in self._shared.abilities.verbs]
         failpoints.reach("listen connected")
-        for channel in [*channels, *BUILD_CHANNELS, STATUS_CHANNEL, BEAT_CHANNEL]:
+        for channel in [*channels, *TICK_CHANNELS, STATUS_CHANNEL, BEAT_CHANNEL]:
             connection.execute(f"listen {channel}".encode())
             failpoints.reach("listen to a channel")
         heard, since = self._shared.beats, time.monotonic()
+        self._shared.builds_changed.set()
         self._look_at_everything()
         failpoints.reach("listen to all")
         while not self._shared.stopping.is_set():
@@ -128,6 +124,8 @@ class Listener:
                     if not self._shared.procedures.claims_too(notification.pid, verb):
                         self._shared.wake[verb].set()
                 else:
-                    self._shared.builds_changed.set()
+                    if notification.channel in CHANGED_CHANNELS:
+                        self._shared.builds_changed.set()
+                    self._shared.ticks_asked.set()
             if beats >= heard + UNHEARD_BEATS and time.monotonic() > since + UNHEARD_SECONDS:
                 raise Unheard(f"{beats - heard} heartbeats were answered, and none of them was notified here")

@@ -8,13 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
+
 from ..database.procedures import VERBS, Answer, OnlyKind, Procedures, ReportOf, Verb
 from ..nix.builders import RemoteBuilder
 from ..verbs.context import Context
 from .claims import Claims
+from .worker_files import WorkerFiles
 
 POLL_SECONDS = 5.0
 """Notifications are hints: without any, the worker looks for work this often."""
+PAUSE_SECONDS = 0.5
+"""A verb waits so long after the database has failed, before it claims again."""
 MARGIN = 0.8
 """Part of the lease time after which, without an acknowledged heartbeat, the worker ends its own builds."""
 
@@ -52,6 +57,8 @@ class Shared:
     context: Context
     abilities: Abilities
     observer: Observer
+    files: WorkerFiles | None = None
+    """By which other workers on this machine notice that this one has died."""
     worker: int = 0
     lease_seconds: float = 0.0
     acknowledged: float = 0.0
@@ -65,7 +72,10 @@ class Shared:
     """For each verb that this worker does."""
     emptied: threading.Event = field(default_factory=threading.Event)
     """Set when no claim is in hand any more."""
+    ticks_asked: threading.Event = field(default_factory=threading.Event)
+    """Set when there is something for the next tick to do."""
     builds_changed: threading.Event = field(default_factory=threading.Event)
+    """Set when builds that are known may have been changed: all of them have to be looked through."""
     status_asked: threading.Event = field(default_factory=threading.Event)
     """Set when one of Hydra's programs asks for the status of the queue."""
     error: BaseException | None = None
@@ -94,6 +104,23 @@ class Shared:
             only_kind=self.abilities.only_kind,
         )
         self.acknowledged = sent
+        if self.files is not None:
+            try:
+                self.files.hold(self.worker)
+            except OSError as error:
+                self.files = None
+                message = f"If this worker dies, its claims are taken back after the lease time only: {error}"
+                self.observer.event("note", message=message)
+
+    def bury_dead(self) -> None:
+        """Take back the claims of workers on this machine whose process has died."""
+        if self.files is None:
+            return
+        try:
+            if claims := self.files.bury(self.procedures.workers_died):
+                self.observer.event("swept", claims=claims)
+        except (psycopg.Error, OSError) as error:  # the next tick tries again; after the lease time it is not needed
+            self.observer.event("database_error", verb="tick", message=str(error))
 
     @property
     def patience_seconds(self) -> float:
@@ -119,7 +146,7 @@ class Shared:
         """Have every concern end."""
         self.stopping.set()
         self.emptied.set()
-        self.builds_changed.set()
+        self.ticks_asked.set()
         self.status_asked.set()
         self.wake_all()
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 import psycopg
 
 from .. import failpoints
+from ..database.errors import DatabaseError
 from .shared import Shared
 
 TICK_SECONDS = 1.0
+PASS_COST = 10.0
+"""A pass over all builds takes a tenth of the time at most."""
 ROOTS_SECONDS = 60.0
 ROOTS_AT_A_TIME = 1000
 ROOTS_KEPT_SECONDS = 600.0
@@ -29,8 +32,10 @@ class Ticker:
         self._roots: Iterator[str] | None = None
         """Those that are left of a sweep of roots; `None` between two sweeps."""
         self._next_sweep = time.monotonic()
+        self._next_pass = 0.0
+        """No pass over all builds is begun before that time (monotonic)."""
         self.first: Future[None] = Future()
-        """Done when it has ticked once, or failed to (psycopg.Error), or has ended."""
+        """Done when it has ticked once, or failed to (psycopg.Error, DatabaseError), or has ended."""
 
     def run(self) -> None:
         """Tick."""
@@ -42,28 +47,43 @@ class Ticker:
     def _run(self) -> None:
         shared = self._shared
         while not shared.stopping.is_set():
-            shared.builds_changed.wait(TICK_SECONDS)
-            shared.builds_changed.clear()
-            try:
-                self._tick()
-                self._first_ended()
-                self._sweep_some_roots()
-            except psycopg.Error as error:
-                shared.observer.event("database_error", verb="tick", message=str(error))
-                self._first_ended(error)
+            shared.ticks_asked.wait(TICK_SECONDS)
+            shared.ticks_asked.clear()
+            errors = [error for part in (self._sweep, self._sync, self._advance) if (error := self._try(part))]
+            self._first_ended(errors[0] if errors else None)
+            self._try(self._sweep_some_roots)
 
-    def _first_ended(self, error: psycopg.Error | None = None) -> None:
+    def _try(self, part: Callable[[], None]) -> Exception | None:
+        """Do a part of a tick. What it raises is told, and does not keep the other parts from being done."""
+        try:
+            part()
+        except (psycopg.Error, DatabaseError) as error:
+            self._shared.observer.event("database_error", verb="tick", message=str(error))
+            return error
+        return None
+
+    def _first_ended(self, error: Exception | None = None) -> None:
         if not self.first.done():
             self.first.set_exception(error) if error else self.first.set_result(None)
 
-    def _tick(self) -> None:
-        shared, procedures = self._shared, self._shared.procedures
-        while procedures.sync_builds() and not shared.stopping.is_set():
-            pass
-        swept = procedures.sweep()
-        if swept:
-            shared.observer.event("swept", claims=swept)
-        while procedures.advance() and not shared.stopping.is_set():
+    def _sweep(self) -> None:
+        """Take back the claims of dead workers, a bounded number at a time."""
+        self._shared.bury_dead()
+        while swept := self._shared.procedures.sweep():
+            self._shared.observer.event("swept", claims=swept)
+
+    def _sync(self) -> None:
+        """Find new builds, and changed ones if Hydra has notified that there are some, or a worker has just begun."""
+        shared, began = self._shared, time.monotonic()
+        all_builds = shared.builds_changed.is_set() and began > self._next_pass
+        if all_builds:
+            shared.builds_changed.clear()
+        while shared.procedures.sync_builds(all_builds=all_builds) and not shared.stopping.is_set():
+            all_builds = False
+        self._next_pass = max(self._next_pass, began + PASS_COST * (time.monotonic() - began))
+
+    def _advance(self) -> None:
+        while self._shared.procedures.advance() and not self._shared.stopping.is_set():
             pass
 
     def _sweep_some_roots(self) -> None:

@@ -23,9 +23,12 @@ from .listener import Listener
 from .shared import Abilities, Observer, Shared
 from .status_dumper import StatusDumper
 from .ticker import Ticker
+from .worker_files import WorkerFiles
 
 IDLE_SECONDS = 0.2
 """How often a worker with nothing in hand asks whether there is anything left to do."""
+SIGNAL_SECONDS = 0.5
+"""How often a worker that waits looks whether a signal has arrived."""
 STORE_PATIENCE = 30.0
 """Seconds for which a store may fail without a break before a worker that drains the queue gives up."""
 GOODBYE_SECONDS = 3.0
@@ -51,8 +54,9 @@ class Worker:
         observer: Observer | None = None,
         listen_conninfo: str | None = None,
         listen: bool = True,
+        files: WorkerFiles | None = None,
     ) -> None:
-        self.shared = Shared(procedures, context, abilities, observer or Observer())
+        self.shared = Shared(procedures, context, abilities, observer or Observer(), files)
         self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
         graph: list[_Concern] = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
         self._listener = Listener(self.shared, (listen_conninfo or procedures.conninfo) if listen else None)
@@ -82,6 +86,7 @@ class Worker:
         try:
             shared.lease_seconds = shared.procedures.lease_seconds()
             shared.register()
+            shared.bury_dead()
         except BaseException:
             shared.stop()
             for thread in self._threads:
@@ -112,7 +117,9 @@ class Worker:
 
     def wait(self) -> None:
         """Wait until the worker is stopped. Raises what ended it, if that was not asked for."""
-        self.shared.stopping.wait()
+        # Signals are handled in the main thread. One that the kernel gives to another thread does not wake this one.
+        while not self.shared.stopping.wait(SIGNAL_SECONDS):
+            pass
         self._raise()
 
     def _raise(self) -> None:
@@ -145,8 +152,10 @@ class Worker:
         failpoints.reach("stopped all concerns")
         try:
             shared.procedures.worker_left(shared.worker)
+            if shared.files is not None:
+                shared.files.leave()
         except psycopg.Error as error:
-            # The claims are taken back when its heartbeat is missed.
+            # The claims are taken back when its file is found, or when its heartbeat is missed.
             shared.observer.event("database_error", verb="stop", message=str(error))
         finally:
             shared.ended.set()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from .store_path import StoreDir, output_path_name
+from .store_path import InvalidStorePath, StoreDir, check_name, output_path_name, shortened
 
 
 class DerivationError(ValueError):
@@ -19,6 +19,10 @@ class DerivationError(ValueError):
 
 class InvalidDerivation(DerivationError):
     """A derivation that can be read, but whose outputs don't fit together."""
+
+
+class InvalidOutputName(InvalidDerivation):
+    """An output whose path can't have the name that it would get, which Nix only notices when it builds."""
 
 
 class Method(StrEnum):
@@ -146,6 +150,14 @@ class Derivation:
             if len(algorithms) > 1:
                 raise InvalidDerivation(f"all floating outputs of derivation '{self.name}' must use one hash algorithm")
         return kind
+
+    def check_output_names(self) -> None:
+        """Raise :class:`InvalidOutputName` for the first output whose store path can't have its name."""
+        for output in self.outputs:
+            try:
+                check_name(output_path_name(self.name, output))
+            except InvalidStorePath as error:
+                raise InvalidOutputName(f"its output '{shortened(output)}' can't have a path: {error}") from None
 
     @property
     def has_dynamic_inputs(self) -> bool:

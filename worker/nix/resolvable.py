@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .derivation import Deferred, Derivation, DerivationError, InvalidDerivation, Kind
-from .store_path import InvalidStorePath, check_name, derivation_name, output_path_name
+from .derivation import Deferred, Derivation, DerivationError, InvalidDerivation, InvalidOutputName, Kind
+from .store_path import InvalidStorePath, derivation_name
 from .structured_attrs import JSON_KEY
 from .version import NixVersion
 
@@ -105,10 +105,10 @@ def _check_input_names(derivation: Derivation, drv_path: str) -> None:
 
 
 def _check_output_names(derivation: Derivation, drv_path: str) -> None:
+    try:
+        derivation.check_output_names()
+    except InvalidOutputName as error:
+        raise UnusableOutputName(drv_path, str(error)) from None
     for output in derivation.outputs:
-        try:
-            check_name(output_path_name(derivation.name, output))
-        except InvalidStorePath as error:
-            raise UnusableOutputName(drv_path, f"its output '{output}' can't have a path: {error}") from None
         if output.encode() == JSON_KEY and isinstance(derivation.outputs[output], Deferred):
             raise UnusableOutputName(drv_path, f"the path of its output '{output}' would be structured attributes")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qsl, unquote
 
 from .aterm import parse_derivation
 from .client import Client
@@ -63,14 +63,16 @@ class Store:
 
     @cached_property
     def real_dir(self) -> Path | None:
-        """Where the store's files are on this machine; ``None`` for a store that is elsewhere."""
+        """Where the store's files are on this machine; ``None`` for a store that is elsewhere.
+
+        Nix has the files below a root in its ``nix/store``, whatever the store directory is (``realStoreDir`` of
+        ``LocalFSStoreConfig`` in the source of Nix).
+        """
         scheme, place, parameters = _split_uri(self.uri or self.env.get("NIX_REMOTE", ""))
-        if "real" in parameters:
-            return Path(parameters["real"])
-        if "root" in parameters:
-            return Path(parameters["root"] + self.store_dir.path)
-        if scheme == "local" and place:
-            return Path(place + self.store_dir.path)
+        if real := parameters.get("real"):
+            return Path(real)
+        if root := parameters.get("root", place if scheme == "local" else ""):
+            return Path(root) / "nix" / "store"
         if scheme in ("", "auto", "local", "daemon", "unix"):
             return Path(self.store_dir.path)
         return None
@@ -196,9 +198,13 @@ class Store:
 
 
 def _split_uri(uri: str) -> tuple[str, str, dict[str, str]]:
-    """Scheme, place and parameters of a store URI: ``unix:///s``, ``daemon``, ``local?root=/r``, ``/r``."""
+    """Scheme, place and parameters of a store URI: ``unix:///s``, ``daemon``, ``local?root=/r``, ``/r``.
+
+    Of a repeated parameter the first counts, as for Nix, and a plus sign is no blank.
+    """
     rest, _, query = uri.partition("?")
-    parameters = {name: values[-1] for name, values in parse_qs(query).items()}
+    pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+    parameters = dict(reversed(pairs))
     if rest.startswith(("/", "./")):
         return "local", str(Path(rest).absolute()), parameters
     scheme, separator, place = rest.partition("://")

@@ -30,6 +30,11 @@ class InvalidStorePath(ValueError):
     """A text that is no store path of the store in question, or no name that a store path may have."""
 
 
+def shortened(text: str) -> str:
+    """A text for a message: of one that is longer than any name the beginning, the end, and how long it is."""
+    return text if len(text) <= 300 else f"{text[:100]} ... {text[-50:]} ({len(text)} characters)"
+
+
 def nix32(digest: bytes) -> str:
     """Write a digest in Nix's base 32: 52 characters for 32 bytes, 32 for 20 bytes."""
     number = int.from_bytes(digest, "little")
@@ -67,8 +72,8 @@ def check_name(name: str) -> str:
     """Return ``name`` when a store path may have it. Raises :class:`InvalidStorePath` otherwise."""
     if not _NAME.fullmatch(name):
         raise InvalidStorePath(
-            f"'{name}' can't be the name of a store path: 1 to 211 of the characters 0-9 a-z A-Z + - . _ ? = are "
-            "allowed, and it must not be '.' or '..' or begin with '.-' or '..-'"
+            f"'{shortened(name)}' can't be the name of a store path: 1 to 211 of the characters "
+            "0-9 a-z A-Z + - . _ ? = are allowed, and it must not be '.' or '..' or begin with '.-' or '..-'"
         )
     return name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Collection
@@ -16,7 +17,7 @@ from ..nix.derivation import Derivation, DerivationError, Kind
 from ..nix.errors import NixError
 from ..outputs import inspect_outputs
 from ..step_status import HydraStatus, StepFailure, failure_of, failure_of_error
-from .context import Context, Withdraw, withdraw_lost
+from .context import Context, Withdraw
 from .load import Report
 from .untrusted import ALREADY_VALID, NotBuilt, add_copy, as_built, is_believed, is_forestalled
 from .vanished import missing, vanished
@@ -34,6 +35,8 @@ class Outcome:
     report: Report | None
     succeeded: bool = False
     reason: str = ""
+    is_counted: bool = True
+    """Whether a release counts as an attempt. It does not if the worker ends, or may not build any more."""
     in_the_way: frozenset[str] = frozenset()
     """Paths that have to be deleted: what a Nix that was killed has left in the store, what Nix takes to be there."""
 
@@ -49,8 +52,8 @@ def build(
     try:
         derivation = context.derivations.get(claim.drv, client)
     except (NixError, DerivationError) as error:
-        if withdraw_lost(claim.drv, client, withdraw):
-            return Outcome(None, reason=f"the .drv is gone from the store: {error}")
+        if not client.query_valid_paths([claim.drv]):
+            return _without({claim.drv}, context, claim, withdraw)
         failure = StepFailure(HydraStatus.ABORTED, "transient", f"the .drv can't be read: {error}")
         return _failed(claim, failure, None)
 
@@ -141,6 +144,12 @@ def _without(gone: Collection[str], context: Context, claim: Claim, withdraw: Wi
     if withdraw(sorted(gone)):
         return Outcome(None, reason=f"inputs are gone from the store: {names}")
     failure = StepFailure(HydraStatus.ABORTED, "transient", f"sources are not in the store: {names}")
+    if claim.drv in gone:  # no attempt brings it back, and no other derivation makes it
+        message = (
+            f"the .drv is not in the store any more: {context.store.full_path(claim.drv)}. Evaluate the jobset again,"
+            " or put the file back, and restart the build"
+        )
+        failure = StepFailure(HydraStatus.ABORTED, "unsupported", message)
     return _with_log(context, claim, _failed(claim, failure, None))
 
 
@@ -148,9 +157,13 @@ def _in_the_way(message: str, prefix: str) -> frozenset[str]:
     return frozenset(_LEFTOVER.findall(message.replace(prefix, "/")) if _EXISTS in message else ())
 
 
-def interrupted(context: Context, claim: Claim, error: Exception) -> Outcome:
-    """The attempt ended in the middle, through no fault of the derivation: it is made again after a while."""
-    failure = StepFailure(HydraStatus.ABORTED, "transient", f"the build was interrupted: {error}")
+def failed(claim: Claim, failure: StepFailure) -> Outcome:
+    """The attempt failed for a reason that the worker found: Nix has nothing to say of it."""
+    return _failed(claim, failure, None)
+
+
+def interrupted(context: Context, claim: Claim, failure: StepFailure) -> Outcome:
+    """The attempt ended in the middle, perhaps with a log."""
     return _with_log(context, claim, _failed(claim, failure, None))
 
 
@@ -163,8 +176,9 @@ def cancelled(context: Context, claim: Claim) -> Outcome:
 
 def _with_log(context: Context, claim: Claim, outcome: Outcome) -> Outcome:
     """The same; its report names the log, if there is one."""
-    log = log_path(context.logs, claim.drv)
-    return replace(outcome, report=(outcome.report or {}) | {"log": str(log) if log.exists() else None})
+    log = str(log_path(context.logs, claim.drv))
+    found = os.path.exists(log)  # noqa: PTH110 - never raises
+    return replace(outcome, report=(outcome.report or {}) | {"log": log if found else None})
 
 
 def _succeeded(
@@ -184,7 +198,7 @@ def _succeeded(
         infos.get_many(paths, protect=True)
     except InvalidPath as error:
         return Outcome(None, reason=f"an output was collected as soon as it was there: {error.path}")
-    if lost := missing(context.store, paths):
+    if lost := missing(context.store, paths, (claim.drv, *derivation.input_srcs)):
         return Outcome(
             None, reason=f"an output was collected before it was there: {', '.join(sorted(lost))}", in_the_way=lost
         )
@@ -200,14 +214,7 @@ def _succeeded(
 
 
 def _failed(claim: Claim, failure: StepFailure, watcher: Watcher | None, result: BuildResult | None = None) -> Outcome:
-    return Outcome(
-        _report(claim, watcher, result)
-        | {
-            "status": int(failure.status),
-            "class": failure.failure_class,
-            "message": failure.message.replace("\0", ""),
-        }
-    )
+    return Outcome(_report(claim, watcher, result) | failure.described())
 
 
 def _report(claim: Claim, watcher: Watcher | None, result: BuildResult | None) -> Report:

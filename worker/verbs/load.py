@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, TypeVar
 
 from ..database.procedures import Claim
@@ -24,7 +24,14 @@ T = TypeVar("T")
 PART = 20
 """So many derivations are reported together, while the next are read."""
 MOST_INPUTS = 50_000
-"""A report holds the graph lock for three seconds with so many, and a builder may write any number into a .drv."""
+"""Outputs of inputs, and outputs on the way to them, that a derivation may name: a builder may write any number into a
+``.drv``, and a report with so many holds the graph lock for three seconds."""
+MOST_OUTPUTS = 100
+"""Outputs that a derivation may have: real ones have a handful. Each becomes rows in every report about it."""
+MOST_INPUTS_UNCLAIMED = 250
+"""A report of what was not claimed can't be sent in parts."""
+MOST_DYNAMIC = 1000
+"""Outputs that a dynamic derivation may name: all its chains are followed together."""
 READ_AHEAD = 2000
 """So many inputs, and inputs of inputs, are read and reported after what was claimed: most are wanted in a moment."""
 
@@ -58,7 +65,7 @@ def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Wi
         reports = [describe(drv, derivation) | {"lease": None} for drv, derivation in ahead]
         readable = [(_unclaimed(drv), derivation) for drv, derivation in ahead]
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
-        yield [report for report in reports if "failed" not in report]  # that is left to its claim
+        yield [report for report in reports if _fits_unclaimed(report)]  # the others are left to their claims
 
 
 class _Unread:
@@ -129,6 +136,10 @@ def _add_outputs(
     return [derivation for claim, derivation in loaded if claim.drv in incomplete]
 
 
+def _fits_unclaimed(report: Report) -> bool:
+    return "failed" not in report and len(report["inputs"]) <= MOST_INPUTS_UNCLAIMED
+
+
 def _unclaimed(drv: str) -> Claim:
     return Claim(0, drv, None, None, False, None, {}, None, None)
 
@@ -138,8 +149,11 @@ def describe(drv: str, derivation: Derivation) -> Report:
     kind = derivation.kind
     if kind is Kind.IMPURE:
         raise DerivationError("it is impure, and impure derivations are not supported")
-    if len(derivation.input_drvs) > MOST_INPUTS:
-        raise DerivationError(f"it has more than {MOST_INPUTS} inputs")
+    derivation.check_output_names()
+    if len(derivation.outputs) > MOST_OUTPUTS:
+        raise DerivationError(f"it has {len(derivation.outputs)} outputs, and may have {MOST_OUTPUTS}")
+    if _has_too_many_inputs(derivation):
+        raise DerivationError(f"it needs more than {MOST_INPUTS} outputs of its inputs")
     attributes = build_attributes(derivation)
     report: Report = {
         "drv": drv,
@@ -153,12 +167,19 @@ def describe(drv: str, derivation: Derivation) -> Report:
     }
     if derivation.has_dynamic_inputs:
         check_resolvable(derivation, drv)
+        if sum(1 for _ in derivation.needed_outputs()) > MOST_DYNAMIC:
+            raise DerivationError(f"it is dynamic, and needs more than {MOST_DYNAMIC} outputs of its inputs")
         report["chains"] = [
             {"drv": wanted.drv_path, "outputs": list(wanted.chain)}
             for wanted in derivation.needed_outputs()
             if len(wanted.chain) > 1
         ]
     return report
+
+
+def _has_too_many_inputs(derivation: Derivation) -> bool:
+    named = (len(wanted.chain) for wanted in derivation.needed_outputs())
+    return len(derivation.input_drvs) > MOST_INPUTS or any(count > MOST_INPUTS for count in accumulate(named))
 
 
 def static_outputs(context: Context, derivation: Derivation) -> dict[str, str | None]:

@@ -14,7 +14,7 @@ from ..nix.resolve import MissingOutputs, Resolved
 from ..nix.resolve import resolve as resolve_derivation
 from ..nix.store_path import InvalidStorePath
 from ..outputs import inspect_outputs
-from ..step_status import HydraStatus
+from ..step_status import HydraStatus, failure_of_refusal
 from .context import Context, Withdraw, withdraw_lost
 from .load import Report, describe, static_outputs
 
@@ -158,7 +158,8 @@ def _write(context: Context, client: Client, written: Sequence[Resolution], with
         if gone and withdraw(sorted(gone)):
             report["resolved"] = None  # stale by now
         else:
-            report["failed"] = _failure(f"Nix refuses the resolved derivation {resolved.path}: {answer}")
+            words = f"Nix refuses the resolved derivation {resolved.path}"
+            report["failed"] = failure_of_refusal(answer, words).described()
     context.roots.add_many(client, [resolved.path for _, _, resolved in good])
 
     paths: list[dict[str, str | None]] = [

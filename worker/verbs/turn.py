@@ -19,33 +19,38 @@ class Turn:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting: deque[object] = deque()
-        self._holder: object | None = None
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Condition] = deque()
+        """Each waits for its own condition: a thousand that were woken by each change would do nothing else."""
+        self._holder: threading.Condition | None = None
         self._until = 0.0
 
     @contextmanager
     def taken(self) -> Iterator[Callable[[], None]]:
         """Wait for the turn, in the order of coming, and have it; what is given can be called to give it up early."""
-        me = object()
-        with self._changed:
+        me = threading.Condition(self._lock)
+        with self._lock:
             self._waiting.append(me)
             while self._waiting[0] is not me or self._seconds_left() > 0:
-                self._changed.wait(self._seconds_left() or None)
+                me.wait(self._seconds_left() if self._waiting[0] is me else None)
             self._waiting.popleft()
             self._holder, self._until = me, time.monotonic() + TURN_SECONDS
-            self._changed.notify_all()
+            self._wake_first()
 
         def give_up() -> None:
-            with self._changed:
+            with self._lock:
                 if self._holder is me:
                     self._holder = None
-                    self._changed.notify_all()
+                    self._wake_first()
 
         try:
             yield give_up
         finally:
             give_up()
+
+    def _wake_first(self) -> None:
+        if self._waiting:
+            self._waiting[0].notify()
 
     def _seconds_left(self) -> float:
         return 0.0 if self._holder is None else max(0.0, self._until - time.monotonic())

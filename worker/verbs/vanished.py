@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Set
 from pathlib import Path
 
 from ..nix.client import Client
+from ..nix.errors import StoreError
 from ..nix.store import Store
 
 
@@ -26,13 +26,34 @@ def vanished(store: Store, client: Client, paths: Set[str], since: int) -> tuple
     return gone, made_again
 
 
-def missing(store: Store, paths: Iterable[str]) -> frozenset[str]:
+def missing(store: Store, paths: Iterable[str], others: Iterable[str]) -> frozenset[str]:
     """Those of valid paths whose files are not there, if that can be told on this machine.
 
-    A collector takes what is not valid yet. Nix does not look once more when it registers a path.
+    A collector takes what is not valid yet. Nix does not look once more when it registers a path. `others` are valid
+    as well: if none of these has a file either, the store's files are elsewhere. Raises StoreError then.
     """
     directory = store.real_dir
-    return frozenset(path for path in paths if directory and not os.path.lexists(directory / path))
+    if directory is None:
+        return frozenset()
+    lost = frozenset(path for path in paths if not _is_there(directory / path))
+    if lost and not any(_is_there(directory / path) for path in others):
+        raise StoreError(files_elsewhere(directory))
+    return lost
+
+
+def files_elsewhere(directory: Path) -> str:
+    """What is wrong where the files of a store are not found, and what to do."""
+    return f"the store's files are not in {directory}: name their directory in the store's URI, as real=DIRECTORY"
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass  # that it can't be looked at does not say that it is gone
+    return True
 
 
 def _is_younger(file: Path, since: int) -> bool:

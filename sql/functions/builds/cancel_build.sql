@@ -8,6 +8,7 @@ as $$
 declare
     v_now integer := resolver.hydra_time(resolver.clock());
 begin
+    perform resolver.limit_idling();
     -- Hydra's row first: nobody may wait for it under the graph lock.
     update public.Builds b
        set finished = 1, buildStatus = 4, isCachedBuild = 0, startTime = v_now, stopTime = v_now,
@@ -19,7 +20,9 @@ begin
     end if;
     perform resolver.failpoint('cancel_build: cancelled');
     perform resolver.notify_finished(array[p_build]);
-    perform resolver.sync_builds();
+    perform resolver.lock_graph();
+    perform resolver.follow_builds(array[p_build]);
+    perform resolver.go_on(50);
 end
 $$;
 

@@ -1,4 +1,4 @@
--- clear_failures(): what was remembered as failing is tried again by the next build that wants it, a thousand at a time.
+-- clear_failures(): what was remembered as failing is tried again by the next build that wants it, two hundred at a time.
 --
 -- Builds that have ended stay as they ended, unlike those that restart_build() has restarted together.
 -- Returns   whether there is more.
@@ -9,7 +9,7 @@ create or replace function resolver.clear_failures() returns boolean
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_limit  constant integer := 1000;
+    v_limit  constant integer := 200;
     v_failed bigint[];
 begin
     perform resolver.lock_graph();
@@ -17,12 +17,7 @@ begin
                        where f.cleared is null and f.class = 'builder'
                        order by f.derivation limit v_limit);
     perform resolver.clear_failure(x, false) from unnest(v_failed) x;
-    -- Those who wanted them have ended: load need not look for each of them whether anybody does.
-    update resolver.derivation_state s set owner = null
-     where s.derivation = any (v_failed)
-       and not exists (select from resolver.goal g where g.build = s.owner and g.ended is null);
-    perform resolver.continue_walks();
-    perform resolver.record_ends(100);
+    perform resolver.go_on(20);
     return cardinality(v_failed) = v_limit;
 end
 $$;

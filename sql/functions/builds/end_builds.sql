@@ -13,7 +13,7 @@ begin
     end if;
     perform resolver.failpoint('end_builds: there is something');
     perform resolver.lock_graph();
-    return resolver.record_ends(1000);
+    return resolver.record_ends(100);
 end
 $$;
 

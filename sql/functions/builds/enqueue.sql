@@ -20,6 +20,7 @@ declare
     v_builds integer[] := array[]::integer[];
     v_job    jsonb;
 begin
+    perform resolver.limit_idling();
     insert into public.Users (userName, fullName, emailAddress, password, type)
     values ('hydra-resolver', 'hydra-resolver', '', '!', 'hydra') on conflict do nothing;
     insert into public.Projects (name, displayName, owner)
@@ -53,23 +54,13 @@ begin
         v_builds := v_builds || v_build;
     end loop;
 
+    -- All of them could take too long: the first become goals now, the others at the next ticks of a worker.
+    insert into resolver.build_wish (build, retry) select b, p_retry from unnest(v_builds[101:]) b;
     perform pg_notify('builds_added', v_eval::text);
-    -- Not sync_builds(): it opens a bounded number, and would not know later which of them are to be retried.
     perform resolver.lock_graph();
-    perform resolver.open_goals(v_builds, case when p_retry then v_builds else '{}' end, case when p_retry then '{}' else v_builds end);
-    if p_retry then
-        -- Nor does whoever asks again wait until a back-off is over.
-        update resolver.derivation_state s set not_before = null, tries = 0
-         where s.stage = 'buildable' and s.owner is not null and s.not_before > resolver.clock()
-           and s.owner in (select g.build from resolver.goal g
-                            where g.ended is null
-                              and g.root in (select n.root from resolver.goal n where n.build = any (v_builds)));
-        if found then
-            perform pg_notify('step_ready', '');
-        end if;
-    end if;
-    perform resolver.continue_walks();
-    perform resolver.record_ends(100);
+    perform resolver.open_goals(v_builds[:100], case when p_retry then v_builds[:100] else '{}' end,
+                                case when p_retry then '{}' else v_builds[:100] end);
+    perform resolver.go_on(50);
     return v_builds;
 end
 $$;

@@ -9,12 +9,10 @@ as $$
 declare
     v_now   timestamptz := resolver.clock();
     v_roots bigint[];
-    v_left  bigint[] := array(
-        select g.root from resolver.goal g
-          join resolver.derivation d on d.derivation = g.root
-          join public.Builds b on b.id = g.build and resolver.base_name(b.drvPath) <> d.drv
-         where g.build = any (p_builds));
 begin
+    if p_builds = '{}' then
+        return;
+    end if;
     with new as (
         insert into resolver.derivation (drv)
         select distinct resolver.base_name(b.drvPath) from public.Builds b where b.id = any (p_builds) order by 1
@@ -30,10 +28,10 @@ begin
          where b.id = any (p_builds) and b.finished + 0 = 0
          order by b.id
         on conflict (build) do update
-           set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, blamed = null, info = null, recorded = null,
-               cached = case when g.ended is null and g.root = excluded.root then g.cached end,
+           set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, blamed = null, info = null,
+               recorded = null, cached = case when g.ended is null then g.cached end,
                retry = case when g.root <> excluded.root then excluded.retry when g.recorded is not null then true else g.retry end,
-               opened = case when g.recorded is not null or g.root <> excluded.root then excluded.opened else g.opened end
+               opened = case when g.recorded is not null then excluded.opened else g.opened end
         returning g.root
     )
     select array_agg(distinct o.root) into v_roots from opened o;
@@ -49,11 +47,11 @@ begin
            height = case when s.stage = 'realised' or s.owner is null then 0 else s.height end
       from (select distinct on (g.root) g.root, g.build, g.jobset, b.globalPriority as global_priority, b.priority
               from resolver.goal g join public.Builds b on b.id = g.build
-             where g.root = any (v_roots) and g.ended is null
+             where g.root = any (v_roots) and g.root > 0 and g.ended is null
              order by g.root, b.globalPriority desc, b.priority desc, b.id) w
      where s.derivation = w.root
        and (s.owner is null or s.stage = 'realised' or (w.global_priority, w.priority) >= (s.global_priority, s.priority)
-            or not exists (select from resolver.goal g where g.build = s.owner and g.ended is null));
+            or (select g.ended is null from resolver.goal g where g.build = s.owner) is not true);
     update resolver.derivation_state s
        set max_silent = greatest(s.max_silent, w.max_silent), timeout = greatest(s.timeout, w.timeout)
       from (select g.root, max(l.max_silent) filter (where l.max_silent > 3600) as max_silent,
@@ -62,18 +60,23 @@ begin
               join public.Builds b on b.id = g.build
              cross join lateral (select case when b.maxsilent = 0 then 2147483647 else b.maxsilent end as max_silent,
                                         case when b.timeout = 0 then 2147483647 else b.timeout end as timeout) l
-             where g.root = any (v_roots) and g.ended is null
+             where g.root = any (v_roots) and g.root > 0 and g.ended is null
              group by g.root) w
      where s.derivation = w.root
        and (w.max_silent > coalesce(s.max_silent, 0) or w.timeout > coalesce(s.timeout, 0));
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
     perform resolver.want_of_resolved(v_roots);
 
-    insert into resolver.walk (kind, derivation)
-    select kind, root from unnest(v_roots) root cross join unnest(array['want', 'fail']) kind
-    union
-    select 'disown', root from unnest(v_left) root
-    on conflict do nothing;
+    perform resolver.start_walks('want', v_roots);
+    perform resolver.start_walks('fail', v_roots);
+    -- A person who asks again does not wait until a back-off is over.
+    update resolver.derivation_state s set not_before = null
+     where s.not_before > v_now
+       and s.owner in (select g.build from resolver.goal g
+                        where g.ended is null and g.root in (select n.root from resolver.goal n where n.build = any (p_retry)));
+    if found then
+        perform pg_notify('step_ready', '');
+    end if;
     perform pg_notify('derivation_wanted', '');
 end
 $$;

@@ -17,7 +17,7 @@ begin
       from (select distinct resolver.base_name(s.drvPath) as drv, coalesce(b.stopTime, resolver.hydra_time(v_now)) as ended
               from public.BuildSteps s join public.Builds b on b.id = s.build
              where s.build = any (p_builds)
-               and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13)) x;
+               and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) and resolver.is_drv(resolver.base_name(s.drvPath))) x;
     if cardinality(v_drvs) = 0 then
         return;
     end if;

@@ -1,6 +1,6 @@
 -- record_end(build): one build is finished in Hydra's tables.
 --
--- Returns   whether it was: not when somebody else finished it first.
+-- Returns   whether it was: not when another program finished it first, or holds a row that has to be written.
 -- Locks     the caller holds the graph lock and the build's row.
 create or replace function resolver.record_end(p_build integer) returns boolean
     language plpgsql volatile
@@ -13,6 +13,9 @@ declare
     v_now      integer;
     v_finished boolean;
 begin
+    if not resolver.lock_products(p_build) then
+        return false;
+    end if;
     select * into v_goal from resolver.goal g where g.build = p_build;
     v_now := resolver.hydra_time(v_goal.ended);
     if v_goal.cause is not null then

@@ -1,16 +1,19 @@
 -- record_ends(limit): goals that have ended become finished builds in Hydra's tables.
 --
+-- Returns   how many.
 -- Locks     the caller holds the graph lock. Rows of Builds in the order of ids, those of their jobsets and projects KEY SHARE
---           (metrics refer to them), and the counter that all ends meet in: all SKIP LOCKED, since nobody may wait for
---           Hydra's rows under the graph lock. What is skipped stays in goal.
+--           (metrics refer to them), the counter that all ends meet in, and what record_products() writes: all SKIP LOCKED, since the
+--           graph lock is never held while Hydra's rows are waited for. What is skipped stays in goal.
 -- Notifies  build_finished
+-- If the end of one build makes the database raise, the others are written all the same.
 create or replace function resolver.record_ends(p_limit integer) returns integer
     language plpgsql volatile
     set search_path = pg_catalog, public, pg_temp
 as $$
 declare
-    v_goal     record;
+    v_builds   integer[];
     v_recorded integer[] := array[]::integer[];
+    v_build    integer;
     v_group    record;
 begin
     if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
@@ -21,7 +24,7 @@ begin
     end if;
 
     perform resolver.failpoint('record_ends: counter locked');
-    for v_goal in
+    v_builds := array(
         select g.build
           from resolver.goal g
           join resolver.derivation d on d.derivation = g.root
@@ -30,15 +33,31 @@ begin
           join public.Projects p on p.name = j.project
          where g.ended is not null and g.recorded is null
            -- An evaluator may have given it another derivation since: sync_builds() will see that.
-           and (b.finished = 1 or resolver.base_name(b.drvPath) = d.drv)
+           and (b.finished = 1 or right(b.drvPath, length(d.drv)) = d.drv)
          order by b.id limit p_limit
            for update of b skip locked
-           for key share of j, p skip locked
-    loop
-        if resolver.record_end(v_goal.build) then
-            v_recorded := v_recorded || v_goal.build;
+           for key share of j, p skip locked);
+    begin
+        v_recorded := array(select b from unnest(v_builds) b where resolver.record_end(b));
+    exception when others then
+        if resolver.is_passing(sqlstate) then
+            raise;
         end if;
-    end loop;
+        v_recorded := '{}';
+        foreach v_build in array v_builds
+        loop
+            begin
+                if resolver.record_end(v_build) then
+                    v_recorded := v_recorded || v_build;
+                end if;
+            exception when others then
+                if resolver.is_passing(sqlstate) then
+                    raise;
+                end if;
+                raise warning 'the end of build % can not be written: %', v_build, sqlerrm using errcode = sqlstate;
+            end;
+        end loop;
+    end;
 
     -- Builds that ended by one attempt are told of together, after the one that ran it, in whichever transaction that ended.
     -- Each of the others is told of by itself. (cause + 0: not a look through all that the failure has ended, for each of them.)

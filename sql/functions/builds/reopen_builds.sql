@@ -6,11 +6,12 @@
 -- whatever else is known to be in their way ends them again. All want their roots since the failure was cleared: should the same
 -- fail again before they are opened, that ends them, and is not tried once more.
 --
+-- Returns   whether there may be more: something was done
 -- Locks     the caller holds the graph lock. The counter of finished builds, then rows of Builds in the order of ids: both
 --           SKIP LOCKED. What is skipped is done at a later tick.
 -- Stages    realised -> unloaded, for their roots
 -- Notifies  derivation_wanted
-create or replace function resolver.reopen_builds(p_limit integer) returns void
+create or replace function resolver.reopen_builds(p_limit integer) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, public, pg_temp
 as $$
@@ -25,8 +26,8 @@ declare
 begin
     if not exists (select from resolver.failure f where f.reopening)
        -- What else is in the way of their roots is not known before these walks have come to their ends.
-       or exists (select from resolver.walk w where w.kind in ('clear', 'fail')) then
-        return;
+       or exists (select from resolver.walk w where w.kind in ('clear', 'follow', 'fail')) then
+        return false;
     end if;
     select coalesce(array_agg(distinct c.failure) filter (where not c.held), '{}'),
            coalesce(array_agg(c.build) filter (where not c.held), '{}'), coalesce(array_agg(c.cleared) filter (where not c.held), '{}'),
@@ -63,7 +64,7 @@ begin
         update resolver.failure f set reopening = false where f.reopening and f.failure <> all (v_failures);
     end if;
     if cardinality(v_builds || v_forgotten) = 0 or not resolver.lock_counter() then
-        return;
+        return v_held <> '{}';
     end if;
 
     v_back := v_builds || v_forgotten;
@@ -77,6 +78,7 @@ begin
     update resolver.goal g set opened = x.since
       from (select u.build, max(u.since) as since from unnest(v_back, v_since || v_cleared) u (build, since) group by u.build) x
      where g.build = x.build and g.build = any (v_builds) and g.opened > x.since;
+    return v_builds || v_held <> '{}';
 end
 $$;
 

@@ -1,6 +1,6 @@
 -- account_of(derivation): the build whose step an attempt at a derivation is.
 --
--- What has ended is left out by a filter: goals are looked for by their root, never among all that are open.
+-- Of very many that were resolved to it, the first two hundred are asked.
 create or replace function resolver.account_of(p_derivation bigint) returns integer
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -8,11 +8,13 @@ as $$
 begin
     return (
         select coalesce(
-            (select min(g.build) filter (where g.ended is null)
-               from resolver.goal g
-              where g.root in (select p_derivation
-                               union all
-                               select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation)),
+            (select min(g.build)
+               from (select p_derivation as derivation
+                     union all
+                     (select f.derivation from resolver.derivation_state f
+                       where f.resolved_to = p_derivation and f.resolved_to > 0 and f.stage = 'resolved' order by f.derivation + 0 limit 200)) r
+              cross join lateral (select g.build from resolver.goal g where g.root = r.derivation and g.root > 0 and g.ended is null
+                                   order by g.build + 0 limit 1) g),
             (select s.owner from resolver.derivation_state s where s.derivation = p_derivation)));
 end
 $$;

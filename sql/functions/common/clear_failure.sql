@@ -11,10 +11,15 @@ as $$
 begin
     update resolver.failure f set cleared = resolver.clock(), reopening = p_reopening
      where f.derivation = p_derivation and f.cleared is null;
+    -- An owner that has ended is none: those that depend on it want it again.
     update resolver.derivation_state s
-       set stage = 'unloaded', tries = 0, not_before = null, failed_dependency = null
-     where s.derivation = p_derivation and s.stage = 'failed';
-    insert into resolver.walk (kind, derivation) values ('clear', p_derivation) on conflict do nothing;
+       set stage = 'unloaded', tries = 0, not_before = null, failed_dependency = null,
+           owner = g.build, jobset = case when g.build is not null then s.jobset end
+      from (select p_derivation as derivation) x
+      left join resolver.derivation_state o on o.derivation = x.derivation
+      left join resolver.goal g on g.build = o.owner and g.ended is null
+     where s.derivation = x.derivation and s.stage = 'failed';
+    perform resolver.start_walks('clear', array[p_derivation]);
     perform pg_notify('derivation_wanted', '');
 end
 $$;

@@ -4,40 +4,69 @@
 -- Locks     the caller holds the graph lock (advance() takes it).
 -- Failures are cleared before they are spread, so that a restart is not overtaken by the failure it clears. Heights can
 -- wait: only advance() raises them, when all else is done. While a graph is loaded, each would be raised again and again.
-create or replace function resolver.continue_walks(p_limit integer default 1000, p_raise boolean default false) returns boolean
+-- Notifies  walks_left, for workers to go on at once
+create or replace function resolver.continue_walks(p_limit integer default 500, p_raise boolean default false) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_left  integer := p_limit;
-    v_kind  text;
-    v_layer bigint[];
+    v_order     constant text[] := array['clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail', 'settle', 'seek', 'want', 'disown', 'raise'];
+    -- So many neighbours take about as long as 500 inputs that become wanted.
+    v_most      constant integer[] := array[100, 200, 5, 100, 100, 200, 200, 1000, 1000, 500, 0, 1000];
+    v_left      integer := p_limit;
+    v_kind      text;
+    v_subjects  bigint[];
+    v_after     bigint[];
+    v_stretches resolver.stretch[];
 begin
     while v_left > 0 loop
-        select w.kind into v_kind from resolver.walk w where p_raise or w.kind <> 'raise'
-         order by w.kind = 'raise', w.kind limit 1;
-        if not found then
-            return false;
+        v_subjects := null;
+        if exists (select from resolver.lost_path) then
+            v_left := v_left - 2 * greatest(resolver.lose_paths(200), 10);
+            continue;
         end if;
-        with taken as (
-            delete from resolver.walk w
-             where w.kind = v_kind
-               and w.derivation = any (array(select l.derivation from resolver.walk l where l.kind = v_kind
-                                               order by l.derivation limit v_left))
-            returning w.derivation
-        )
-        select array_agg(t.derivation) into v_layer from taken t;
-
-        case v_kind
-            when 'clear' then perform resolver.clear_dependents(v_layer);
-            when 'disown' then perform resolver.disown(v_layer);
-            when 'fail' then perform resolver.reach_dependents(v_layer);
-            when 'want' then perform resolver.want_inputs(v_layer);
-            when 'raise' then perform resolver.raise_inputs(v_layer);
-        end case;
-        v_left := v_left - cardinality(v_layer);
+        exit when not exists (select from resolver.walk);
+        foreach v_kind in array v_order loop
+            continue when v_kind = 'raise' and not p_raise;
+            with taken as (
+                delete from resolver.walk w
+                 where w.kind = v_kind
+                   and w.subject = any (array(select l.subject from resolver.walk l where l.kind = v_kind
+                                               order by l.subject limit case when v_kind = 'disown' then 1 else 200 end))
+                returning w.subject, w.after
+            )
+            select array_agg(t.subject order by t.subject), array_agg(t.after order by t.subject) into v_subjects, v_after from taken t;
+            continue when v_subjects is null;
+            if v_kind = 'disown' then
+                perform resolver.disown(v_subjects[1], v_after[1], 50);
+                v_left := v_left - 200;
+                exit;
+            end if;
+            v_stretches := resolver.stretches(v_kind, v_subjects, v_after, v_most[array_position(v_order, v_kind)]);
+            case v_kind
+                when 'clear' then perform resolver.clear_dependents(v_stretches);
+                when 'lose' then perform resolver.lose_inputs(v_stretches);
+                when 'chain' then perform resolver.continue_chains(v_stretches);
+                when 'wake' then perform resolver.wake_stretches(v_stretches);
+                when 'follow' then perform resolver.end_followers(v_stretches);
+                when 'missing' then perform resolver.refuse_missing_outputs(v_stretches);
+                when 'fail' then perform resolver.reach_dependents(v_stretches);
+                when 'settle' then perform resolver.settle_stretches(v_stretches);
+                when 'seek' then perform resolver.adopt(v_stretches);
+                when 'want' then perform resolver.want_stretches(v_stretches);
+                when 'raise' then perform resolver.raise_inputs(v_stretches);
+            end case;
+            v_left := v_left - ((select sum(x.neighbours + 1) from unnest(v_stretches) x)
+                                * 500 / v_most[array_position(v_order, v_kind)])::integer;
+            exit;
+        end loop;
+        exit when v_subjects is null;
     end loop;
-    return exists (select from resolver.walk);
+    if exists (select from resolver.walk w where w.kind <> 'raise') or exists (select from resolver.lost_path) then
+        perform pg_notify('walks_left', '');
+        return true;
+    end if;
+    return p_raise and exists (select from resolver.walk);
 end
 $$;
 

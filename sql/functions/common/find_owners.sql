@@ -1,30 +1,31 @@
--- find_owners(derivations): each gets a build that still needs it as its owner, with the jobset of that one; or none.
+-- find_owners(derivations): each gets an unfinished build that needs it as its owner, or none if there is no such build.
 --
--- What is above one that nobody needs has none either. Else it would seem to be wanted already when the build that had been its
--- owner is restarted: such a wish stops there, see want_inputs().
--- Locks     the caller holds the graph lock.
+-- That is a build that has it as its root, else the owner of something unfinished that needs it directly. What lies between it and
+-- a root has an owner itself, or gets one by a walk, and then wants this again.
+-- Locks     the caller holds the graph lock. What has an owner now wants its inputs, by a walk; if it has very many dependents, a
+--           walk goes through the rest of them.
 create or replace function resolver.find_owners(p_derivations bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
-declare
-    v_layer bigint[];
 begin
-    update resolver.derivation_state s
-       set (owner, jobset) = (select g.build, g.jobset from resolver.goal g where g.build = resolver.find_owner(s.derivation))
-     where s.derivation = any (p_derivations);
-    v_layer := array(select s.derivation from resolver.derivation_state s where s.derivation = any (p_derivations) and s.owner is null);
-    while cardinality(v_layer) > 0 loop
-        v_layer := array(
-            select s.derivation
-              from resolver.dependency dep join resolver.derivation_state s on s.derivation = dep.derivation
-             where dep.input = any (v_layer) and s.owner is not null and s.stage not in ('realised', 'failed')
-            union
-            select s.derivation from resolver.derivation_state s
-             where s.resolved_to = any (v_layer) and s.owner is not null and s.stage = 'resolved');
-        update resolver.derivation_state s set owner = null, jobset = null where s.derivation = any (v_layer);
-    end loop;
+    if p_derivations is null or p_derivations = '{}' then
+        return;
+    end if;
+    update resolver.derivation_state s set owner = null, jobset = null
+     where s.derivation = any (p_derivations) and s.owner is not null;
+    update resolver.derivation_state s set owner = g.build, jobset = g.jobset
+      from (select distinct on (x.derivation) x.derivation, r.build, r.jobset
+              from unnest(p_derivations) x (derivation)
+             cross join lateral (select g.build, g.jobset from resolver.goal g where g.root = x.derivation and g.root > 0 and g.ended is null
+                                  order by g.build + 0 limit 1) r) g
+     where s.derivation = g.derivation;
+    perform resolver.adopt(resolver.stretches('seek', array(
+        select s.derivation from resolver.derivation_state s where s.derivation = any (p_derivations) and s.owner is null), null, 500));
+    perform resolver.start_walks('want', array(
+        select s.derivation from resolver.derivation_state s
+         where s.derivation = any (p_derivations) and s.owner is not null and s.stage in ('unloaded', 'waiting', 'resolved')));
 end
 $$;
 
-comment on function resolver.find_owners(bigint[]) is 'New owners for derivations, with their jobsets; null for those that nobody needs.';
+comment on function resolver.find_owners(bigint[]) is 'New owners for derivations, with their jobsets; null for those that no build needs.';

@@ -53,7 +53,7 @@ begin
     -- Its .drv is gone: who was about to read it would report that as a failure of its own.
     perform resolver.take_back(array(select s.lease from resolver.derivation_state s
                                       where s.derivation = any (v_dropped) and s.owner is null and s.lease is not null
-                                        and s.stage in ('unloaded', 'resolvable')), 'stale', null);
+                                        and s.stage in ('unloaded', 'resolvable')), 'stale', null, false);
 
     for v_bad in
         select distinct on (l.derivation) l.derivation, l.outputs[l.link] as output, i.drv, l.path,

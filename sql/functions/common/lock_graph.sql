@@ -1,13 +1,13 @@
 -- lock_graph(): makes this transaction the only writer of the graph, goals and BuildSteps until it ends.
 --
 -- Locks     the one row of resolver.writer; callers take every other lock after it.
--- Raises    NX010 outside READ COMMITTED; 55P03 when the lock can't be had in 30 s.
+-- Raises    NX010 outside READ COMMITTED; 55P03 when the lock can't be had in 5 s: call again.
 -- Prevents  lost wake-ups: with a snapshot taken before the lock, a dependent could start to watch an input whose end
---           it can't see, and nobody would wake it.
+--           it can't see, and then nothing would wake it.
 create or replace function resolver.lock_graph() returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
-    set lock_timeout = '30s'
+    set lock_timeout = '5s'
 as $$
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
@@ -16,8 +16,7 @@ begin
                   detail = format('This transaction is %s.', upper(current_setting('transaction_isolation'))),
                   hint = 'Call the procedure outside of a transaction block (autocommit).';
     end if;
-    -- Whoever stops between here and COMMIT must not stop the farm.
-    perform set_config('idle_in_transaction_session_timeout', '5s', true);
+    perform resolver.limit_idling();
     perform from resolver.writer for update;
 end
 $$;

@@ -21,7 +21,7 @@ begin
           from (select x.body, x.nr, x.lease, x.digest,
                        row_number() over (partition by x.lease order by x.nr) as copy,
                        first_value(x.digest) over (partition by x.lease order by x.nr) as first_digest
-                  from (select j.body, j.nr, (j.body ->> 'lease')::bigint as lease, md5(j.body::text) as digest
+                  from (select j.body, j.nr, (j.body ->> 'lease')::bigint as lease, coalesce(j.body ->> 'digest', md5(j.body::text)) as digest
                           from jsonb_array_elements(p_reports) with ordinality j (body, nr)) x) e
           left join resolver.lease l on l.lease = e.lease);
 end

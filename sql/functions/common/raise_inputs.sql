@@ -1,23 +1,25 @@
--- raise_inputs(derivations): the longest chain above what they need is at least one link longer than that above them.
+-- raise_inputs(stretches): the longest chain above what they need is at least one link longer than that above them.
 --
 -- A resolution is as high as what was resolved to it. Heights only grow, so it ends where nothing changes.
 -- Locks     the caller holds the graph lock. The inputs that were raised go on the work list.
-create or replace function resolver.raise_inputs(p_derivations bigint[]) returns void
+create or replace function resolver.raise_inputs(p_stretches resolver.stretch[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 begin
     with above as (
-        select x.derivation, max(x.height) as height
+        select n.derivation, max(n.height) as height
           from (select dep.input as derivation, s.height + 1 as height
-                  from resolver.derivation_state s
-                  join resolver.dependency dep on dep.derivation = s.derivation
-                 where s.derivation = any (p_derivations) and s.stage in ('unloaded', 'waiting') and s.owner is not null
+                  from unnest(p_stretches) x
+                  join resolver.derivation_state s on s.derivation = x.subject
+                  join resolver.dependency dep on dep.derivation = s.derivation and dep.input > x.after and dep.input <= x.upto
+                 where s.stage in ('unloaded', 'waiting') and s.owner is not null
                 union all
                 select s.resolved_to, s.height
-                  from resolver.derivation_state s
-                 where s.derivation = any (p_derivations) and s.stage = 'resolved' and s.owner is not null) x
-         group by x.derivation
+                  from unnest(p_stretches) x
+                  join resolver.derivation_state s on s.derivation = x.subject
+                 where s.stage = 'resolved' and s.owner is not null) n
+         group by n.derivation
     ), raised as (
         update resolver.derivation_state i set height = a.height
           from above a
@@ -26,8 +28,9 @@ begin
            and a.height <= 10000
         returning i.derivation
     )
-    insert into resolver.walk (kind, derivation) select 'raise', r.derivation from raised r on conflict do nothing;
+    insert into resolver.walk as w (kind, subject) select 'raise', r.derivation from raised r
+    on conflict (kind, subject) do update set after = 0 where w.after > 0;
 end
 $$;
 
-comment on function resolver.raise_inputs(bigint[]) is 'Inputs of derivations are as high as these require; stops where nothing changes.';
+comment on function resolver.raise_inputs(resolver.stretch[]) is 'Inputs of derivations are as high as these require; stops where nothing changes.';

@@ -1,7 +1,8 @@
 -- verify_owners(verb): among those next to be loaded or resolved, finds new owners for derivations whose owner has ended.
 --
 -- Returns   whether there is anything to be claimed.
--- Takes the graph lock only when an owner has ended. A derivation that nobody needs leaves the queue (owner null).
+-- Takes the graph lock only when an owner has ended. A derivation that no build needs leaves the queue (owner null). If all of the
+-- head of the queue leaves it, the rest is for the next claim.
 create or replace function resolver.verify_owners(p_verb text) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -10,25 +11,28 @@ declare
     v_all   bigint;
     v_stale bigint[];
 begin
-    loop
+    for v_round in 1..2 loop
         -- One query for each verb: only a literal stage lets the planner use the partial index.
         select count(*), array_agg(q.derivation) filter (where not exists (select from resolver.goal g
                                                                             where g.build = q.owner and g.ended is null))
           into v_all, v_stale
           from ((select s.derivation, s.owner from resolver.derivation_state s
-                  where p_verb = 'load' and s.stage = 'unloaded' and s.lease is null and s.owner is not null
+                  where p_verb = 'load' and s.stage = 'unloaded' and s.lease is null and s.owner > 0
                   order by s.global_priority desc, s.priority desc, s.derivation
-                  limit 100)
+                  limit 50)
                 union all
                 (select s.derivation, s.owner from resolver.derivation_state s
-                  where p_verb = 'resolve' and s.stage = 'resolvable' and s.lease is null and s.owner is not null
+                  where p_verb = 'resolve' and s.stage = 'resolvable' and s.lease is null and s.owner > 0
                   order by s.global_priority desc, s.priority desc, s.derivation
-                  limit 100)) q;
+                  limit 50)) q;
         exit when v_stale is null;
         perform resolver.failpoint('verify_owners: found');
         perform resolver.lock_graph();
-        perform resolver.replace_ended_owners(v_stale);
+        perform resolver.find_owners(v_stale);
     end loop;
+    if v_stale is not null then
+        perform pg_notify(case p_verb when 'load' then 'derivation_wanted' else 'dependency_ready' end, '');
+    end if;
     return v_all > 0;
 end
 $$;

@@ -7,9 +7,11 @@ create or replace function resolver.want_of_resolved(p_derivations bigint[]) ret
 as $$
 begin
     update resolver.output o set wanted = true
-      from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.wanted
-     where s.derivation = any (p_derivations) and s.stage = 'resolved'
-       and o.derivation = s.resolved_to and o.name = w.name and not o.wanted;
+      -- offset: else the planner, while there are few outputs, looks for them by their names.
+      from (select s.resolved_to, w.name
+              from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.wanted
+             where s.derivation = any (p_derivations) and s.stage = 'resolved' offset 0) x
+     where o.derivation = x.resolved_to and o.name = x.name and not o.wanted;
 end
 $$;
 

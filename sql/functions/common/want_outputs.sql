@@ -1,31 +1,39 @@
--- want_outputs(derivations): the outputs that these need are wanted; also of what their inputs were resolved to.
+-- want_outputs(stretches): the outputs that derivations need of these inputs are wanted; also of what the inputs were resolved to.
 --
+-- A derivation that names an output which its input does not have fails.
 -- Locks     the caller holds the graph lock.
-create or replace function resolver.want_outputs(p_derivations bigint[]) returns void
+create or replace function resolver.want_outputs(p_stretches resolver.stretch[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_wished bigint[];
+    v_inputs bigint[];
 begin
-    with wished as (
-        insert into resolver.output as o (derivation, name, wanted)
-        select distinct dep.input, n.name, true
-          from resolver.derivation_state s
-          join resolver.dependency dep on dep.derivation = s.derivation
+    with needed as materialized (
+        select dep.derivation, dep.input, n.name, i.kind is null as unloaded, x.derivation is not null as known
+          from unnest(p_stretches) t
+          join resolver.derivation_state s on s.derivation = t.subject and s.stage in ('unloaded', 'waiting')
+          join resolver.dependency dep on dep.derivation = s.derivation and dep.input > t.after and dep.input <= t.upto
+          join resolver.derivation i on i.derivation = dep.input
          cross join unnest(dep.outputs) n (name)
-         where s.derivation = any (p_derivations) and s.stage in ('unloaded', 'waiting')
-           and (exists (select from resolver.output x where x.derivation = dep.input and x.name = n.name)
-                or exists (select from resolver.derivation i where i.derivation = dep.input and i.kind is null))
+          left join resolver.output x on x.derivation = dep.input and x.name = n.name
+         where x.wanted is not true
+    ), lacking as (
+        insert into resolver.walk as w (kind, subject)
+        select distinct 'missing', n.input from needed n where not n.known and not n.unloaded
+        on conflict (kind, subject) do update set after = 0 where w.after > 0
+    ), wished as (
+        insert into resolver.output as o (derivation, name, wanted)
+        select distinct n.input, n.name, true from needed n where n.known or n.unloaded
          order by 1, 2
         on conflict (derivation, name) do update set wanted = true where not o.wanted
         returning o.derivation
     )
-    select array_agg(w.derivation) into v_wished from wished w;
-    if v_wished is not null then
-        perform resolver.want_of_resolved(v_wished);
+    select array_agg(distinct w.derivation) into v_inputs from wished w;
+    if v_inputs is not null then
+        perform resolver.want_of_resolved(v_inputs);
     end if;
 end
 $$;
 
-comment on function resolver.want_outputs(bigint[]) is 'Outputs that derivations need become wanted.';
+comment on function resolver.want_outputs(resolver.stretch[]) is 'Outputs that derivations need become wanted.';

@@ -8,7 +8,7 @@ create or replace function resolver.advance() returns boolean
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not exists (select from resolver.walk)
+    if not exists (select from resolver.walk) and not exists (select from resolver.lost_path)
        and not exists (select from resolver.failure f where f.reopening)
        and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
        and resolver.circular() is null then
@@ -18,10 +18,7 @@ begin
     perform resolver.refuse(c.derivation, jsonb_build_object('class', 'unsupported', 'status', 1, 'message', 'it needs itself'))
        from resolver.circular() c (derivation)
       where c.derivation is not null;
-    perform resolver.continue_walks(p_raise => true);
-    perform resolver.reopen_builds(1000);
-    perform resolver.record_ends(1000);
-    return exists (select from resolver.walk);
+    return resolver.go_on(100, p_raise => true);
 end
 $$;
 

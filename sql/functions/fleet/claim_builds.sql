@@ -14,8 +14,10 @@ declare
     v_ids     bigint[];
     v_builds  integer[];
     v_stepnrs integer[];
+    v_stale   bigint[];
+    v_most    constant integer := least(p_limit, 100);
 begin
-    if not exists (select from resolver.derivation_state s where s.stage = 'buildable' and s.owner is not null) then
+    if not exists (select from resolver.derivation_state s where s.stage = 'buildable' and s.owner > 0) then
         return;
     end if;
     perform resolver.failpoint('claim_builds: there is something');
@@ -23,19 +25,24 @@ begin
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
     v_types := array(select m.machine_type from resolver.machine_type m where resolver.takes(v_worker, m));
-    for v_round in 1..20 loop
-        v_ids := case when v_worker.feature_limits = '{}' then resolver.next_to_build(v_types, p_limit)
-                      else resolver.next_within_limits(v_worker, v_types, p_limit) end;
-        if cardinality(v_ids) = 0 then
-            return;
-        end if;
-        exit when not resolver.replace_ended_owners(v_ids);
-        if v_round = 20 then
+    for v_round in 1..3 loop
+        v_ids := case when v_worker.feature_limits = '{}' then resolver.next_to_build(v_types, v_most)
+                      else resolver.next_within_limits(v_worker, v_types, v_most) end;
+        v_stale := array(select s.derivation from resolver.derivation_state s
+                          where s.derivation = any (v_ids)
+                            and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true);
+        exit when v_stale = '{}';
+        perform resolver.find_owners(v_stale);
+        v_ids := array(select x from unnest(v_ids) x where x <> all (v_stale));
+        exit when v_ids <> '{}';
+    end loop;
+    if cardinality(v_ids) = 0 then
+        if v_stale <> '{}' then
             -- A great many builds were cancelled. The graph lock is not held for all of that: the next claim goes on.
             perform pg_notify('step_ready', '');
-            return;
         end if;
-    end loop;
+        return;
+    end if;
     v_builds := array(select resolver.account_of(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
     perform resolver.adopt_resolutions(v_ids, v_builds);
     v_stepnrs := resolver.start_steps(v_ids, v_builds, case when v_worker.builders = '{}' then 30 else 35 end);
@@ -49,17 +56,14 @@ begin
         select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now, case when v_worker.builders = '{}' then v_now end from started x order by x.nr
         returning l.lease, l.derivation, l.build, l.stepnr
     ), moved as (
-        update resolver.derivation_state s set stage = 'building', lease = o.lease, taken_back = null
+        update resolver.derivation_state s set stage = 'building', lease = o.lease
           from opened o where s.derivation = o.derivation
     ), told as (
         select pg_notify('step_started', o.build || E'\t' || o.stepnr), pg_notify('build_started', o.build::text)
           from opened o
     )
     select o.lease, d.drv, o.build, o.stepnr, g.root,
-           (select coalesce(jsonb_agg(distinct x.path), '[]')
-              from resolver.dependency dep
-              join resolver.output x on x.derivation = dep.input and x.name = any (dep.outputs)
-             where dep.derivation = o.derivation),
+           case when not resolver.has_many_inputs(o.derivation) then resolver.input_paths(o.derivation) end,
            (select coalesce(jsonb_object_agg(x.name, x.path), '{}') from resolver.output x
              where x.derivation = o.derivation and x.path is not null),
            g.max_silent, g.timeout

@@ -6,19 +6,20 @@ create or replace function resolver.claim_graph_work(p_worker integer, p_verb te
     set search_path = pg_catalog, pg_temp
 as $$
 declare
+    v_now     constant timestamptz := resolver.clock();
     v_claimed bigint[];
 begin
     -- One query for each verb: only a literal stage lets the planner use the partial index.
     if p_verb = 'load' then
         v_claimed := array(
             select s.derivation from resolver.derivation_state s
-             where s.stage = 'unloaded' and s.lease is null and s.owner is not null
+             where s.stage = 'unloaded' and s.lease is null and s.owner > 0 and (s.not_before is null or s.not_before <= v_now)
              order by s.global_priority desc, s.priority desc, s.derivation
              limit p_limit for update skip locked);
     else
         v_claimed := array(
             select s.derivation from resolver.derivation_state s
-             where s.stage = 'resolvable' and s.lease is null and s.owner is not null
+             where s.stage = 'resolvable' and s.lease is null and s.owner > 0 and (s.not_before is null or s.not_before <= v_now)
              order by s.global_priority desc, s.priority desc, s.derivation
              limit p_limit for update skip locked);
     end if;
@@ -35,15 +36,8 @@ begin
         returning s.derivation, s.owner
     )
     select o.lease, d.drv, s.owner, null::integer,
-           exists (select from resolver.goal g where g.root = o.derivation and g.ended is null),
-           case when p_verb = 'resolve' then
-               (select coalesce(jsonb_object_agg(i.drv, i.outputs), '{}')
-                  from (select di.drv, jsonb_object_agg(x.name, x.path) as outputs
-                          from resolver.dependency dep
-                          join resolver.derivation di on di.derivation = dep.input
-                          join resolver.output x on x.derivation = dep.input and x.name = any (dep.outputs)
-                         where dep.derivation = o.derivation
-                         group by di.drv) i) end,
+           exists (select from resolver.goal g where g.root = o.derivation and g.root > 0 and g.ended is null),
+           case when p_verb = 'resolve' and not resolver.has_many_inputs(o.derivation) then resolver.sampled_inputs(o.derivation) end,
            (select coalesce(jsonb_object_agg(x.name, x.path), '{}') from resolver.output x
              where x.derivation = o.derivation and x.valid_since is not null),
            null::integer, null::integer

@@ -1,4 +1,4 @@
--- fail_unsupported(): what has waited for too long for a worker that takes it fails, a hundred of each machine type at a time.
+-- fail_unsupported(): what has waited for too long for a worker that takes it fails, twenty of each machine type at a time.
 --
 -- The time counts from when the last worker left, or the first of its type was ready; and no build that was added later than
 -- that has its derivations fail before it has waited as long itself. While no worker lives nothing fails; see register_worker().
@@ -32,24 +32,26 @@ begin
             select s.derivation
               from resolver.derivation_state s
               left join resolver.goal g on g.build = s.owner and g.ended is null
-             where s.stage = 'buildable' and s.owner is not null and s.machine_type = v_type
+             where s.stage = 'buildable' and s.owner > 0 and s.machine_type = v_type
                and (g.build is null or g.opened <= v_before)
-             limit 100);
+             limit 20);
         -- No claim has looked whether anybody still wants them.
-        perform resolver.replace_ended_owners(v_late);
+        perform resolver.find_owners(array(
+            select s.derivation from resolver.derivation_state s
+             where s.derivation = any (v_late)
+               and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true));
         perform resolver.refuse(s.derivation, jsonb_build_object(
                     'class', 'unsupported', 'status', 9, 'message', resolver.lacking(v_type)))
            from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.opened <= v_before
           where s.derivation = any (v_late);
-        if cardinality(v_late) < 100 then
+        if cardinality(v_late) < 20 then
             update resolver.machine_type m
                set unsupported_since = (select min(g.opened) from resolver.derivation_state s join resolver.goal g on g.build = s.owner
-                                         where s.stage = 'buildable' and s.owner is not null and s.machine_type = v_type)
+                                         where s.stage = 'buildable' and s.owner > 0 and s.machine_type = v_type)
              where m.machine_type = v_type;
         end if;
     end loop;
-    perform resolver.continue_walks();
-    perform resolver.record_ends(100);
+    perform resolver.go_on(20);
 end
 $$;
 

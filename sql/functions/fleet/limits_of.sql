@@ -14,19 +14,26 @@ begin
         with same as materialized (
             select p_derivation as derivation
             union all
-            select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation
+            (select f.derivation from resolver.derivation_state f where f.resolved_to = p_derivation and f.resolved_to > 0 and f.stage = 'resolved'
+              order by f.derivation + 0 limit 200)
         ), roots as materialized (
             select count(*) > 0 as any, max(case when b.maxsilent = 0 then v_none else b.maxsilent end) as max_silent,
                    max(case when b.timeout = 0 then v_none else b.timeout end) as timeout
-              from resolver.goal g
+              from (select g.build from same m
+                     cross join lateral (select g.build from resolver.goal g where g.root = m.derivation and g.root > 0 and g.ended is null
+                                          order by g.build + 0 limit 200) g
+                     limit 200) g
               join public.Builds b on b.id = g.build
-             where g.ended is null and g.root in (select m.derivation from same m)
         ), inputs as materialized (
             select case when r.any and r.max_silent >= 3600 and r.timeout >= 36000 then false
                         else not r.any
-                             or exists (select from same m join resolver.dependency dep on dep.input = m.derivation
-                                          join resolver.derivation_state w on w.derivation = dep.derivation
-                                         where w.stage = 'waiting' and w.owner is not null) end as any
+                             -- Of very many dependents, the first two hundred are asked; one of the others is likely to wait.
+                             or (select bool_or(w.stage = 'waiting' and w.owner is not null) or count(*) = 200
+                                   from (select dep.derivation from same m
+                                          cross join lateral (select dep.derivation from resolver.dependency dep
+                                                               where dep.input = m.derivation order by dep.derivation + 0 limit 200) dep
+                                          limit 200) n
+                                   join resolver.derivation_state w on w.derivation = n.derivation) end as any
               from roots r
         )
         select r.any,

@@ -22,7 +22,7 @@ begin
            with recursive queue as (
                (select s.jobset, s.global_priority
                   from resolver.derivation_state s
-                 where s.stage = 'buildable' and s.owner is not null and s.machine_type = t.type
+                 where s.stage = 'buildable' and s.owner > 0 and s.machine_type = t.type
                  order by s.jobset, s.global_priority desc limit 1)
                union all
                select n.jobset, n.global_priority
@@ -30,13 +30,13 @@ begin
                 cross join lateral (
                       (select s.jobset, s.global_priority
                          from resolver.derivation_state s
-                        where s.stage = 'buildable' and s.owner is not null and s.machine_type = t.type
+                        where s.stage = 'buildable' and s.owner > 0 and s.machine_type = t.type
                           and s.jobset = q.jobset and s.global_priority < q.global_priority
                         order by s.global_priority desc limit 1)
                       union all
                       (select s.jobset, s.global_priority
                          from resolver.derivation_state s
-                        where s.stage = 'buildable' and s.owner is not null and s.machine_type = t.type
+                        where s.stage = 'buildable' and s.owner > 0 and s.machine_type = t.type
                           and s.jobset > q.jobset
                         order by s.jobset, s.global_priority desc limit 1)
                       order by 1 limit 1) n
@@ -56,7 +56,7 @@ begin
              cross join lateral (
                    select s.derivation, s.height, s.priority, s.owner
                      from resolver.derivation_state s
-                    where s.stage = 'buildable' and s.owner is not null and s.machine_type = l.type
+                    where s.stage = 'buildable' and s.owner > 0 and s.machine_type = l.type
                       and s.jobset = l.jobset and s.global_priority = v_level.global_priority
                       and (s.not_before is null or s.not_before <= v_now) and s.derivation <> all (p_without)
                     order by s.height desc, s.priority desc, s.owner, s.derivation

@@ -17,6 +17,8 @@ declare
     v_worker integer;
     v_since  timestamptz := resolver.clock() - 2 * resolver.lease_time();
 begin
+    -- Before the graph lock, which is never held while Hydra's rows are waited for.
+    perform resolver.announce_runner();
     perform resolver.lock_graph();
     insert into resolver.store (directory, identity) values (p_store_directory, p_store_identity) on conflict do nothing;
     perform resolver.check_store(p_store_directory, p_store_identity);
@@ -32,11 +34,6 @@ begin
             (select coalesce(jsonb_object_agg(f.key, f.value::integer), '{}') from jsonb_each_text(p_feature_limits) f),
             p_only_kind, resolver.clock(), resolver.clock())
     returning worker into v_worker;
-    -- Without a row, Hydra's programs do not even ask: see dump_status().
-    if to_regclass('public.SystemStatus') is not null then
-        insert into public.SystemStatus (what, status) values ('queue-runner', '{"status": "up", "runner": "hydra-resolver"}')
-        on conflict do nothing;
-    end if;
     return v_worker;
 end
 $$;

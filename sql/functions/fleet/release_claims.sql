@@ -1,5 +1,8 @@
--- release_claims(worker, leases): the worker could not do these, through no fault of the derivations; others may try.
-create or replace function resolver.release_claims(p_worker integer, p_leases bigint[], p_reason text) returns void
+-- release_claims(worker, leases, reason, attempted): the worker did not do these; others may try.
+--
+-- Arguments attempted: it has tried, and would fail again if nothing changes: this counts as an attempt, see take_back().
+create or replace function resolver.release_claims(p_worker integer, p_leases bigint[], p_reason text, p_attempted boolean default false)
+    returns void
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
 as $$
@@ -8,8 +11,9 @@ begin
     perform resolver.take_back(
         array(select l.lease from resolver.lease l
                where l.worker = p_worker and l.closed is null and l.lease = any (p_leases) order by l.lease),
-        'released', p_reason);
+        'released', p_reason, p_attempted);
+    perform resolver.go_on(20);
 end
 $$;
 
-comment on function resolver.release_claims(integer, bigint[], text) is 'Gives claims back without a result.';
+comment on function resolver.release_claims(integer, bigint[], text, boolean) is 'Gives claims back without a result.';

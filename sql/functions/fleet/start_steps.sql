@@ -13,19 +13,25 @@ declare
     v_new     bigint[];
 begin
     v_stepnrs := array(
-        select l.stepnr
+        select i.stepnr
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
-          join resolver.derivation_state s on s.derivation = x.derivation
-          left join resolver.lease l on l.lease = s.taken_back and l.build = x.build
+          join resolver.derivation d on d.derivation = x.derivation
+          left join lateral (
+               select i.stepnr from resolver.interrupted_step i
+                where i.drv = d.drv and i.build = x.build order by i.stepnr desc limit 1) i on true
          order by x.nr);
-    v_free := resolver.free_steps(p_builds, v_stepnrs);
-    v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
-                         from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
-    update public.BuildSteps s
-       set busy = p_busy, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null,
-           isNonDeterministic = null, machine = case when p_busy = 30 then 'localhost' else '' end
-      from unnest(p_builds, v_stepnrs) x (build, stepnr)
-     where s.build = x.build and s.stepnr = x.stepnr;
+    if array_remove(v_stepnrs, null) <> '{}' then
+        v_free := resolver.free_steps(p_builds, v_stepnrs);
+        v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
+                             from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
+        update public.BuildSteps s
+           set busy = p_busy, status = null, errorMsg = null, startTime = v_now, stopTime = null, overhead = null, timesBuilt = null,
+               isNonDeterministic = null, machine = case when p_busy = 30 then 'localhost' else '' end
+          from unnest(p_builds, v_stepnrs) x (build, stepnr)
+         where s.build = x.build and s.stepnr = x.stepnr;
+        delete from resolver.interrupted_step i using unnest(p_builds, v_stepnrs) x (build, stepnr)
+         where i.build = x.build and i.stepnr = x.stepnr;
+    end if;
 
     v_new := array(select x.nr from unnest(v_stepnrs) with ordinality x (stepnr, nr) where x.stepnr is null order by x.nr);
     return array(

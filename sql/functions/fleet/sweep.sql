@@ -1,8 +1,8 @@
 -- sweep(): takes back what dead workers held, and claims that outlived their deadline; what no worker takes fails in the end.
 --
--- Every worker calls it at its tick.
+-- Every worker calls it at its tick, and again while it has taken back a hundred.
 -- Returns   how many claims were taken back.
--- Stages    building -> buildable; buildable -> failed: see fail_unsupported()
+-- Stages    building -> buildable, or failed after too many attempts; buildable -> failed: see fail_unsupported()
 create or replace function resolver.sweep() returns integer
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
@@ -11,9 +11,12 @@ declare
     v_now    timestamptz := resolver.clock();
     v_leases bigint[];
 begin
-    if not exists (select from resolver.worker w where w.gone is null and w.heartbeat < v_now - resolver.lease_time())
+    perform resolver.limit_idling();
+    perform resolver.end_idle_sessions();
+    if not exists (select from resolver.worker w where w.gone is null
+                      and (w.heartbeat < v_now - resolver.lease_time() or w.heartbeat > v_now + interval '1 second'))
        and not exists (select from resolver.lease l join resolver.worker w on w.worker = l.worker
-                        where l.closed is null and (l.deadline < v_now or w.gone is not null))
+                        where l.closed is null and (l.deadline < v_now or l.opened > v_now + interval '1 second' or w.gone is not null))
        and not exists (select from public.BuildSteps b
                         where b.busy <> 0 and not exists (select from resolver.lease l
                                                            where l.closed is null and l.build = b.build and l.stepnr = b.stepnr)) then
@@ -22,6 +25,7 @@ begin
     end if;
     perform resolver.failpoint('sweep: there is something');
     perform resolver.lock_graph();
+    perform resolver.follow_clock();
     update resolver.worker w set gone = v_now
      where w.gone is null and w.heartbeat < v_now - resolver.lease_time();
 
@@ -29,10 +33,11 @@ begin
         select l.lease from resolver.lease l
          where l.closed is null
            and (l.deadline < v_now or exists (select from resolver.worker w where w.worker = l.worker and w.gone is not null))
-         order by l.lease);
-    perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more');
+         order by l.lease limit 100);
+    perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more', true);
     perform resolver.end_orphaned_steps();
     perform resolver.fail_unsupported();
+    perform resolver.go_on(20);
     return cardinality(v_leases);
 end
 $$;

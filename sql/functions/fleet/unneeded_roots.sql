@@ -8,11 +8,9 @@ create or replace function resolver.unneeded_roots(p_paths text[]) returns text[
 as $$
     select coalesce(array_agg(p.path), '{}')
       from unnest(p_paths) p (path)
-     -- Not an EXISTS: the planner would join, and search an owner for everything in the graph.
-     where (select coalesce(bool_and(not exists (select from resolver.goal g where g.build = s.owner and g.ended is null)
-                                     and resolver.find_owner(s.derivation) is null), true)
-              from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation
-             where d.drv = p.path and s.stage not in ('realised', 'failed'))
+     where not exists (
+               select from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation
+                where d.drv = p.path and s.stage not in ('realised', 'failed') and s.owner is not null)
        and not exists (
                select from resolver.output o
                 where o.path = p.path

@@ -8,7 +8,7 @@ begin
         select m.machine_type
           from resolver.machine_type m
          where exists (select from resolver.derivation_state s
-                        where s.stage = 'buildable' and s.owner is not null and s.machine_type = m.machine_type)
+                        where s.stage = 'buildable' and s.owner > 0 and s.machine_type = m.machine_type)
            and not exists (select from resolver.worker w
                             where w.gone is null and 'build' = any (w.verbs) and resolver.takes(w, m)));
 end

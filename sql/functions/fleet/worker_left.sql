@@ -8,7 +8,7 @@ begin
     update resolver.worker w set gone = resolver.clock() where w.worker = p_worker and w.gone is null;
     perform resolver.take_back(
         array(select l.lease from resolver.lease l where l.worker = p_worker and l.closed is null order by l.lease),
-        'released', 'the worker was stopped');
+        'released', 'the worker was stopped', false);
     perform resolver.end_status();
 end
 $$;

@@ -15,7 +15,7 @@ declare
 begin
     insert into resolver.output as o (derivation, name, path, wanted)
     select d.derivation, r.name, r.path,
-           exists (select from resolver.goal g where g.root = d.derivation and g.ended is null)
+           exists (select from resolver.goal g where g.root = d.derivation and g.root > 0 and g.ended is null)
       from jsonb_to_recordset(p_outputs) r (drv text, name text, path text, valid boolean)
       join resolver.derivation d on d.drv = r.drv
      order by 1, 2

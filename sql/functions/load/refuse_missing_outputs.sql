@@ -1,32 +1,36 @@
--- refuse_missing_outputs(derivations): who names an output that its input does not have can never be built.
+-- refuse_missing_outputs(stretches): dependents that name an output which these inputs do not have can never be built.
 --
--- Stages    unloaded, waiting -> failed, for the derivations themselves and what depends on them
--- Locks     the caller holds the graph lock.
-create or replace function resolver.refuse_missing_outputs(p_derivations bigint[]) returns void
+-- Stages    unloaded, waiting -> failed, for the dependents and what depends on them
+-- Locks     the caller holds the graph lock. A bounded number fails now, the others by the walk that goes on from there.
+create or replace function resolver.refuse_missing_outputs(p_stretches resolver.stretch[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_bad record;
+    v_limit constant integer := 20;
+    v_bad   record;
 begin
     for v_bad in
-        select distinct on (dep.derivation) dep.derivation, i.drv, n.name
-          from (select * from resolver.dependency x where x.derivation = any (p_derivations)
-                union
-                select * from resolver.dependency x where x.input = any (p_derivations)) dep
-          join resolver.derivation i on i.derivation = dep.input and i.kind is not null
+        select dep.derivation, dep.input, i.drv, n.name, row_number() over (order by x.subject, dep.derivation, n.name) as nr
+          from unnest(p_stretches) x
+          join resolver.derivation i on i.derivation = x.subject and i.kind is not null
+          join resolver.dependency dep on dep.input = x.subject and dep.derivation + 0 > x.after and dep.derivation + 0 <= x.upto
           join resolver.derivation_state s on s.derivation = dep.derivation and s.stage in ('unloaded', 'waiting')
-         cross join unnest(dep.outputs) n (name)
-         where not exists (select from resolver.output o where o.derivation = dep.input and o.name = n.name)
-         order by dep.derivation, i.drv
+         cross join lateral (select n.name from unnest(dep.outputs) n (name)
+                              where not exists (select from resolver.output o where o.derivation = dep.input and o.name = n.name)
+                              order by 1 limit 1) n
+         order by nr limit v_limit
     loop
         perform resolver.refuse(v_bad.derivation, jsonb_build_object(
             'class', 'unsupported', 'status', 1,
             'message', format('it needs output ''%s'' of %s, which has no output of that name', v_bad.name,
                               resolver.hydra_path(v_bad.drv))));
+        if v_bad.nr = v_limit then
+            perform resolver.start_walks('missing', array(select x.subject from unnest(p_stretches) x where x.subject >= v_bad.input));
+        end if;
     end loop;
 end
 $$;
 
-comment on function resolver.refuse_missing_outputs(bigint[]) is
+comment on function resolver.refuse_missing_outputs(resolver.stretch[]) is
     'Fails derivations that name an output which their input does not have.';

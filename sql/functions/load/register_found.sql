@@ -15,11 +15,16 @@ begin
       from jsonb_to_recordset(p_reports) r (drv text, outputs jsonb)
      cross join jsonb_array_elements(r.outputs) o (output);
 
-    delete from resolver.output o
-     where o.derivation = any (p_derivations)
-       and not exists (select from jsonb_to_recordset(v_outputs) r (drv text, name text)
-                         join resolver.derivation d on d.drv = r.drv
-                        where d.derivation = o.derivation and r.name = o.name);
+    with unknown as (
+        delete from resolver.output o
+         where o.derivation = any (p_derivations)
+           and not exists (select from jsonb_to_recordset(v_outputs) r (drv text, name text)
+                             join resolver.derivation d on d.drv = r.drv
+                            where d.derivation = o.derivation and r.name = o.name)
+        returning o.derivation
+    )
+    insert into resolver.walk as w (kind, subject) select distinct 'missing', u.derivation from unknown u
+    on conflict (kind, subject) do update set after = 0 where w.after > 0;
     perform resolver.lose_outputs(array(
         select o.path
           from jsonb_to_recordset(v_outputs) r (drv text, name text, path text, valid boolean)

@@ -36,7 +36,7 @@ begin
                          and not exists (select from resolver.output o
                                           where o.derivation = r.derivation and not r.body -> 'outputs' @> jsonb_build_array(
                                                     jsonb_build_object('name', o.name, 'path', o.path)))
-                        then r.body -> 'info' end, null)::resolver.ended
+                        then resolver.checked_info(r.body -> 'info') end, null)::resolver.ended
           from unnest(p_reports) r
          where r.derivation = any (v_ids)
            and not exists (select from resolver.output o
@@ -48,7 +48,6 @@ begin
                   where r.derivation = any (v_ids)
                     and r.derivation not in (select e.derivation from unnest(v_ended) e));
     perform resolver.register_inputs(v_loaded);
-    perform resolver.refuse_missing_outputs(v_ids);
     v_ids := array(select x from unnest(v_ids) x where x not in (select e.derivation from unnest(v_ended) e));
     perform resolver.want_inputs(v_ids);
     perform resolver.settle(v_ids);

@@ -24,14 +24,13 @@ begin
     perform resolver.take_back(
         array(select s.lease from resolver.derivation_state s
                where s.derivation = any (v_new) and s.lease is not null),
-        'stale', null);
+        'stale', null, false);
     perform resolver.realise(array(
         select row(s.derivation, s.derivation, null, null)::resolver.ended
           from resolver.derivation_state s
          where s.derivation = any (v_new) and s.stage not in ('failed', 'realised')
          order by s.derivation));
-    perform resolver.continue_walks();
-    perform resolver.record_ends(100);
+    perform resolver.go_on(50);
     return cardinality(v_new);
 end
 $$;

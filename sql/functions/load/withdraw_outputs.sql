@@ -1,6 +1,6 @@
--- withdraw_outputs(paths): these store paths (base names or full) are not valid any more.
+-- withdraw_outputs(paths): these store paths (base names or full) are not valid any more: outputs, or .drv files.
 --
--- Returns   how many of them were served until now.
+-- Returns   how many of them were served until now, or are .drv files that something was resolved to: it is resolved again.
 -- Stages    realised -> unloaded; dependents that are not realised: resolvable, buildable, resolved -> waiting
 -- Locks     the graph lock
 create or replace function resolver.withdraw_outputs(p_paths text[]) returns integer
@@ -8,14 +8,17 @@ create or replace function resolver.withdraw_outputs(p_paths text[]) returns int
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_paths text[] := array(select resolver.base_name(p) from unnest(p_paths) p);
+    v_paths text[] := array(select distinct resolver.base_name(p) from unnest(p_paths) p);
     v_known integer;
 begin
     perform resolver.lock_graph();
-    select count(distinct o.path) into v_known
-      from resolver.output o where o.path = any (v_paths) and o.valid_since is not null;
+    select count(*) into v_known
+      from unnest(v_paths) p (path)
+     where exists (select from resolver.output o where o.path = p.path and o.valid_since is not null)
+        or exists (select from resolver.derivation d join resolver.derivation_state f on f.resolved_to = d.derivation and f.resolved_to > 0
+                    where d.drv = p.path and f.stage = 'resolved');
     perform resolver.lose_outputs(v_paths);
-    perform resolver.continue_walks();
+    perform resolver.go_on(20);
     return v_known;
 end
 $$;

@@ -1,12 +1,15 @@
 -- end_with_resolutions(reports, resolved): what was resolved to has failed, or has all outputs already that are wanted: so it is over.
 -- What has only some of them is waited for; these are served meanwhile.
 --
--- Stages    resolved -> realised, failed; a resolved derivation that may be tried again: failed -> unloaded
--- Locks     the caller holds the graph lock.
+-- Stages    resolved -> realised; a resolved derivation that may be tried again: failed -> unloaded
+-- Locks     the caller holds the graph lock. What was resolved to something that has failed ends by a walk.
 create or replace function resolver.end_with_resolutions(p_reports resolver.report[], p_resolved bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
+declare
+    v_ended resolver.ended[];
+    v_known bigint[] := array(select s.derivation from resolver.derivation_state s where s.derivation = any (p_resolved) and s.stage = 'realised');
 begin
     perform resolver.clear_failure(f.derivation, false)
        from resolver.failure f
@@ -14,7 +17,7 @@ begin
         and (f.class <> 'builder'
              or not exists (select from resolver.output o where o.derivation = f.derivation and o.valid_since is null));
 
-    perform resolver.realise(array(
+    v_ended := array(
         select row(x.resolved, x.resolved, x.info, null)::resolver.ended
           from (select distinct on (x.resolved) x.resolved, i.info
                   from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
@@ -28,19 +31,19 @@ begin
                                                 or not coalesce(r.body -> 'resolved' -> 'confirmed' ? o.path
                                                                 or r.body -> 'resolved' -> 'outputs' @> jsonb_build_array(
                                                                        jsonb_build_object('name', o.name, 'path', o.path)), false)))
-                                  then r.body -> 'info' end as info) i
+                                  then resolver.checked_info(r.body -> 'info') end as info) i
                  order by x.resolved, i.info nulls last) x
-         where exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is not null)));
-
-    with failed as (
-        update resolver.derivation_state s
-           set stage = 'failed', resolved_to = null, failed_dependency = s.resolved_to
-          from resolver.derivation_state r
-         where s.resolved_to = any (p_resolved) and s.stage = 'resolved'
-           and r.derivation = s.resolved_to and r.stage = 'failed'
-        returning s.derivation
-    )
-    insert into resolver.walk (kind, derivation) select 'fail', f.derivation from failed f on conflict do nothing;
+         where exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is not null));
+    perform resolver.realise(array(select e from unnest(v_ended) e where e.derivation <> all (v_known)));
+    -- What was realised before has ended all that was resolved to it then.
+    perform resolver.serve(array(
+        select resolver.as_follower(e, r.derivation)
+          from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
+          join unnest(p_resolved) with ordinality x (resolved, nr) on x.nr = r.nr
+          join unnest(v_ended) e on e.derivation = x.resolved and e.derivation = any (v_known)
+         order by r.derivation));
+    perform resolver.start_walks('follow', array(
+        select s.derivation from resolver.derivation_state s where s.derivation = any (p_resolved) and s.stage = 'failed'));
 end
 $$;
 

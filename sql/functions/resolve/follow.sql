@@ -30,7 +30,13 @@ begin
                  coalesce(array_agg(e.sample ->> 2 order by e.nr), '{}') as paths
             from jsonb_array_elements(r.body -> 'samples') with ordinality e (sample, nr)
             join resolver.derivation d on d.drv = e.sample ->> 0) s
+     where not r.body ? 'resolution'
      order by r.nr;
+    -- Those that sample_resolutions() has put on record.
+    update resolver.resolution n set resolved = x.resolved, build = x.build, stepnr = x.stepnr, time = v_now, released = null
+      from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
+      join unnest(v_resolved, v_builds, v_stepnrs) with ordinality x (resolved, build, stepnr, nr) on x.nr = r.nr
+     where n.resolution = (r.body ->> 'resolution')::bigint;
     update resolver.derivation_state s set stage = 'resolved', resolved_to = x.resolved
       from unnest(v_ids, v_resolved) x (derivation, resolved)
      where s.derivation = x.derivation;

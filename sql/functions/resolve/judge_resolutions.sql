@@ -1,4 +1,4 @@
--- judge_resolutions(reports): open ones become done, stale, confirm or refused (says nothing). Nothing is written.
+-- judge_resolutions(reports): open ones become done, stale, confirm, retried or refused (says nothing). Nothing is written.
 create or replace function resolver.judge_resolutions(p_reports resolver.report[]) returns resolver.report[]
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -10,19 +10,21 @@ begin
               from unnest(p_reports) r
              cross join jsonb_array_elements(r.body -> 'samples') e (sample)
               left join resolver.derivation d on d.drv = e.sample ->> 0
-             where r.outcome = 'open' and not r.body ? 'failed'
+             where r.outcome = 'open' and not r.body ?| '{failed,resolution}'
         ), needed as (
             select r.derivation, dep.input, n.name as output, o.path
               from unnest(p_reports) r
               join resolver.dependency dep on dep.derivation = r.derivation
              cross join unnest(dep.outputs) n (name)
               left join resolver.output o on o.derivation = dep.input and o.name = n.name and o.valid_since is not null
-             where r.outcome = 'open' and not r.body ? 'failed'
+             where r.outcome = 'open' and not r.body ?| '{failed,resolution}'
         ), stale as (
             select distinct coalesce(n.derivation, s.derivation) as derivation
               from needed n
               full join sampled s on s.derivation = n.derivation and s.input = n.input and s.output = n.output
              where n.path is distinct from s.path or n.path is null
+            union
+            select r.derivation from unnest(p_reports) r where r.outcome = 'open' and r.body ->> 'stale' = 'true'
         ), unconfirmed as (
             select r.lease, jsonb_object_agg(o.name, o.path)::text as outputs
               from unnest(p_reports) r
@@ -44,6 +46,7 @@ begin
         select coalesce(array_agg(row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome
                         when not r.body ?| array['failed', 'resolved'] then 'refused'
+                        when resolver.is_retried(r.derivation, r.body -> 'failed') then 'retried'
                         when s.derivation is not null then 'stale'
                         when u.outputs is not null or w.lease is not null then 'confirm'
                         else 'done' end,

@@ -6,7 +6,7 @@ create or replace function resolver.prunable(p_derivations bigint[], p_before ti
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
     -- As in planner.sql: some hundred rows by key.
-    set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
+    set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_found bigint[] := p_derivations;
@@ -28,10 +28,10 @@ begin
            and not exists (select from resolver.resolution r where r.resolved = s.derivation and r.time >= p_before)
            and not exists (select from resolver.failure f where f.derivation = s.derivation and f.time >= p_before)
            and not exists (select from resolver.goal g
-                            where g.root = s.derivation and (g.recorded is null or g.recorded >= p_before))
+                            where g.root = s.derivation and (g.recorded is null or g.recorded >= p_before or resolver.is_held_back(g)))
            and not exists (select from resolver.goal g
-                            where g.cause = s.derivation and (g.recorded is null or g.recorded >= p_before))
-           and not exists (select from resolver.walk w where w.derivation = s.derivation and w.kind <> 'raise'));
+                            where g.cause = s.derivation and (g.recorded is null or g.recorded >= p_before or resolver.is_held_back(g)))
+           and not exists (select from resolver.walk w where w.subject = s.derivation and w.kind not in ('raise', 'disown')));
 
     -- What is realised, or failed, or is looked at anew before it is built, has its inputs no more, or learns of them again.
     v_held := array(
@@ -41,9 +41,9 @@ begin
                         where dep.input = i.derivation and x.derivation <> all (v_found)
                           and (x.stage not in ('realised', 'failed', 'unloaded') or x.stage = 'unloaded' and x.owner is not null))
             or exists (select from resolver.derivation_state x
-                        where x.resolved_to = i.derivation and x.derivation <> all (v_found))
+                        where x.resolved_to = i.derivation and x.resolved_to > 0 and x.derivation <> all (v_found))
             or exists (select from resolver.derivation_state x
-                        where x.failed_dependency = i.derivation and x.derivation <> all (v_found)));
+                        where x.failed_dependency = i.derivation and x.failed_dependency > 0 and x.derivation <> all (v_found)));
     while cardinality(v_held) > 0 loop
         v_found := array(select x from unnest(v_found) x where x <> all (v_held));
         v_held := array(

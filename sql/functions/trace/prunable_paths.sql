@@ -7,7 +7,7 @@ create or replace function resolver.prunable_paths(p_older_than interval, p_afte
     language plpgsql stable security definer
     set search_path = pg_catalog, pg_temp
     -- As in planner.sql: some hundred rows by key.
-    set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
+    set enable_hashjoin = off set enable_mergejoin = off set enable_material = off set enable_seqscan = off set plan_cache_mode = force_generic_plan
 as $$
 declare
     v_limit constant integer := 250;
@@ -25,14 +25,14 @@ begin
     v_known := array(
         select o.derivation from resolver.output o where o.path = any (v_paths) and o.valid_since is not null
         union
-        select n.derivation from resolver.realisation n where n.path = any (v_paths) and n.ceased is null);
+        select n.derivation from resolver.realisation n where n.path = any (v_paths) and n.path > '' and n.ceased is null);
     v_old := resolver.prunable(array(select unnest(v_known) union select unnest(v_seen)), resolver.clock() - p_older_than, true);
     v_paths := array(
         select p.path from unnest(v_paths) p (path)
          where not exists (select from resolver.output o
                             where o.path = p.path and o.valid_since is not null and o.derivation <> all (v_old))
            and not exists (select from resolver.realisation n
-                            where n.path = p.path and n.ceased is null and n.derivation <> all (v_old)));
+                            where n.path = p.path and n.path > '' and n.ceased is null and n.derivation <> all (v_old)));
     return jsonb_build_object(
         'paths', (
             select coalesce(jsonb_object_agg(k.drv, k.paths), '{}')

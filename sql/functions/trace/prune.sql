@@ -13,55 +13,68 @@ create or replace function resolver.prune(p_older_than interval, p_after bigint 
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_limit  constant integer := 250;
-    v_before timestamptz := resolver.clock() - p_older_than;
-    v_seen   bigint[];
-    v_gone   bigint[];
-    v_leases bigint[];
-    v_answer jsonb;
+    v_limit        constant integer := 250;
+    v_before       constant timestamptz := resolver.clock() - p_older_than;
+    v_seen         bigint[] := array(select d.derivation from resolver.derivation d where d.derivation > p_after order by d.derivation limit v_limit);
+    v_next         bigint := v_seen[v_limit];
+    v_gone         bigint[];
+    v_goals        integer[];
+    v_realisations bigint[];
+    v_resolutions  bigint[];
+    v_failures     bigint[];
+    v_leases       bigint[];
 begin
     if not p_dry_run then
         perform resolver.lock_graph();
     end if;
-    v_seen := array(select d.derivation from resolver.derivation d where d.derivation > p_after order by d.derivation limit v_limit);
     v_gone := resolver.prunable(v_seen, v_before, false);
     if not p_dry_run then
-        v_gone := resolver.prunable(array(select s.derivation from resolver.derivation_state s
-                                           where s.derivation = any (v_gone) and s.lease is null
-                                             for update skip locked), v_before, false);
+        select p.gone, coalesce(p.next, v_next) into v_gone, v_next
+          from resolver.prune_edges(resolver.prunable(array(select s.derivation from resolver.derivation_state s
+                                                             where s.derivation = any (v_gone) and s.lease is null
+                                                               for update skip locked), v_before, false)) p;
+        v_seen := array(select x from unnest(v_seen) x where x <= v_next or v_next is null);
     end if;
-    v_leases := array(select l.lease from resolver.lease l where l.closed < v_before and not p_dry_run
-                       order by l.closed limit v_limit);
 
-    v_answer := jsonb_build_object(
-        'derivations', cardinality(v_gone),
-        'realisations', (select count(*) from resolver.realisation n
-                          where n.derivation = any (v_gone)
-                             or n.derivation = any (v_seen) and n.ceased < v_before
-                                and not exists (select from resolver.realisation again
-                                                 where again.derivation = n.derivation and again.output = n.output
-                                                   and again.path = n.path and again.ceased is null)),
-        'resolutions', (select count(*) from resolver.resolution r
-                         where r.derivation = any (v_seen) and (r.released < v_before or r.derivation = any (v_gone)))
-                       + (select count(*) from resolver.resolution r
-                           where r.resolved = any (v_gone)
-                             and not (r.derivation = any (v_seen) and (coalesce(r.released < v_before, false) or r.derivation = any (v_gone)))),
-        'failures', (select count(*) from resolver.failure f
-                      where f.derivation = any (v_seen) and (f.cleared < v_before or f.derivation = any (v_gone))),
-        'goals', (select count(*) from resolver.goal g where g.root = any (v_seen) and g.recorded < v_before)
-                 + (select count(*) from resolver.goal g where g.cause = any (v_gone) and g.root <> all (v_seen)),
-        'leases', case when not p_dry_run then cardinality(v_leases)
-                       when p_after = 0 then (select count(*) from resolver.lease l where l.closed < v_before)
-                       else 0 end,
-        'after', coalesce(v_seen[v_limit],
-                          case when cardinality(v_leases) = v_limit then coalesce(v_seen[cardinality(v_seen)], p_after) end));
+    -- What only a goal tells is kept: that a build ended by another failure than the one that its rows name.
+    v_goals := array(
+        select g.build from resolver.goal g
+         where (g.root = any (v_seen) and g.recorded < v_before or g.cause = any (v_gone))
+           and not resolver.is_held_back(g));
+    v_realisations := array(
+        select n.realisation from resolver.realisation n
+         where n.derivation = any (v_gone)
+            or n.derivation = any (v_seen) and n.ceased < v_before
+               -- What made first what is there again, or is served through a resolution, is no past.
+               and not exists (select from resolver.output o where o.derivation = n.derivation and o.name = n.output and o.path = n.path
+                                  and o.valid_since is not null)
+               and not exists (select from resolver.realisation again
+                                where again.derivation = n.derivation and again.output = n.output and again.path = n.path
+                                  and again.ceased is null));
+    v_resolutions := array(
+        select r.resolution from resolver.resolution r where r.derivation = any (v_seen) and (r.released < v_before or r.derivation = any (v_gone))
+        union
+        select r.resolution from resolver.resolution r where r.resolved = any (v_gone));
+    v_failures := array(
+        select f.failure from resolver.failure f
+         where f.derivation = any (v_gone)
+            or f.derivation = any (v_seen) and f.cleared < v_before and not f.reopening
+               and not exists (select from resolver.goal g
+                                where g.cause = f.derivation and g.build <> all (v_goals)
+                                  and coalesce(g.blamed, g.ended) between f.time and f.cleared));
+    v_leases := array(select l.lease from resolver.lease l where l.closed < v_before
+                       order by l.closed limit case when p_dry_run and p_after = 0 then null when p_dry_run then 0 else v_limit end);
     if not p_dry_run then
-        perform resolver.forget(v_seen, v_gone, v_before);
-        delete from resolver.lease l where l.lease = any (v_leases);
+        perform resolver.forget(v_gone, v_goals, v_realisations, v_resolutions, v_failures, v_leases);
+        if cardinality(v_leases) = v_limit then
+            v_next := coalesce(v_next, v_seen[cardinality(v_seen)], p_after);
+        end if;
     end if;
-    return v_answer;
+    return jsonb_build_object(
+        'derivations', cardinality(v_gone), 'realisations', cardinality(v_realisations), 'resolutions', cardinality(v_resolutions),
+        'failures', cardinality(v_failures), 'goals', cardinality(v_goals), 'leases', cardinality(v_leases), 'after', v_next);
 end
 $$;
 
 comment on function resolver.prune(interval, bigint, boolean) is
-    'Forgets a part of what is older than the age and needed by nobody; never the trace of a path that is valid.';
+    'Forgets a part of what is older than the age and needed by nothing; never the trace of a path that is valid.';

@@ -7,6 +7,8 @@ as $$
     union all select 'check_watched_input', count(*) from resolver.check_watched_input having count(*) > 0
     union all select 'check_ready', count(*) from resolver.check_ready having count(*) > 0
     union all select 'check_chain', count(*) from resolver.check_chain having count(*) > 0
+    union all select 'check_following', count(*) from resolver.check_following having count(*) > 0
+    union all select 'check_owner', count(*) from resolver.check_owner having count(*) > 0
     union all select 'check_realised', count(*) from resolver.check_realised having count(*) > 0
     union all select 'check_wanted', count(*) from resolver.check_wanted having count(*) > 0
     union all select 'check_lease', count(*) from resolver.check_lease having count(*) > 0

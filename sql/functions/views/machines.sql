@@ -1,4 +1,6 @@
 -- machines(): what builds: by its name, a worker's own machine being localhost, what it takes and how much runs there.
+--
+-- Its own system comes first: Hydra shows that.
 create or replace function resolver.machines() returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -6,9 +8,9 @@ as $$
     with builder as (
         select w.* from resolver.worker w where w.gone is null and 'build' = any (w.verbs)
     ), offer as (
-        select 'localhost' as machine, b.systems, b.features, '{}'::text[] as mandatory, b.jobs from builder b where b.systems <> '{}'
+        select 'localhost' as machine, b.worker, b.systems, b.features, '{}'::text[] as mandatory, b.jobs from builder b where b.systems <> '{}'
         union all
-        select m.machine, m.systems, m.features, m.mandatory, null from builder b cross join unnest(b.builders) m
+        select m.machine, b.worker, m.systems, m.features, m.mandatory, null from builder b cross join unnest(b.builders) m
     ), running as (
         select s.machine, count(*) as n
           from resolver.lease l join public.BuildSteps s on s.build = l.build and s.stepnr = l.stepnr
@@ -16,7 +18,10 @@ as $$
          group by s.machine
     )
     select coalesce(jsonb_object_agg(o.machine, jsonb_build_object(
-               'systems', (select coalesce(jsonb_agg(distinct x), '[]') from offer p, unnest(p.systems) x where p.machine = o.machine),
+               'systems', (select coalesce(jsonb_agg(s.system order by s.place), '[]')
+                             from (select x.system, min(array[p.worker::bigint, x.nr]) as place
+                                     from offer p cross join unnest(p.systems) with ordinality x (system, nr)
+                                    where p.machine = o.machine group by x.system) s),
                'features', (select coalesce(jsonb_agg(distinct x), '[]') from offer p, unnest(p.features) x where p.machine = o.machine),
                'mandatory', (select coalesce(jsonb_agg(distinct x), '[]') from offer p, unnest(p.mandatory) x where p.machine = o.machine),
                'jobs', o.jobs, 'running', coalesce(r.n, 0))), '{}')

@@ -29,7 +29,7 @@ as $$
         'builds', (select coalesce(jsonb_agg(jsonb_build_object(
                               'build', g.build, 'job', b.job, 'drv', d.drv, 'stage', s.stage,
                               'held_up', resolver.held_up(g.root)) order by g.build), '[]')
-                     from (select * from resolver.goal o where o.ended is null order by o.build limit 100) g
+                     from (select * from resolver.goal o where o.ended is null and o.build > 0 order by o.build limit 100) g
                      join public.Builds b on b.id = g.build
                      join resolver.derivation d on d.derivation = g.root
                      join resolver.derivation_state s on s.derivation = g.root),

@@ -122,8 +122,7 @@ class Connection:
 
     @contextmanager
     def _closing_on_error(self) -> Iterator[None]:
-        if self.closed:
-            raise ConnectionLost("the connection to Nix is closed")
+        self._check_open()
         try:
             yield
         except NixError:
@@ -141,6 +140,13 @@ class Connection:
             self._transport.abort()
             self.close()
             raise
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ConnectionLost("the connection to Nix is closed")
+        if self._aborted:  # what is asked now would be heard by a Nix that ends, if at all
+            self.close()
+            raise ConnectionLost("the connection to Nix was aborted")
 
     def abort(self) -> None:
         """End the connection, and with it a build that runs on it, from any thread.

@@ -85,7 +85,8 @@ class ProcessTransport:
                 self._child.terminate()
                 self._timer = threading.Timer(GRACE_SECONDS, self._child.kill)
                 self._timer.daemon = True
-                self._timer.start()
+                with contextlib.suppress(RuntimeError):  # no thread to be had; it ends by itself, most likely
+                    self._timer.start()
 
     def close(self) -> None:
         """End the connection, and wait."""

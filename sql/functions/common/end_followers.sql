@@ -1,0 +1,30 @@
+-- end_followers(stretches): what was resolved to these ends with them, as they have ended: realised, or failed.
+--
+-- Stages    resolved -> realised, failed
+-- Locks     the caller holds the graph lock. Dependents and goals of those that fail learn of it by a walk.
+create or replace function resolver.end_followers(p_stretches resolver.stretch[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform resolver.serve(array(
+        select row(s.derivation, s.resolved_to, null, null)::resolver.ended
+          from unnest(p_stretches) x
+          join resolver.derivation_state s
+            on s.resolved_to = x.subject and s.resolved_to > 0 and s.derivation + 0 > x.after and s.derivation + 0 <= x.upto and s.stage = 'resolved'
+         where exists (select from resolver.output o where o.derivation = x.subject and o.valid_since is not null)
+         order by s.derivation));
+    with failed as (
+        update resolver.derivation_state s set stage = 'failed', resolved_to = null, failed_dependency = x.subject
+          from unnest(p_stretches) x
+          join resolver.derivation_state r on r.derivation = x.subject and r.stage = 'failed'
+         where s.resolved_to = x.subject and s.resolved_to > 0 and s.derivation + 0 > x.after and s.derivation + 0 <= x.upto and s.stage = 'resolved'
+        returning s.derivation
+    )
+    insert into resolver.walk as w (kind, subject) select 'fail', f.derivation from failed f
+    on conflict (kind, subject) do update set after = 0 where w.after > 0;
+end
+$$;
+
+comment on function resolver.end_followers(resolver.stretch[]) is 'Derivations end with what they were resolved to.';
+revoke all on function resolver.end_followers(resolver.stretch[]) from public;
