@@ -155,6 +155,10 @@ select resolver.worker_left((select max(worker) from resolver.worker));
 select pg_temp.measure('adding', n, format('select pg_temp.add(''g%1$s'', %1$s)', n)) from unnest('{200,600}'::integer[]) n;
 select pg_temp.measure('bumping', n, format('update Builds set globalPriority = id where job like ''g%s-%%''; select pg_temp.until_done()', n))
   from unnest('{200,600}'::integer[]) n;
+select is((select count(*) from resolver.goal where ended is null), 800::bigint, '800 builds are open');
+select pg_temp.measure('a tick', n, 'select resolver.sync_builds(p_all => false), resolver.advance()') from unnest('{1,1}'::integer[]) n;
+select ok(max(c.rows) < 100, format('a tick that finds nothing reads little (%s)', max(c.rows))) from cost c where c.what = 'a tick';
+delete from cost c where c.what = 'a tick';
 select t.claim('build');
 select pg_temp.measure('ending', n, format('select t.fail(''g%s-shared-1''); select pg_temp.until_done()', n)) from unnest('{200,600}'::integer[]) n;
 select is((select count(*) from Builds where job ~ '^g[0-9]+-' and buildStatus = 2), 800::bigint, 'all of them have ended');

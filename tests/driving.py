@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from hydra_resolver.database.procedures import Claim, Procedures
-from hydra_resolver.loop.batches import in_batches
+from hydra_resolver.loop.batches import in_batches, in_parts
 from hydra_resolver.nix.derivation import Derivation, InputOutput
 from hydra_resolver.nix.store_path import StoreDir
 from hydra_resolver.verbs.load import describe
@@ -21,11 +21,15 @@ INFO = {"size": 1, "closure_size": 1, "failed": False, "release_name": None, "pr
 
 
 class Driver:
-    """The one client of a database: how long a call takes is how long the graph lock is held, at most."""
+    """The one client of a database: how long a call takes is how long the graph lock is held, at most.
+
+    Attempts at what is in `failing` fail.
+    """
 
     def __init__(self, procedures: Procedures, graph: Graph) -> None:
         self.procedures = procedures
         self.graph = graph
+        self.failing: set[str] = set()
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self._originals = {resolved: drv for drv, resolved in graph.resolutions.items()}
         self._derivations = {drv: graph.parse(drv) for drv in graph.texts}
@@ -56,16 +60,25 @@ class Driver:
 
     def drive(self) -> None:
         """Until nothing can be claimed any more."""
-        worked = True
-        while worked:
-            worked = any(
-                [
-                    self._do("load", self._loaded, "register_derivations"),
-                    self._do("resolve", self._resolved, "set_resolved_to"),
-                    self._do("build", self._built, "finish_steps"),
-                    self._timed("advance", self.procedures.advance),
-                ]
-            )
+        while any([self.tick(), self.load(), self.resolve(), self.build()]):
+            pass
+
+    def load(self) -> bool:
+        """Load a batch; whether there was anything to load."""
+        return self._do("load", self._loaded, "register_derivations")
+
+    def resolve(self) -> bool:
+        """Resolve a batch; whether there was anything to resolve."""
+        return self._do("resolve", self._resolved, "set_resolved_to")
+
+    def build(self) -> bool:
+        """Build a batch; whether there was anything to build."""
+        return self._do("build", self._built, "finish_steps")
+
+    def tick(self) -> bool:
+        """What workers do once a second; whether there is more of it."""
+        more = self._timed("sync_builds", lambda: self.procedures.sync_builds(all_builds=False))
+        return self._timed("advance", self.procedures.advance) or more
 
     def longest(self) -> str:
         """The longest call of each procedure, in words."""
@@ -76,11 +89,21 @@ class Driver:
     def _do(self, verb: Any, work: Callable[[Claim], dict[str, Any]], procedure: str) -> bool:
         claims = self._timed(f"claim {verb}", lambda: self.procedures.claim(self._worker, verb, BATCH))
         if claims:
-            reports = [{"lease": claim.lease, **work(claim)} for claim in claims]
-            for batch in in_batches([reports]):
+            failing = [claim for claim in claims if verb == "build" and claim.drv in self.failing]
+            for claim in failing:
+                report = {"lease": claim.lease, "class": "builder", "status": 1, "message": "it fails"}
+                self._timed("fail_steps", lambda: self.procedures.report("fail_steps", [report]))  # noqa: B023
+            reports = [{"lease": claim.lease, **work(claim)} for claim in claims if claim not in failing]
+            for batch in in_batches([map(self._without_first_parts, reports)]):
                 answers = self._timed(procedure, lambda: getattr(self.procedures, procedure)(batch))  # noqa: B023
                 assert {answer.outcome for answer in answers} == {"done"}, answers
         return bool(claims)
+
+    def _without_first_parts(self, report: dict[str, Any]) -> dict[str, Any]:
+        *parts, last = in_parts(report)
+        for part in parts:
+            self._timed("part of a report", lambda: self.procedures.register_derivations([part]))  # noqa: B023
+        return last
 
     def _timed(self, name: str, call: Callable[[], T]) -> T:
         began = time.perf_counter()

@@ -70,6 +70,12 @@ drop index resolver.output_path;
 create index output_path on resolver.output (path);
 drop index resolver.realisation_path;
 create index realisation_path on resolver.realisation (path) where ceased is null and path > '';
+drop index resolver.realisation_valid;
+create unique index realisation_valid on resolver.realisation (derivation, output, path) where ceased is null and derivation > 0;
+drop index resolver.resolution_in_force;
+create unique index resolution_in_force on resolver.resolution (derivation) where released is null and derivation > 0;
+drop index resolver.failure_in_force;
+create unique index failure_in_force on resolver.failure (derivation) where cleared is null and derivation > 0;
 drop index resolver.resolution_build;
 create index resolution_build on resolver.resolution (build);
 

@@ -9,6 +9,8 @@ from ..verbs.load import Report
 MOST_REPORTS = 20
 INPUTS_OF_ONE = 20
 """So many inputs take about as long as one more derivation."""
+MOST_INPUTS_AT_A_TIME = 250
+"""A report with so many inputs holds the graph lock for about 30 ms."""
 BATCH_SECONDS = 0.01
 MOST_IF_QUICK = 100
 
@@ -48,6 +50,16 @@ def in_batches(parts: Iterable[Sequence[Report]], most: float = MOST_REPORTS) ->
             left -= _weight(report)
     if batch:
         yield batch
+
+
+def in_parts(report: Report) -> Iterator[Report]:
+    """A report of load in parts of bounded numbers of inputs, each to be sent by itself; the last ends it."""
+    inputs = report.get("inputs", [])
+    while len(inputs) > MOST_INPUTS_AT_A_TIME:
+        part = {"more": True, "inputs": inputs[:MOST_INPUTS_AT_A_TIME]}
+        yield {"lease": report["lease"], "drv": report["drv"], **part}
+        inputs = inputs[MOST_INPUTS_AT_A_TIME:]
+    yield {**report, "inputs": inputs} if "inputs" in report else report
 
 
 def _weight(report: Report) -> float:

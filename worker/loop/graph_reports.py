@@ -14,13 +14,10 @@ from ..database.procedures import Answer, Claim, Verb
 from ..verbs.context import Withdraw
 from ..verbs.load import Report
 from ..verbs.resolve import confirm
-from .batches import Batches
+from .batches import Batches, in_parts
 from .connection import RenewedClient
 from .shared import Shared
 from .unexpected import OF_ALL_CLAIMS, failed_report, tell_unexpected
-
-MOST_INPUTS_AT_A_TIME = 250
-"""A report with so many inputs holds the graph lock for about 30 ms."""
 
 
 class GraphReports:
@@ -67,7 +64,7 @@ class GraphReports:
     def _send_together(self, batch: Sequence[Report], connection: RenewedClient) -> None:
         procedures = self._shared.procedures
         if self._verb == "load":
-            batch = [self._without_first_inputs(report) for report in batch]
+            batch = [self._without_first_parts(report) for report in batch]
             began = time.monotonic()
             answers = procedures.register_derivations(batch)
             self._batches.took(batch, time.monotonic() - began)
@@ -85,14 +82,12 @@ class GraphReports:
             elif answer.outcome == "refused" and answer.lease is not None:
                 self._give_back(answer.lease, f"the report was refused: {answer.detail}")
 
-    def _without_first_inputs(self, report: Report) -> Report:
-        """Report all but the last of very many inputs, a part at a time: the graph lock is held briefly for each."""
-        inputs = report.get("inputs", [])
-        while len(inputs) > MOST_INPUTS_AT_A_TIME:
-            part = {"more": True, "inputs": inputs[:MOST_INPUTS_AT_A_TIME]}
-            self._shared.procedures.register_derivations([{"lease": report["lease"], "drv": report["drv"], **part}])
-            inputs = inputs[MOST_INPUTS_AT_A_TIME:]
-        return {**report, "inputs": inputs} if "inputs" in report else report
+    def _without_first_parts(self, report: Report) -> Report:
+        """Send all but the last part of very many inputs, each by itself: the graph lock is held briefly."""
+        *parts, last = in_parts(report)
+        for part in parts:
+            self._shared.procedures.register_derivations([part])
+        return last
 
     def _confirm(self, report: Report, answer: Answer, connection: RenewedClient) -> None:
         claim, recorded = self._held[answer.lease], json.loads(answer.detail or "{}")

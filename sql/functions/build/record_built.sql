@@ -21,7 +21,7 @@ begin
       join resolver.lease l on l.lease = r.lease
      cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      cross join lateral (select coalesce((r.body -> 'already_valid')::boolean, false) as already_valid) f
-    on conflict (derivation, output, path) where ceased is null do nothing;
+    on conflict (derivation, output, path) where ceased is null and derivation > 0 do nothing;
     update public.BuildStepOutputs b set path = v_directory || x.path
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      where b.build = r.build and b.stepnr = r.stepnr and b.name = x.name

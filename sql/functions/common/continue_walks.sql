@@ -30,9 +30,8 @@ begin
             continue when v_kind = 'raise' and not p_raise;
             with taken as (
                 delete from resolver.walk w
-                 where w.kind = v_kind
-                   and w.subject = any (array(select l.subject from resolver.walk l where l.kind = v_kind
-                                               order by l.subject limit case when v_kind = 'disown' then 1 else 200 end))
+                 where w.ctid = any (array(select l.ctid from resolver.walk l where l.kind = v_kind
+                                            order by l.subject limit case when v_kind = 'disown' then 1 else 200 end))
                 returning w.subject, w.after
             )
             select array_agg(t.subject order by t.subject), array_agg(t.after order by t.subject) into v_subjects, v_after from taken t;

@@ -10,15 +10,20 @@ begin
     perform resolver.serve(array(
         select row(s.derivation, s.resolved_to, null, null)::resolver.ended
           from unnest(p_stretches) x
-          join resolver.derivation_state s
-            on s.resolved_to = x.subject and s.resolved_to > 0 and s.derivation + 0 > x.after and s.derivation + 0 <= x.upto and s.stage = 'resolved'
+         cross join lateral (select f.derivation, f.resolved_to from resolver.derivation_state f
+                              where f.resolved_to = x.subject and f.resolved_to > 0 and f.stage = 'resolved'
+                                and f.derivation + 0 > x.after and f.derivation + 0 <= x.upto offset 0) s
          where exists (select from resolver.output o where o.derivation = x.subject and o.valid_since is not null)
          order by s.derivation));
     with failed as (
         update resolver.derivation_state s set stage = 'failed', resolved_to = null, failed_dependency = x.subject
-          from unnest(p_stretches) x
-          join resolver.derivation_state r on r.derivation = x.subject and r.stage = 'failed'
-         where s.resolved_to = x.subject and s.resolved_to > 0 and s.derivation + 0 > x.after and s.derivation + 0 <= x.upto and s.stage = 'resolved'
+          from (select f.derivation, x.subject
+                  from unnest(p_stretches) x
+                  join resolver.derivation_state r on r.derivation = x.subject and r.stage = 'failed'
+                 cross join lateral (select q.derivation, q.resolved_to from resolver.derivation_state q
+                                      where q.resolved_to = x.subject and q.resolved_to > 0 and q.stage = 'resolved'
+                                        and q.derivation + 0 > x.after and q.derivation + 0 <= x.upto offset 0) f) x
+         where s.derivation = x.derivation
         returning s.derivation
     )
     insert into resolver.walk as w (kind, subject) select 'fail', f.derivation from failed f

@@ -16,8 +16,9 @@ begin
           from unnest(p_ended) e
           join (select s.derivation, s.resolved_to
                   from unnest(resolver.stretches('follow', array(select e.derivation from unnest(p_ended) e), null, 100)) x
-                  join resolver.derivation_state s
-                    on s.resolved_to = x.subject and s.resolved_to > 0 and s.derivation + 0 > x.after and s.derivation + 0 <= x.upto and s.stage = 'resolved'
+                 cross join lateral (select f.derivation, f.resolved_to from resolver.derivation_state f
+                                      where f.resolved_to = x.subject and f.resolved_to > 0 and f.stage = 'resolved'
+                                        and f.derivation + 0 > x.after and f.derivation + 0 <= x.upto offset 0) s
                 union
                 select s.derivation, s.resolved_to
                   from unnest(p_ended) e

@@ -12,7 +12,7 @@ begin
     v_steps := array(
         select distinct on (r.build, e.origin) row(r.build, e.origin, 1, 0, 0, null, null, null)::resolver.new_step
           from unnest(p_ended) e
-          join resolver.resolution r on r.derivation = e.derivation and r.released is null and r.build is not null
+          join resolver.resolution r on r.derivation = e.derivation and r.released is null and r.build + 0 is not null
           join resolver.derivation d on d.derivation = e.origin
          where e.derivation <> e.origin
            and not exists (select from resolver.output o

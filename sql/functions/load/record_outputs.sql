@@ -37,7 +37,7 @@ begin
         insert into resolver.realisation (derivation, output, path, source, build, time)
         select v.derivation, v.name, v.path, p_source, coalesce(v.build, s.owner), v_now
           from valid v join resolver.derivation_state s on s.derivation = v.derivation
-        on conflict (derivation, output, path) where ceased is null do nothing
+        on conflict (derivation, output, path) where ceased is null and derivation > 0 do nothing
     )
     select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
     -- One output may be all that a dependent waits for, though its derivation is not realised by it.

@@ -14,7 +14,9 @@ declare
 begin
     select array_agg(s.derivation), array_agg(x.resolved), array_agg(x.build) into v_derivations, v_resolved, v_builds
       from unnest(p_resolved, p_builds) x (resolved, build)
-      join resolver.derivation_state s on s.resolved_to = x.resolved and s.resolved_to > 0 and s.stage = 'resolved'
+     cross join lateral (select f.derivation, f.owner from resolver.derivation_state f
+                          where f.resolved_to = x.resolved and f.resolved_to > 0 and f.stage = 'resolved'
+                          order by f.derivation + 0 limit 200) s
       join resolver.resolution r on r.derivation = s.derivation and r.released is null
      where not exists (select from public.Builds b where b.id = r.build)
        and (exists (select from resolver.goal g where g.build = x.build and g.root = s.derivation)
