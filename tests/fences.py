@@ -15,45 +15,45 @@ class Fence(NamedTuple):
 
 
 LOCKS = (
-    "build/step_runs",
+    "reports/step_runs",
     "builds/cancel_build",
     "builds/clear_failures",
     "builds/end_builds",
     "builds/enqueue",
     "builds/restart_build",
     "builds/sync_builds",
-    "common/answer_reports",
-    "common/verify_owners",
-    "fleet/advance",
-    "fleet/claim_builds",
-    "fleet/dump_status",
-    "fleet/fail_unsupported",
-    "fleet/register_worker",
-    "fleet/release_claims",
-    "fleet/release_other_claims",
-    "fleet/sweep",
-    "fleet/worker_died",
-    "fleet/worker_left",
-    "history/keep_history",
-    "load/register_local_outputs",
-    "load/withdraw_outputs",
-    "trace/prune",
+    "reports/answer_reports",
+    "graph/verify_owners",
+    "queue/advance",
+    "queue/claim_builds",
+    "views/dump_status",
+    "workers/fail_unsupported",
+    "workers/register_worker",
+    "queue/release_claims",
+    "queue/release_other_claims",
+    "workers/sweep",
+    "workers/worker_died",
+    "workers/worker_left",
+    "inspect/keep_history",
+    "reports/register_local_outputs",
+    "reports/withdraw_outputs",
+    "prune/prune",
 )
 """Every file that takes the graph lock. That it is missing is noticed by `LOCK_KILLER`."""
 LOCK_KILLER = "everyone_waits.spec"
 
 _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     # The graph lock.
-    ("common/lock_graph", [
+    ("base/lock_graph", [
         ("current_setting('transaction_isolation') <> 'read committed'", "false", "lock_graph.spec"),
         ("    perform from resolver.writer for update;\n", "", "everyone_waits.spec"),
         ("    set lock_timeout = '5s'\n", "", "lock_graph.sql"),
     ]),
-    ("common/limit_idling", [
+    ("base/limit_idling", [
         ("set_config('idle_in_transaction_session_timeout', '5s', true)", "0", "lock_graph.sql"),
     ]),
     # Reports: the lease.
-    ("common/open_reports", [
+    ("leases/open_reports", [
         ("l.lease is null or l.verb <> p_verb", "l.verb <> p_verb", "set_resolved_to.sql"),
         ("l.lease is null or l.verb <> p_verb", "l.lease is null", "leases.sql"),
         ("l.closed is null and e.copy = 1", "e.copy = 1", "fail_steps.sql"),
@@ -64,14 +64,14 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("when l.digest is null then 'lease_lost'", "", "register_derivations.sql"),
     ]),
     # Reports: what they say.
-    ("load/apply_loaded", [
+    ("reports/apply_loaded", [
         ("when b.detail is not null then 'refused'", "", "register_derivations.sql"),
         ("when r.outcome = 'open' and b.detail is null then r.body", "when r.outcome = 'open' then r.body", "register_derivations.sql"),
         ("when d.drv is distinct from r.body ->> 'drv' then 'it is about another derivation'", "when false then null",
          "register_derivations.sql"),
         ("where e.report ->> 'lease' is not null", "where true", "register_derivations.sql"),
     ]),
-    ("resolve/judge_resolutions", [
+    ("reports/judge_resolutions", [
         ("where n.path is distinct from s.path or n.path is null", "where false", "set_resolved_to.sql"),
         ("where n.path is distinct from s.path or n.path is null",
          "where n.path is distinct from s.path", "set_resolved_to.sql"),
@@ -86,20 +86,20 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("and v.path = o.path and v.valid", "and v.valid", "set_resolved_to.sql"),
         ("and v.path = o.path and v.valid", "and v.path = o.path", "set_resolved_to.sql"),
     ]),
-    ("build/apply_finished", [
+    ("reports/apply_finished", [
         ("when r.outcome <> 'open' then r.outcome ", "", "finish_steps.sql"),
         ("else 'refused' end", "else 'done' end", "finish_steps.sql"),
         ("o.path <> r.body -> 'outputs' ->> o.name", "false", "finish_steps.sql"),
     ]),
-    ("build/apply_failed", [
+    ("reports/apply_failed", [
         ("when r.outcome <> 'open' then r.outcome", "", "fail_steps.sql"),
         ("when b.detail is not null then 'refused'", "", "fail_steps.sql"),
     ]),
-    ("common/is_retried", [
+    ("failures/is_retried", [
         ("s.tries + 1 < x.max_tries", "true", "fail_steps.sql"),
     ]),
     # What was read ahead, and claimed by nobody.
-    ("load/reports_read_ahead", [
+    ("reports/reports_read_ahead", [
         ("s.stage = 'unloaded' and s.lease is null", "s.stage = 'unloaded'", "register_derivations.sql"),
         ("s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
         (" and s.owner is not null", "", "register_derivations.sql"),
@@ -109,37 +109,37 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("for update of s skip locked", "for update of s", "ahead_and_claim.spec"),
     ]),
     # Claims.
-    ("fleet/claim_derivations", [
+    ("queue/claim_derivations", [
         ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
     ]),
-    ("fleet/claim_builds", [
+    ("queue/claim_builds", [
         ("where resolver.takes(v_worker, m)", "", "claim_derivations.sql"),
         ("where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
     ]),
-    ("fleet/next_to_build", [
+    ("queue/next_to_build", [
         ("                      and (s.not_before is null or s.not_before <= v_now) and", "                      and", "fail_steps.sql"),
         (" and s.derivation <> all (p_without)", "", "claim_derivations.sql"),
         ("s.jobset = q.jobset and s.global_priority < q.global_priority", "false", "queue.sql"),
         ("order by l.global_priority desc, u.used", "order by l.global_priority desc, u.used desc", "queue.sql"),
     ]),
-    ("fleet/takes", [
+    ("workers/takes", [
         ("and b.mandatory <@ p_type.features", "", "claim_derivations.sql"),
         ("not p_type.floating or ", "p_type.floating or ", "claim_derivations.sql"),
         ("p_worker.only_kind is null\n       and", "", "claim_derivations.sql"),
     ]),
-    ("fleet/next_within_limits", [
+    ("queue/next_within_limits", [
         ("where n.number > n.places", "where false", "claim_derivations.sql"),
     ]),
-    ("fleet/fail_unsupported", [
+    ("workers/fail_unsupported", [
         ("(g.build is null or g.opened <= v_before)", "true", "unsupported.sql"),
         ("g.build = s.owner and g.opened <= v_before\n", "g.build = s.owner\n", "unsupported.sql"),
         ("or m.unsupported_since <= v_before", "", "unsupported.sql"),
         ("if not exists (select from resolver.worker w where w.gone is null)\n       or not", "if not", "unsupported.sql"),
     ]),
-    ("common/raise_inputs", [
+    ("graph/raise_inputs", [
         ("i.height < a.height and ", "", "queue.sql"),
     ]),
-    ("fleet/claim_graph_work", [
+    ("queue/claim_graph_work", [
         ("s.stage = 'unloaded' and s.lease is null and", "s.stage = 'unloaded' and", "claim_load.spec"),
         ("s.stage = 'resolvable' and s.lease is null and", "s.stage = 'resolvable' and", "claim_resolve.spec"),
         ("s.stage = 'unloaded' and s.lease is null and s.owner > 0",
@@ -147,40 +147,40 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.stage = 'resolvable' and s.lease is null and s.owner > 0",
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
-    ("load/register_found", [
+    ("reports/register_found", [
         ("s.build + 0 = a.build and s.status = 0", "s.status = 0", "register_derivations.sql"),
         ("s.build + 0 = a.build and s.status = 0", "s.build + 0 = a.build", "register_derivations.sql"),
         ("and p.path is distinct from v_directory || o.path", "and p.path is null", "register_derivations.sql"),
     ]),
-    ("resolve/adopt_resolutions", [
+    ("queue/adopt_resolutions", [
         ("not exists (select from public.Builds b where b.id = r.build)\n", "true\n", "hydra_programs.sql"),
         ("exists (select from resolver.goal g where g.build = x.build and g.root = s.derivation)\n",
          "true\n", "hydra_programs.sql"),
     ]),
-    ("fleet/start_steps", [
+    ("queue/start_steps", [
         ("i.drv = d.drv and i.build = x.build", "i.drv = d.drv", "fail_steps.sql"),
         ("i.drv = d.drv and i.build = x.build", "false", "sweep.sql"),
         ("        delete from resolver.interrupted_step i using unnest(p_builds, v_stepnrs) x (build, stepnr)\n"
          "         where i.build = x.build and i.stepnr = x.stepnr;\n", "", "fail_steps.sql"),
     ]),
     # Claims that end without a report.
-    ("fleet/heartbeat", [
+    ("workers/heartbeat", [
         ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
         (" and s.owner is null\n", "\n", "heartbeat.sql"),
     ]),
-    ("fleet/release_claims", [
+    ("queue/release_claims", [
         ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
         ("l.worker = p_worker and l.closed is null", "l.worker = p_worker", "worker_left.sql"),
     ]),
-    ("fleet/release_other_claims", [
+    ("queue/release_other_claims", [
         ("l.worker = p_worker and l.verb = p_verb", "l.verb = p_verb", "worker_left.sql"),
         ("l.worker = p_worker and l.verb = p_verb", "l.worker = p_worker", "worker_left.sql"),
         (" and l.lease <> all (p_held)", "", "worker_left.sql"),
     ]),
-    ("fleet/worker_left", [
+    ("workers/worker_left", [
         ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
     ]),
-    ("fleet/sweep", [
+    ("workers/sweep", [
         ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
          "     where w.heartbeat < v_now - resolver.lease_time();\n", "sweep.sql"),
         ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
@@ -188,89 +188,89 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("l.deadline < v_now or exists", "exists", "sweep.sql"),
     ]),
     # What Hydra's programs are told.
-    ("fleet/dump_status", [
+    ("views/dump_status", [
         (" for update skip locked", "", "dump_status.spec"),
         (" on conflict do nothing", "", "dump_status.spec"),
         ("not exists (select from resolver.living())", "false", "dump_status.sql"),
     ]),
-    ("fleet/end_status", [
+    ("hydra/end_status", [
         (" or exists (select from resolver.living())", "", "dump_status.sql"),
         (" and x.status ->> 'runner' = 'hydra-resolver'", "", "dump_status.sql"),
         (" for update skip locked", "", "dump_status.spec"),
     ]),
-    ("common/end_claims", [
+    ("graph/end_claims", [
         ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),
     ]),
-    ("common/settle_stretches", [
+    ("graph/settle_stretches", [
         ("           and (s.stage <> 'unloaded' or s.lease is null)\n", "", "claim_load_and_resolve.spec"),
     ]),
-    ("fleet/end_orphaned_steps", [
+    ("hydra/end_orphaned_steps", [
         ("       and not exists (select from resolver.lease l"
          " where l.closed is null and l.build = b.build and l.stepnr = b.stepnr);", ";", "sweep.sql"),
     ]),
-    ("trace/prune", [
+    ("prune/prune", [
         ("for update skip locked", "for update", "prune_and_claim.spec"),
     ]),
     # The one store.
-    ("fleet/check_store", [
+    ("workers/check_store", [
         ("(v_store.directory, v_store.identity) is distinct from (p_store_directory, p_store_identity)",
          "v_store.directory is distinct from p_store_directory", "register_worker.sql"),
         ("(v_store.directory, v_store.identity) is distinct from (p_store_directory, p_store_identity)",
          "v_store.identity is distinct from p_store_identity", "register_worker.sql"),
     ]),
     # Outputs: the first valid path is served.
-    ("build/record_built", [
+    ("reports/record_built", [
         ("and o.name = x.name and o.valid_since is null", "and o.name = x.name", "finish_steps.sql"),
     ]),
-    ("load/record_outputs", [
+    ("graph/record_outputs", [
         ("and o.name = v.name and o.valid_since is null", "and o.name = v.name", "coherence.sql"),
         ("excluded.path is not null and o.valid_since is null", "excluded.path is not null", "coherence.sql"),
         (" and excluded.path is not null", "", "register_derivations.sql"),
     ]),
-    ("common/serve", [
+    ("graph/serve", [
         ("and f.valid_since is null", "", "finish_steps.sql"),
     ]),
-    ("resolve/register_resolved", [
+    ("reports/register_resolved", [
         ("when s.stage = 'building' or s.stage = 'buildable'", "when s.stage = 'buildable'", "leases.sql"),
     ]),
-    ("resolve/end_with_resolutions", [
+    ("reports/end_with_resolutions", [
         ("where o.derivation = x.resolved\n                                           and",
          "where false and", "set_resolved_to.sql"),
         ("r.body -> 'resolved' -> 'confirmed' ? o.path\n", "false\n", "set_resolved_to.sql"),
         ("(o.valid_since is null\n                                                or not", "(not", "wanted_outputs.sql"),
     ]),
-    ("load/register_loaded", [
+    ("reports/register_loaded", [
         ("where o.derivation = r.derivation and not r.body", "where false and not r.body", "coherence.sql"),
     ]),
-    ("resolve/follow", [
+    ("reports/follow", [
         ("s.derivation = any (v_ids) and s.stage = 'resolved'));", "s.derivation = any (v_ids)));", "wanted_outputs.sql"),
         ("s.stage = 'realised'\n       and exists", "false and exists", "wanted_outputs.sql"),
         ("and o.wanted and o.valid_since is null", "and o.valid_since is null", "wanted_outputs.sql"),
         ("    perform resolver.want_of_resolved(v_ids);\n", "", "wanted_outputs.sql"),
     ]),
-    ("resolve/judge_resolutions", [
+    ("reports/judge_resolutions", [
         ("w.name = o.name and w.wanted", "w.name = o.name", "wanted_outputs.sql"),
     ]),
-    ("common/want_outputs", [
+    ("graph/want_outputs", [
         ("    perform resolver.want_of_resolved(v_inputs);\n", "", "wanted_outputs.sql"),
     ]),
-    ("common/record_terminals", [
+    ("graph/record_terminals", [
         ("o.derivation = e.derivation and o.wanted", "o.derivation = e.origin and o.wanted", "wanted_outputs.sql"),
     ]),
-    ("common/record_steps", [
+    ("hydra/record_steps", [
         ("n.type = 0 or ", "", "claim_derivations.sql"),
         ("n.type = 0 or o.valid_since is not null", "true", "register_derivations.sql"),
     ]),
-    ("load/register_local_outputs", [
+    ("reports/register_local_outputs", [
         ("resolver.base_name(o.output ->> 'path') ~ '^[0-9a-z]{32}-.'\n            and ", "", "register_local_outputs.sql"),
         ("\n            and (d.kind in ('floating', 'deferred') or x.path = resolver.base_name(o.output ->> 'path'))",
          "", "register_local_outputs.sql"),
         ("and s.stage not in ('building', 'failed')", "", "register_local_outputs.sql"),
     ]),
-    ("common/lose_paths", [
+    ("propagation/lose_paths", [
         ("and s.stage = 'realised'\n       and exists", "and exists", "withdraw_outputs.sql"),
     ]),
-    ("common/lose_inputs", [
+    ("propagation/lose_inputs", [
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
          "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "withdraw_outputs.sql"),
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
@@ -279,7 +279,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("select unnest(v_dependents) union select unnest(v_dynamic)", "select unnest(v_dependents)", "chains.sql"),
     ]),
     # Chains: what builders write may be anything.
-    ("common/follow_chains", [
+    ("propagation/follow_chains", [
         (" and l.path ~ '^[0-9a-z]{32}-[^/]+\\.drv$'", "", "chains.sql"),
         ("         where l.input <> l.derivation\n", "", "chains.sql"),
         (" or made.derivation = l.derivation)", ")", "chains.sql"),
@@ -287,22 +287,22 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("    perform resolver.find_owners(", "    perform cardinality(", "chains.sql"),
         ("s.owner is null and s.lease is not null", "false", "chains.sql"),
     ]),
-    ("common/continue_chains", [
+    ("propagation/continue_chains", [
         ("and s.stage = 'waiting'", "", "chains.sql"),
         ("        perform resolver.want_inputs(v_dynamic);\n", "", "chains.sql"),
     ]),
-    ("fleet/advance", [
+    ("queue/advance", [
         ("       and resolver.circular() is null", "", "chains.sql"),
     ]),
-    ("trace/prune", [
+    ("prune/prune", [
         ("and not exists (select from resolver.realisation again", "and exists (select from resolver.realisation again", "prune.sql"),
     ]),
-    ("trace/forget", [
+    ("prune/forget", [
         ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_derivations)"
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
-    ("builds/failure_of", [
+    ("failures/failure_of", [
         ("(f.cleared is null or f.cleared >= p_goal.ended)", "f.cleared is null", "held_failure.spec"),
     ]),
     ("builds/record_end", [
@@ -313,7 +313,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("for key share of j, p skip locked", "for key share of j, p", "held_jobset.spec"),
         ("           and (b.finished = 1 or right(b.drvPath, length(d.drv)) = d.drv)\n", "", "sync_builds.sql"),
     ]),
-    ("builds/lock_counter", [
+    ("hydra/lock_counter", [
         ("n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
     ]),
     ("builds/reopen_builds", [
@@ -362,38 +362,38 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv", "on b.id = g.build", "reopen_builds.sql"),
         ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
     ]),
-    ("common/serve", [
+    ("graph/serve", [
         ("x.root = e.derivation and x.root > 0 and x.ended is null", "x.root = e.derivation", "restart_build.sql"),
         ("ended = case when m.info is not null then v_now end", "ended = v_now", "finish_steps.sql"),
         ("where e.info is not null or g.build = e.built_for", "where e.info is not null", "finish_steps.sql"),
     ]),
-    ("common/as_follower", [
+    ("graph/as_follower", [
         ("and f.valid_since is not null and f.path <> o.path", "and false", "finish_steps.sql"),
     ]),
-    ("common/continue_walks", [
+    ("propagation/continue_walks", [
         ("array['clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail',",
          "array['fail', 'lose', 'chain', 'wake', 'follow', 'missing', 'clear',", "restart_build.sql"),
     ]),
     ("builds/follow_these_builds", [
         ("    perform resolver.start_walks('disown', v_gone || v_changed || coalesce(v_closed, '{}'));\n", "", "cancel_build.sql"),
     ]),
-    ("common/find_owners", [
+    ("graph/find_owners", [
         ("    perform resolver.adopt(", "    perform cardinality(", "cancel_build.sql"),
     ]),
-    ("common/reach_dependents", [
+    ("failures/reach_dependents", [
         ("b.buildStatus is not null and g.retry)", "b.buildStatus is not null)", "reopen_builds.sql"),
         ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),
         ("and resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "and false", "set_resolved_to.sql"),
         ("v_goal.attempted_for is distinct from g.build", "true", "reports.sql"),
         ("g.root = x.subject and g.root > 0 and g.ended is null\n", "g.root = x.subject and g.root > 0\n", "restart_build.sql"),
     ]),
-    ("common/resolved_since", [
+    ("failures/resolved_since", [
         (" and r.time > p_time", "", "set_resolved_to.sql"),
     ]),
-    ("common/free_steps", [
+    ("hydra/free_steps", [
         ("for no key update of s skip locked", "for no key update of s", "deleted_build_finish.spec"),
     ]),
-    ("common/record_steps", [
+    ("hydra/record_steps", [
         ("for key share skip locked", "for key share", "deleted_build_claims.spec"),
         ("         where s.build = any (v_builds)\n", "", "deleted_build_claims.spec"),
     ]),

@@ -10,6 +10,8 @@ from hydra_resolver.database.install import function_files, sql_directory
 
 FUNCTIONS = sql_directory() / "functions"
 DEFINED = re.compile(r"^create or replace (function|view) resolver\.(\w+)", re.MULTILINE)
+CALLED = re.compile(r"\bresolver\.(\w+)")
+COMMENT = re.compile(r"--.*|^comment on .*$", re.MULTILINE)
 SEVERAL_VIEWS = {"checks.sql"}
 OVERLOADS = {"set_resolved_to_one.sql": "set_resolved_to"}
 
@@ -40,6 +42,24 @@ def test_a_file_defines_what_its_name_says(path: Path) -> None:
     assert text.count("\ncomment on ") == len(found), "each has a comment for people in psql"
     if path.name not in SEVERAL_VIEWS:
         assert len(text.splitlines()) <= 100, "it can be read at once"
+
+
+def test_the_manifest_lists_one_folder_after_another() -> None:
+    listed = [path.parent.name for path in function_files() if path.parent != FUNCTIONS]
+    assert listed == sorted(listed, key=listed.index)
+
+
+def test_functions_call_only_functions_of_their_own_folder_and_of_earlier_folders() -> None:
+    rank = {path.parent.name: number for number, path in enumerate(function_files())}
+    folder = {name: path.parent.name for path in function_files() for _, name in defined(path)}
+    calls = {
+        f"{path.parent.name}/{path.name} calls {folder[called]}/{called}"
+        for path in function_files()
+        if path.parent != FUNCTIONS
+        for called in CALLED.findall(COMMENT.sub("", path.read_text()))
+        if called in folder and rank[folder[called]] > rank[path.parent.name]
+    }
+    assert calls == set()
 
 
 def test_what_is_installed_comes_from_the_files(database: str) -> None:
