@@ -28,16 +28,16 @@ select is_empty(
 select is_empty($$select name from functions where obj_description(oid, 'pg_proc') is null$$, 'every function has a comment');
 select is_empty($$select name from functions where prosrc ~* '\mexecute\M(?! function)'$$, 'none has dynamic SQL');
 select set_eq($$select proname from functions where prosrc ~* '\mexception\s+when\M'$$,
-              array['announce_runner', 'answer_reports', 'follow_builds', 'go_on', 'record_ends']::name[],
+              array['record_runner_start', 'process_reports', 'sync_goals', 'run_deferred_work', 'record_ends']::name[],
               'a subtransaction begins only where one of several must not undo the others');
 select is_empty($$select name from functions where prolang not in (select oid from pg_language where lanname in ('sql', 'plpgsql'))$$,
                 'all are in SQL or PL/pgSQL');
 select set_eq(
     $$select distinct proname from functions where prosecdef$$,
     array['advance', 'all_finished', 'build_graph', 'build_report', 'cancel_build', 'check_store', 'claim_derivations', 'claimed_inputs', 'clear_failures', 'dependents', 'dump_status', 'end_builds', 'enqueue', 'explain', 'fail_step',
-          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'held_up', 'installed', 'invariant_violations', 'keep_history', 'lease_time', 'machines', 'outcomes', 'output_paths', 'prunable_paths', 'prune',
+          'fail_steps', 'finish_step', 'finish_steps', 'has_work', 'heartbeat', 'blocking_derivations', 'installed', 'invariant_violations', 'keep_history', 'lease_time', 'machines', 'known_outputs', 'output_paths', 'prunable_paths', 'prune',
           'queue_runner_status', 'register_derivations', 'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build',
-          'savings', 'set_resolved_to', 'status', 'step_runs', 'sweep', 'sync_builds', 'trace', 'unneeded_roots', 'withdraw_outputs', 'worker_died', 'worker_left']::name[],
+          'savings', 'set_resolved_to', 'status', 'record_step_start', 'sweep', 'sync_builds', 'trace', 'unneeded_roots', 'invalidate_paths', 'report_dead_workers', 'deregister_worker']::name[],
     'what others call is SECURITY DEFINER, and nothing else is');
 select is_empty(
     $$select name from functions where prosrc ~ 'lock_graph\(\)' and provolatile <> 'v'$$,
@@ -51,8 +51,8 @@ select is_empty(
 select is_empty(
     $$select f.name, c.lineno, c.message
         from functions f join pg_language l on l.oid = f.prolang and l.lanname = 'plpgsql'
-       cross join plpgsql_check_function_tb(f.oid, case f.proname when 'note_move' then 'resolver.derivation_state'::regclass
-                                                                  when 'note_output' then 'resolver.output'::regclass else 0 end,
+       cross join plpgsql_check_function_tb(f.oid, case f.proname when 'record_move' then 'resolver.derivation_state'::regclass
+                                                                  when 'record_output_change' then 'resolver.output'::regclass else 0 end,
                                             fatal_errors => false, extra_warnings => true) c$$,
     'plpgsql_check finds nothing');
 select set_eq(

@@ -61,7 +61,7 @@ select is(t.resolve('b', 'r-b'), 'done', 'the same resolution is taken');
 select t.claim('build');
 select pg_temp.abort_at(
     'select * from resolver.fail_steps(jsonb_build_array(t.failure(''r-b'')))',
-    '{BuildSteps,resolver.failure,resolver.derivation_state,resolver.lease,resolver.goal,resolver.walk,Builds,NrBuilds}');
+    '{BuildSteps,resolver.failure,resolver.derivation_state,resolver.lease,resolver.goal,resolver.propagation,Builds,NrBuilds}');
 select is(t.fail('r-b'), 'done', 'the same failure is taken');
 select is(t.ended('b') || ', ' || t.ended('c'), 'status 1, status 2', 'and all of it is there');
 
@@ -76,7 +76,7 @@ select resolver.register_derivations((select jsonb_agg(t.loaded(n)) from unnest(
 select t.claim('resolve', 100, 'next');
 select t.resolve('b', 'r-b');
 select t.claim('build', 100, 'next');
-select pg_temp.abort_at(format('select resolver.withdraw_outputs(array[%L])', t.path('a')),
+select pg_temp.abort_at(format('select resolver.invalidate_paths(array[%L])', t.path('a')),
                         '{resolver.output,resolver.realisation,resolver.derivation_state,resolver.resolution,resolver.watch}');
 select t.pass('1 hour');
 select pg_temp.abort_at('select resolver.sweep()', '{resolver.worker,BuildSteps,resolver.lease,resolver.derivation_state}');

@@ -175,7 +175,7 @@ select resolver.release_claims(t.worker_id(), array(select lease from resolver.l
 savepoint loaded;
 update resolver.derivation_state set stage = 'unloaded' where derivation = t.number('first');
 select t.claim('load');
-select resolver.withdraw_outputs(array[t.drv('first')]);
+select resolver.invalidate_paths(array[t.drv('first')]);
 select is((select outcome from resolver.register_derivations(jsonb_build_array(t.loaded('unreadable') || jsonb_build_object(
               'lease', t.lease('first', 'load'), 'drv', t.drv('first'))))), 'lease_lost', 'that a lost .drv can''t be read is no failure');
 rollback to loaded;
@@ -185,12 +185,12 @@ update Builds set jobset_id = (select id from Jobsets where name = 'another') wh
 select resolver.sync_builds();
 update resolver.derivation_state set (owner, jobset) = (select build, jobset from resolver.goal where build = t.id('reader'))
  where derivation = t.number('first');
-select resolver.withdraw_outputs(array[t.drv('first')]);
+select resolver.invalidate_paths(array[t.drv('first')]);
 select results_eq($$select owner, jobset from resolver.derivation_state where derivation = t.number('first')$$,
                   $$select t.id('elsewhere-first'), id from Jobsets where name = 'another'$$,
                   'who needs it for another reason owns it, and its jobset counts');
 rollback to loaded;
-select resolver.withdraw_outputs(array[t.drv('first')]);
+select resolver.invalidate_paths(array[t.drv('first')]);
 select is_empty('select * from resolver.invariant_violations()', 'a .drv is lost');
 select set_eq($$select unnest(pg_temp.inputs('reader'))$$, array['scribe^out', 'slow^out'], 'what a lost .drv led to is no dependency any more');
 select is((select owner from resolver.derivation_state where derivation = t.number('first')), null, 'and not wanted');
@@ -202,7 +202,7 @@ select t.finish('second');
 select t.finish('slow');
 select is(t.stage('reader'), 'resolvable', 'and may write another one this time');
 select t.resolve('reader', 'r-reader');
-select resolver.withdraw_outputs(array[t.drv('second')]);
+select resolver.invalidate_paths(array[t.drv('second')]);
 select is(t.stage('reader') || ' ' || t.watches('reader'), 'waiting scribe', 'a resolution is given up when a link is lost');
 select is((select count(*) from resolver.resolution where derivation = t.number('reader') and released is null), 0::bigint, 'and released');
 select t.load();
@@ -222,7 +222,7 @@ select is(t.ended('critic'), 'status 1', 'an output that is no derivation ends t
 select is(pg_temp.message('critic'),
           format('output ''out'' of %s is %s, which is not named like a derivation', t.full(t.drv('novelist')), t.full(t.path('novelist'))),
           'with that reason');
-select resolver.withdraw_outputs(array[t.path('novelist')]);
+select resolver.invalidate_paths(array[t.path('novelist')]);
 select t.want('novelist', 'novelist');
 select t.load();
 select t.finish('novelist');
@@ -274,19 +274,19 @@ select t.load();
 select is(t.stage('tail') || ' ' || t.watches('tail') || ' ' || t.watches('head') || ' ' || t.watches('body'), 'waiting head body tail',
           'a circle of several waits');
 select is(resolver.has_work(t.worker_id()), true, 'which is something to do');
-delete from resolver.walk; -- it is found when nothing else is left to be done
+delete from resolver.propagation; -- it is found when nothing else is left to be done
 select resolver.advance();
 select is(t.ended('head'), 'status 2', 'for the next tick');
 select is(pg_temp.message('tail'), 'it needs itself', 'which ends it where the chain is');
-select is(resolver.circular(), null, 'then there is none');
+select is(resolver.find_cycle(), null, 'then there is none');
 
 -- Forgetting.
 select t.pass('100 days');
-select resolver.withdraw_outputs(array(select path from resolver.output where valid_since is not null and path <> t.path('r-wrapper')));
+select resolver.invalidate_paths(array(select path from resolver.output where valid_since is not null and path <> t.path('r-wrapper')));
 select resolver.prune('90 days');
 select is(t.stage('producer') is null and t.stage('wrapper') = 'realised', true, 'what is kept may have needed what is forgotten');
 select is_empty('select * from resolver.invariant_violations()', 'and has no chain then');
-select resolver.withdraw_outputs(array(select path from resolver.output where valid_since is not null));
+select resolver.invalidate_paths(array(select path from resolver.output where valid_since is not null));
 select resolver.prune('90 days');
 select is((select count(*) from resolver.chain), 0::bigint, 'chains are forgotten with their derivations');
 select t.want('anew', 'wrapper');

@@ -103,12 +103,12 @@ select t.want('big', 'big');
 select t.want('fetch', 'fetch');
 select t.load();
 select is(t.claim('build'), '{fetch}', 'a worker gets what it can build; a builtin builder needs no system');
-select is(resolver.held_up(t.number('mips')) ->> 'reason', 'no worker builds for mips-linux', 'what no worker serves says so');
-select is(resolver.held_up(t.number('big')) ->> 'reason', 'no worker for x86_64-linux has the system features big-parallel, kvm',
+select is(resolver.blocking_derivations(t.number('mips')) ->> 'reason', 'no worker builds for mips-linux', 'what no worker serves says so');
+select is(resolver.blocking_derivations(t.number('big')) ->> 'reason', 'no worker for x86_64-linux has the system features big-parallel, kvm',
           'a missing feature as well');
 select t.worker('strong', '{x86_64-linux,mips-linux}', '{kvm}');
 select is(t.claim('build', 100, 'strong'), '{mips}', 'another worker serves the other system');
-select resolver.worker_left(t.worker_id('strong'));
+select resolver.deregister_worker(t.worker_id('strong'));
 select t.worker('stronger', '{x86_64-linux}', '{big-parallel,kvm,benchmark}');
 select is(t.claim('build', 100, 'stronger'), '{big}', 'and one with all the features gets what needs them');
 select t.finish('fetch');
@@ -135,10 +135,10 @@ select resolver.register_worker('none', '{build}', '{x86_64-linux}', '{big-paral
 select is(t.claim('build', 5, 'none'), '{}', 'a limit of 0: nothing that requires it');
 select t.finish('par1');
 select t.finish('par2');
-select resolver.worker_left(t.worker_id('limited'));
+select resolver.deregister_worker(t.worker_id('limited'));
 select t.claim('build', 5, 'stronger');
 select t.finish(n) from unnest('{par3,par4,plain2,plain3}'::text[]) n;
-select resolver.worker_left(t.worker_id('none'));
+select resolver.deregister_worker(t.worker_id('none'));
 
 -- Builders, and workers that take only some.
 select t.derivation('m68k', p_system => 'm68k-linux');
@@ -166,7 +166,7 @@ select is(t.claim('build', 5, 'small'), '{tiny}', 'one for preferLocalBuild take
 select is(t.claim('build', 5), '{large}', 'others take all');
 select t.finish(n) from unnest('{m68k,arm-big,tiny,large}'::text[]) n;
 select resolver.cancel_build(t.id(n)) from unnest('{m68k-kvm,arm-kvm}'::text[]) n;
-select resolver.worker_left(t.worker_id(n)) from unnest('{remote,at home,small}'::text[]) n;
+select resolver.deregister_worker(t.worker_id(n)) from unnest('{remote,at home,small}'::text[]) n;
 
 -- Order: see queue.sql for all the rest.
 select t.derivation('o' || n) from generate_series(1, 5) n;

@@ -9,7 +9,7 @@ select t.load();
 select t.finish('moody');
 select is_empty('select * from resolver.incoherent_output', 'one path: nothing to tell');
 select t.pass('1 hour');
-select resolver.withdraw_outputs(array[t.path('moody-dev')]);
+select resolver.invalidate_paths(array[t.path('moody-dev')]);
 select t.store_loses(t.path('moody-dev'));
 select t.want('again', 'moody');
 select t.load();
@@ -39,7 +39,7 @@ select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object(
 select results_eq('select other_path, other_machine from resolver.incoherent_output order by other_time, other_path',
     $$select * from (values (t.path('moody-2'), 'here'), (t.path('moody-3'), null)) v (path, machine) order by path = t.path('moody-3')$$,
     'a third path is told of in relation to the one that is served');
-select resolver.withdraw_outputs(array[t.path('moody-2'), t.path('moody-3')]);
+select resolver.invalidate_paths(array[t.path('moody-2'), t.path('moody-3')]);
 select results_eq($$select path, ceased is not null from resolver.realisation where derivation = t.number('moody') and output = 'out' order by 1$$,
     $$select * from (values (t.path('moody'), false), (t.path('moody-2'), true), (t.path('moody-3'), true)) v (path) order by path$$,
     'paths that were never served can be lost as well');
@@ -76,7 +76,7 @@ select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv
 select results_eq($$select output, path, other_path from resolver.incoherent_output where drv = t.drv('own')$$,
     $$values ('out', t.path('own'), t.path('r-own'))$$, 'and is found to be something else when it is resolved');
 select is(resolver.output_paths(t.drv('own')), jsonb_build_object('out', t.path('own')), 'the first is served');
-select resolver.withdraw_outputs(array[t.path('r-own')]);
+select resolver.invalidate_paths(array[t.path('r-own')]);
 select is_empty($$select * from resolver.incoherent_output where drv = t.drv('own')$$, 'it is told as long as both are there');
 select t.work();
 
@@ -105,7 +105,7 @@ select t.resolve('early', 'r-early');
 select t.finish('r-early');
 select is_empty('select * from resolver.replaced_input', 'all was made from paths that are in force');
 select t.pass('1 hour');
-select resolver.withdraw_outputs(array[t.path('fickle')]);
+select resolver.invalidate_paths(array[t.path('fickle')]);
 select t.store_loses(t.path('fickle'));
 select is_empty('select * from resolver.replaced_input', 'a path is lost: nothing has taken its place');
 select t.want('late', 'late');
@@ -130,7 +130,7 @@ select t.want('upper', 'upper');
 select t.want('on-steady', 'on-steady');
 select t.work();
 select t.pass('1 hour');
-select resolver.withdraw_outputs(array[t.path('r-mid'), t.path('steady')]);
+select resolver.invalidate_paths(array[t.path('r-mid'), t.path('steady')]);
 select t.store_loses(t.path('r-mid'));
 select t.store_loses(t.path('steady'));
 select t.want('mid', 'mid');

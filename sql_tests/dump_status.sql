@@ -79,9 +79,9 @@ select resolver.dump_status();
 select is(pg_temp.told() ->> 'runner', 'hydra-resolver', 'what a queue runner of Hydra has left is replaced');
 
 -- It goes with the last worker.
-select resolver.worker_left(t.worker_id('second'));
+select resolver.deregister_worker(t.worker_id('second'));
 select isnt(pg_temp.told(), null, 'one worker lives');
-select resolver.worker_left(t.worker_id());
+select resolver.deregister_worker(t.worker_id());
 select is(pg_temp.told(), null, 'none does');
 select resolver.dump_status();
 select is(pg_temp.told(), null, 'asked when none lives, it says nothing');
@@ -98,14 +98,14 @@ select t.worker('another');
 select is(pg_temp.told(), '{"status": "up", "runner": "hydra-resolver"}', 'a worker is there, and can be asked for more');
 update resolver.worker set gone = resolver.clock() where name = 'worker';
 update SystemStatus set status = '{"status": "up", "pid": 7}' where what = 'queue-runner';
-select resolver.worker_left(t.worker_id('another'));
+select resolver.deregister_worker(t.worker_id('another'));
 select is(pg_temp.told() ->> 'pid', '7', 'the row of a queue runner of Hydra is left alone');
 
 -- Without the table, which a later Hydra may not have, nothing is written.
 drop table SystemStatus;
 select lives_ok('select t.worker()', 'nothing to begin with');
 select lives_ok('select resolver.dump_status()', 'nothing to write to');
-select lives_ok('select resolver.worker_left(t.worker_id())', 'nor to delete from');
+select lives_ok('select resolver.deregister_worker(t.worker_id())', 'nor to delete from');
 
 select * from t.done();
 rollback;

@@ -75,7 +75,7 @@ select is((select array_agg(failed_dependency order by derivation) from resolver
             where derivation in (t.number('y'), t.number('z')) and failed_dependency in (t.number('x'), t.number('y'))),
           (select array_agg(x order by d) from (values (t.number('y'), t.number('x')), (t.number('z'), t.number('y'))) v (d, x)),
           'they know the direct input through which they are concerned');
-select is(resolver.cause_of(t.number('z')), t.number('x'), 'and the chain leads to the cause');
+select is(resolver.failure_cause(t.number('z')), t.number('x'), 'and the chain leads to the cause');
 select is((select array_agg(isCachedBuild) from Builds where id in (t.id('is-x'), t.id('is-x-too'), t.id('needs-x'), t.id('needs-y'))),
           '{0,0,0,0}', 'none of it is cached');
 select is((select count(*) from Builds where notificationPendingSince is not null
@@ -267,7 +267,7 @@ select t.want('user', 'user');
 select t.load();
 select t.finish('lost');
 select t.claim('build');
-select resolver.withdraw_outputs(array[t.path('lost')]);
+select resolver.invalidate_paths(array[t.path('lost')]);
 select t.store_loses(t.path('lost'));
 select is(t.stage('user'), 'building', 'an input is lost while it is built');
 select is(t.fail('user', 'transient', 3), 'retried', 'the attempt is aborted');

@@ -188,7 +188,7 @@ select t.derivation('moody', p_outputs => '{out,dev}');
 select t.want('moody', 'moody');
 select t.load();
 select t.finish('moody');
-select resolver.withdraw_outputs(array[t.path('moody-dev')]);
+select resolver.invalidate_paths(array[t.path('moody-dev')]);
 select t.store_loses(t.path('moody-dev'));
 select t.want('moody-2', 'moody');
 select t.load();

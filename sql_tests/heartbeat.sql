@@ -43,7 +43,7 @@ select t.claim('build');
 select is_empty('select resolver.heartbeat(t.worker_id())', 'a resolution is needed by what follows it');
 select t.finish('r-b');
 
-select resolver.worker_left(t.worker_id('other'));
+select resolver.deregister_worker(t.worker_id('other'));
 select throws_ok($$select resolver.heartbeat(t.worker_id('other'))$$, 'NX016', 'the worker is not registered', 'a worker that has left');
 
 select * from t.done();

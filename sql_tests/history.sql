@@ -33,17 +33,17 @@ select t.finish('r-tool');
 
 select results_eq(
     $$select * from t.history('library')$$,
-    array['unloaded -> buildable by settle_stretches in register_derivations', 'buildable -> building by claim_builds in claim_derivations',
-          'building -> realised by serve in finish_steps'],
+    array['unloaded -> buildable by reevaluate_readiness_along in register_derivations', 'buildable -> building by claim_builds in claim_derivations',
+          'building -> realised by record_completions in finish_steps'],
     'every move is there, with the function that made it and the procedure that was called');
 select results_eq(
     $$select * from t.history('tool')$$,
-    array['unloaded -> waiting by settle_stretches in register_derivations', 'waiting -> resolvable by settle_stretches in finish_steps',
-          'resolvable -> resolved by follow in set_resolved_to', 'resolved -> realised by serve in finish_steps'],
+    array['unloaded -> waiting by reevaluate_readiness_along in register_derivations', 'waiting -> resolvable by reevaluate_readiness_along in finish_steps',
+          'resolvable -> resolved by apply_resolutions in set_resolved_to', 'resolved -> realised by record_completions in finish_steps'],
     'a move that a report about another derivation made is on the account of that report');
 select results_eq(
     $$select * from t.output_history('library')$$,
-    array['out not valid wanted by want_outputs in register_derivations', 'out valid wanted by record_built in finish_steps'],
+    array['out not valid wanted by mark_wanted_outputs in register_derivations', 'out valid wanted by record_built in finish_steps'],
     'so is everything about outputs');
 select results_eq(
     $$select from_lease is null, to_lease from resolver.history
@@ -73,27 +73,27 @@ select is((select count(*) from resolver.history), (select rows from before), 'u
 -- A function that fails takes its history with it.
 savepoint before_failure;
 select t.store_loses(t.path('library'));
-select resolver.withdraw_outputs(array[t.path('library')]);
+select resolver.invalidate_paths(array[t.path('library')]);
 select cmp_ok((select count(*) from resolver.history), '>', (select rows from before), 'a loss is recorded');
 rollback to before_failure;
 select is((select count(*) from resolver.history), (select rows from before), 'in the transaction that makes it: both are undone together');
 
 -- Off, and on again.
 select resolver.keep_history(false);
-select resolver.withdraw_outputs(array[t.path('r-tool')]);
+select resolver.invalidate_paths(array[t.path('r-tool')]);
 select is((select count(*) from resolver.history), (select rows from before), 'nothing is kept once it is switched off');
 select resolver.keep_history(true);
 select resolver.keep_history(true);
-select resolver.withdraw_outputs(array[t.path('library')]);
+select resolver.invalidate_paths(array[t.path('library')]);
 select results_eq(
     $$select * from t.history('library') offset 3$$,
-    array['realised -> unloaded by lose_paths in withdraw_outputs'], 'and once for each move when it was switched on twice');
+    array['realised -> unloaded by invalidate_lost_outputs in invalidate_paths'], 'and once for each move when it was switched on twice');
 
--- callers() reads what PL/pgSQL says of a call stack.
-select is(resolver.callers(E'PL/pgSQL function resolver.note_move() line 6 at GET DIAGNOSTICS\nSQL statement "update x\n  set y = 1"\n'
-                           'PL/pgSQL function resolver.settle(bigint[]) line 9 at SQL statement\n'
-                           'SQL statement "select resolver.settle(x)"\nPL/pgSQL function t.fail(text) line 3 at PERFORM'),
-          array['note_move', 'settle'], 'functions of this schema only, the innermost first');
+-- calling_functions() reads what PL/pgSQL says of a call stack.
+select is(resolver.calling_functions(E'PL/pgSQL function resolver.record_move() line 6 at GET DIAGNOSTICS\nSQL statement "update x\n  set y = 1"\n'
+                           'PL/pgSQL function resolver.reevaluate_readiness(bigint[]) line 9 at SQL statement\n'
+                           'SQL statement "select resolver.reevaluate_readiness(x)"\nPL/pgSQL function t.fail(text) line 3 at PERFORM'),
+          array['record_move', 'reevaluate_readiness'], 'functions of this schema only, the innermost first');
 
 select * from t.done();
 rollback;

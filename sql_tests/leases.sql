@@ -2,7 +2,7 @@
 \ir include/farm.sql
 
 select lives_ok($$select resolver.failpoint('anything')$$, 'a failpoint does nothing');
-select has_function('resolver', 'end_claims', array['bigint[]'], 'there is a function for such claims');
+select has_function('resolver', 'close_leases_of', array['bigint[]'], 'there is a function for such claims');
 
 -- A worker dies when Nix had finished its build: the next attempt finds the outputs, and ends the same row as a success.
 select t.derivation('a');
@@ -124,7 +124,7 @@ select t.derivation('g');
 select t.want('g', 'g');
 select t.load();
 select t.finish('g');
-select resolver.withdraw_outputs(array[t.path('g')]);
+select resolver.invalidate_paths(array[t.path('g')]);
 select t.store_loses(t.path('g'));
 select t.want('g2', 'g');
 select is(t.claim('load'), '{g}', 'load looks for them');
@@ -189,12 +189,12 @@ select t.derivation('m');
 select t.want('m1', 'm');
 select t.load();
 select t.claim('build');
-select resolver.worker_died(array[t.worker_id()]);
+select resolver.report_dead_workers(array[t.worker_id()]);
 select t.worker();
 select t.want('m2', 'm');
 select resolver.cancel_build(t.id('m1'));
 select t.load(), t.claim('build');
-select resolver.worker_died(array[t.worker_id()]);
+select resolver.report_dead_workers(array[t.worker_id()]);
 select t.worker();
 select is(t.steps('m1') || t.steps('m2'), '{"1: m status 3","1: m status 3"}', 'two attempts that were cut short');
 select t.pass('100 days');

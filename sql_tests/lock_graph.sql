@@ -12,13 +12,13 @@ select is((select count(*) from pg_locks where relation = 'resolver.writer'::reg
 select is((select count(*) from resolver.writer), 1::bigint, 'of which there is one');
 
 -- Who writes the graph takes it first.
-select is(prosrc ~ '\m(lock_graph|answer_reports)\M', true, format('%s takes the graph lock', oid::regprocedure))
+select is(prosrc ~ '\m(lock_graph|process_reports)\M', true, format('%s takes the graph lock', oid::regprocedure))
   from (select oid, prosrc, proname, pronamespace, pronargs from pg_proc order by oid::regprocedure::text offset 0) p
  where pronamespace = 'resolver'::regnamespace
    and (proname, pronargs) <> ('set_resolved_to', 4)
-   and proname in ('advance', 'answer_reports', 'cancel_build', 'claim_builds', 'dump_status', 'end_builds', 'fail_steps', 'fail_unsupported', 'finish_steps', 'register_derivations',
-                   'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build', 'set_resolved_to', 'step_runs', 'sweep',
-                   'sync_builds', 'verify_owners', 'withdraw_outputs', 'worker_died', 'worker_left');
+   and proname in ('advance', 'process_reports', 'cancel_build', 'claim_builds', 'dump_status', 'end_builds', 'fail_steps', 'fail_unsupported', 'finish_steps', 'register_derivations',
+                   'register_local_outputs', 'register_worker', 'release_claims', 'release_other_claims', 'restart_build', 'set_resolved_to', 'record_step_start', 'sweep',
+                   'sync_builds', 'verify_owners', 'invalidate_paths', 'report_dead_workers', 'deregister_worker');
 
 select * from t.done();
 rollback;

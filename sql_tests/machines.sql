@@ -19,10 +19,10 @@ select t.want('here', 'here');
 select t.want('there', 'there');
 select t.load();
 select t.claim('build');
-select resolver.step_runs(t.lease('there', 'build'), 'ssh-ng://a');
+select resolver.record_step_start(t.lease('there', 'build'), 'ssh-ng://a');
 select is(jsonb_path_query_array(resolver.machines(), '$.*.running'), '[1, 1]', 'steps run where Nix has said');
 
-select resolver.worker_left(worker) from resolver.worker;
+select resolver.deregister_worker(worker) from resolver.worker;
 select is(resolver.machines(), '{}', 'who has left has no machine');
 
 select * from t.done();

@@ -43,7 +43,7 @@ select is_empty(
 -- What a role gets: `db grant` goes by these two properties.
 select is_empty(
     $$select signature from functions
-       where prosecdef and provolatile = 'v' and prosrc !~* '\m(lock_graph|insert into|update|delete from|sync_builds|answer_reports|finish_steps|fail_steps|set_resolved_to|claim_builds)\M'$$,
+       where prosecdef and provolatile = 'v' and prosrc !~* '\m(lock_graph|insert into|update|delete from|sync_builds|process_reports|finish_steps|fail_steps|set_resolved_to|claim_builds)\M'$$,
     'what may be called and only reads says so: else monitors could not call it');
 select is_empty(
     $$select r.name from relations r where r.relkind = 'v' and exists (select from unnest(r.reloptions) o where o ~ 'security_invoker=(true|on)')$$,

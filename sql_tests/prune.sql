@@ -30,7 +30,7 @@ create function pg_temp.paths(p_age interval default '90 days') returns text[] l
 $$;
 -- What the command does: paths that the store does not have any more are withdrawn first.
 create function pg_temp.withdraw() returns integer language sql as $$
-    select resolver.withdraw_outputs(array(select p from unnest(pg_temp.paths()) p where p not in (select s.path from t.stored s)))
+    select resolver.invalidate_paths(array(select p from unnest(pg_temp.paths()) p where p not in (select s.path from t.stored s)))
 $$;
 
 -- Nothing.
@@ -87,7 +87,7 @@ select is(resolver.build_report(t.id('top')) -> 'steps' -> 0 ->> 'drv', t.full(t
 select is_empty('select * from resolver.invariant_violations()', 'no invariant is broken');
 
 -- What was forgotten is found again.
-select resolver.withdraw_outputs(array[t.path('r-mid')]);
+select resolver.invalidate_paths(array[t.path('r-mid')]);
 select t.work();
 select is(t.ended('user'), 'status 0', 'it is loaded and built again when it is needed');
 select is(t.steps('user'), array['1: leaf built', '2: mid resolved to r-mid', '3: r-mid built', '4: user resolved to r-user', '5: r-user built'],
@@ -96,7 +96,7 @@ select is(t.steps('user'), array['1: leaf built', '2: mid resolved to r-mid', '3
 -- Recent events keep what has no valid output.
 create function pg_temp.lose_all() returns void language sql as $$
     delete from t.stored;
-    select resolver.withdraw_outputs(array(select o.path from resolver.output o where o.valid_since is not null));
+    select resolver.invalidate_paths(array(select o.path from resolver.output o where o.valid_since is not null));
 $$;
 select pg_temp.lose_all();
 select is(pg_temp.prune() -> 'derivations', '0', 'what was built lately is kept though its outputs are gone');
@@ -114,7 +114,7 @@ select is(array[(select count(*) from resolver.output), (select count(*) from re
 select t.want('first', 'mid');
 select t.work();
 select t.pass('100 days');
-select resolver.withdraw_outputs(array[t.path('r-mid')]);
+select resolver.invalidate_paths(array[t.path('r-mid')]);
 select t.store_loses(t.path('r-mid'));
 select t.want('second', 'mid');
 select t.work();
@@ -130,7 +130,7 @@ select is((select array_agg(build order by realisation) from resolver.realisatio
           'the trace of a path that is valid is whole');
 select is(resolver.output_paths(t.drv('mid')), jsonb_build_object('out', t.path('r-mid')), 'the path is served on');
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('r-mid'), 'name', 'out', 'path', t.path('other'))));
-select resolver.withdraw_outputs(array[t.path('other')]);
+select resolver.invalidate_paths(array[t.path('other')]);
 select t.pass('91 days');
 select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '1', 'another path that is gone');
 select is(pg_temp.prune() -> 'realisations', '1', 'is forgotten');
@@ -171,9 +171,9 @@ select t.work();
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('moody'), 'name', 'out', 'path', t.path('moody-2'))));
 select t.pass('100 days');
 select is(array_length(pg_temp.paths(), 1), 2, 'a second path of an output is asked for as well');
-select resolver.withdraw_outputs(array[t.path('moody')]);
+select resolver.invalidate_paths(array[t.path('moody')]);
 select is(pg_temp.prune() -> 'derivations', '0', 'the trace of a path that is valid is never forgotten');
-select resolver.withdraw_outputs(array[t.path('moody-2')]);
+select resolver.invalidate_paths(array[t.path('moody-2')]);
 select is(pg_temp.prune() -> 'derivations', '1', 'until that is gone as well');
 
 -- Failures.
@@ -221,7 +221,7 @@ select t.build('retried', 'effect');
 select resolver.sync_builds(array[t.id('retried')]);
 select t.work();
 select t.pass('91 days');
-select resolver.withdraw_outputs(array[t.path('cause')]);
+select resolver.invalidate_paths(array[t.path('cause')]);
 select is((select (p -> 'derivations', p -> 'goals') from resolver.prune('90 days', t.number('effect')) p), ('1'::jsonb, '1'::jsonb),
           'what had failed is forgotten, with the end of a build whose own derivation stays');
 select pg_temp.lose_all();
@@ -321,7 +321,7 @@ select t.claim('resolve');
 select t.resolve('served', 'r-served');
 select t.finish('r-served');
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('served'), 'name', 'out', 'path', t.path('r-served'))));
-select resolver.withdraw_outputs(array[t.path('r-served')]);
+select resolver.invalidate_paths(array[t.path('r-served')]);
 select t.want('served-again', 'served');
 select t.work();
 select isnt((select ceased from resolver.realisation where derivation = t.number('served')), null, 'the original''s own realisation ceased');

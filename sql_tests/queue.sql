@@ -182,7 +182,7 @@ select t.finish('h1');
 select t.resolve('h2', 'r-h2');
 select is(pg_temp.height('r-h2'), 3, 'what is built for a derivation is as high as that');
 select t.work();
-select is((select count(*) from resolver.walk), 0::bigint, 'no walk is left');
+select is((select count(*) from resolver.propagation), 0::bigint, 'no walk is left');
 
 -- What it costs: many builds on one graph.
 create function pg_temp.updates() returns bigint language sql as $$

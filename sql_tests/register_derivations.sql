@@ -302,7 +302,7 @@ select is(t.changed(), '{}', 'nor what could not be loaded, nor what nobody want
 update resolver.derivation_state set owner = t.id('ahead-i') where derivation = t.number('ahead-h');
 select t.load();
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('ahead-h'), 'name', 'out', 'path', t.path('ahead-h'))));
-select resolver.withdraw_outputs(array[t.path('ahead-h')]);
+select resolver.invalidate_paths(array[t.path('ahead-h')]);
 select is(t.stage('ahead-h'), 'unloaded', 'it is to be loaded again');
 select t.keep();
 select resolver.register_derivations(jsonb_build_array(t.loaded('ahead-h') || '{"lease": null}'));
@@ -398,7 +398,7 @@ select t.go_on();
 select t.load();
 select pg_temp.finish_all();
 select is(t.stage('many'), 'resolvable', 'when all are there it is ready');
-select resolver.withdraw_outputs(array[t.path('part7')]);
+select resolver.invalidate_paths(array[t.path('part7')]);
 select t.go_on();
 select is(t.watches('many'), 'part7', 'one that is lost is looked at again');
 select t.load();

@@ -1,10 +1,10 @@
--- status(), held_up(derivation), build_report(build), output_paths(drv), resolved_step: what people and commands read.
+-- status(), blocking_derivations(derivation), build_report(build), output_paths(drv), resolved_step: what people and commands read.
 \ir include/farm.sql
 
 create function pg_temp.reason(p_name text) returns text language sql as $$
-    select concat_ws(': ', t.named(h ->> 'drv'), h ->> 'stage', h ->> 'reason') from resolver.held_up(t.number(p_name)) h
+    select concat_ws(': ', t.named(h ->> 'drv'), h ->> 'stage', h ->> 'reason') from resolver.blocking_derivations(t.number(p_name)) h
 $$;
-select is(resolver.held_up(0), null, 'nothing is known of an unknown derivation');
+select is(resolver.blocking_derivations(0), null, 'nothing is known of an unknown derivation');
 select t.derivation('a');
 select t.derivation('b', '{a}');
 select t.derivation('c', '{b}');
@@ -36,7 +36,7 @@ select is(resolver.status() #>> '{workers,0,name}', 'worker', 'the workers');
 select t.finish('r-b');
 select t.work();
 select is(resolver.status() -> 'builds', '[]', 'no build is left');
-select is(resolver.held_up(t.number('c')) ->> 'stage', 'realised', 'nothing holds it up any more');
+select is(resolver.blocking_derivations(t.number('c')) ->> 'stage', 'realised', 'nothing holds it up any more');
 
 -- The report of a build.
 select is(resolver.build_report(0), null, 'there is no such build');

@@ -75,7 +75,7 @@ select resolver.sync_builds(array[t.id('succeeded')]);
 select t.load();
 select t.finish('m');
 select t.pass('1 minute');
-select resolver.withdraw_outputs(array[t.path('m')]);
+select resolver.invalidate_paths(array[t.path('m')]);
 select t.store_loses(t.path('m'));
 select t.want('failed-too', 'm');
 select t.load();

@@ -116,10 +116,10 @@ select pg_temp.cheap(format('select resolver.cancel_build(%s)', :c), 'cancel_bui
 select pg_temp.cheap($$select resolver.end_builds()$$, 'end_builds');
 select pg_temp.cheap($$select resolver.register_local_outputs(
     jsonb_build_array(jsonb_build_object('drv', t.drv('past-7'), 'name', 'out', 'path', t.path('past-7'))))$$, 'register_local_outputs');
-select pg_temp.cheap($$select resolver.withdraw_outputs(array[t.path('a')])$$, 'withdraw_outputs');
+select pg_temp.cheap($$select resolver.invalidate_paths(array[t.path('a')])$$, 'invalidate_paths');
 select pg_temp.cheap($$select resolver.unneeded_roots(array[t.path('past-1'), t.path('a'), t.drv('b')])$$, 'unneeded_roots');
 select pg_temp.cheap($$select resolver.register_worker('new', '{load}', '{x86_64-linux}', '{}', '/nix/store', 'one')$$, 'register_worker');
-select pg_temp.cheap($$select resolver.worker_left((select max(worker) from resolver.worker))$$, 'worker_left');
+select pg_temp.cheap($$select resolver.deregister_worker((select max(worker) from resolver.worker))$$, 'deregister_worker');
 
 -- Many builds on one graph: what is read for each of them does not grow with their number. Each is more urgent than those before,
 -- so that priorities are carried down to what they share again and again. Nobody has analyzed Builds since they were added.
@@ -151,7 +151,7 @@ begin
     insert into cost values (p_what, p_builds, (pg_temp.read() - v_before) / p_builds);
 end
 $$;
-select resolver.worker_left((select max(worker) from resolver.worker));
+select resolver.deregister_worker((select max(worker) from resolver.worker));
 select pg_temp.measure('adding', n, format('select pg_temp.add(''g%1$s'', %1$s)', n)) from unnest('{200,600}'::integer[]) n;
 select pg_temp.measure('bumping', n, format('update Builds set globalPriority = id where job like ''g%s-%%''; select pg_temp.until_done()', n))
   from unnest('{200,600}'::integer[]) n;

@@ -73,7 +73,7 @@ select resolver.register_derivations(jsonb_build_array(t.loaded('e')));
 select t.claim('build', 100, 'third');
 select t.finish('e');
 select t.claim('build', 100, 'third');
-select resolver.withdraw_outputs(array[t.path('e')]);
+select resolver.invalidate_paths(array[t.path('e')]);
 select t.store_loses(t.path('e'));
 select t.pass('2 minutes');
 select resolver.heartbeat(t.worker_id('next'));
@@ -118,7 +118,7 @@ begin
     if t.claim('build', 100, 'short-lived') = '{}' then
         return 'nothing to do';
     end if;
-    perform resolver.worker_died(array[t.worker_id('short-lived')]);
+    perform resolver.report_dead_workers(array[t.worker_id('short-lived')]);
     return t.stage(p_name) || coalesce(' in ' || (select (s.not_before - resolver.clock())::text from resolver.derivation_state s
                                                    where s.derivation = t.number(p_name)), '');
 end
@@ -153,7 +153,7 @@ begin
     for i in 1..p_times loop
         perform t.worker('short-lived');
         perform t.claim(p_verb, 100, 'short-lived');
-        perform resolver.worker_died(array[t.worker_id('short-lived')]);
+        perform resolver.report_dead_workers(array[t.worker_id('short-lived')]);
         perform t.pass('30 minutes');
     end loop;
 end
@@ -185,7 +185,7 @@ select t.claim('build', 100);
 select t.finish('free');
 select is(t.steps('free'), '{"1: free built"}', 'all in one row');
 
--- worker_died(): others keep what they have.
+-- report_dead_workers(): others keep what they have.
 select t.worker('alive');
 select t.derivation('mine');
 select t.derivation('theirs');
@@ -194,10 +194,10 @@ select t.load();
 select t.worker('dead');
 select t.claim('build', 1, 'dead');
 select t.claim('build', 1, 'alive');
-select is(resolver.worker_died(array[t.worker_id('dead'), 1000000]), 1, 'what a dead worker had is given back; an unknown one had nothing');
+select is(resolver.report_dead_workers(array[t.worker_id('dead'), 1000000]), 1, 'what a dead worker had is given back; an unknown one had nothing');
 select is((select array_agg(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null), '{theirs}',
           'a worker that lives keeps what it has');
-select is(resolver.worker_died(array[t.worker_id('dead')]), 0, 'once');
+select is(resolver.report_dead_workers(array[t.worker_id('dead')]), 0, 'once');
 select t.finish('theirs');
 select t.claim('build', 1, 'alive');
 select t.finish('mine');

@@ -189,7 +189,7 @@ select t.work();
 
 -- Lost, released, and built again.
 select t.pass('1 day');
-select resolver.withdraw_outputs(array[t.path('r-down')]);
+select resolver.invalidate_paths(array[t.path('r-down')]);
 select t.store_loses(t.path('r-down'));
 select is(pg_temp.trace('r-down') #>> '{realisations,0,ceased}', (resolver.clock() at time zone 'UTC')::date || 'T12:02:30+00:00',
           'a path that was lost ceased to be valid');

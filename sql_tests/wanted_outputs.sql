@@ -33,7 +33,7 @@ select is((select array_agg(name order by name) from resolver.output where deriv
 select t.finish('r');
 select pg_temp.work();
 select is(t.ended('user1'), 'status 0', 'built, with all outputs');
-select resolver.withdraw_outputs(array[t.path('r-dev')]);
+select resolver.invalidate_paths(array[t.path('r-dev')]);
 select is(t.stage('a1') || ' ' || t.stage('r'), 'realised realised', 'the loss of what nobody wants changes nothing');
 
 select t.want('user2', 'user2');
@@ -83,7 +83,7 @@ select pg_temp.work();
 select is(t.ended('dev-user4') || ', ' || t.ended('user5') || ', ' || t.ended('dev-user5'), 'status 0, status 0, status 0', 'all builds end');
 
 -- A build that has it as its root wants all outputs.
-select resolver.withdraw_outputs(array[t.path('r-dev-2')]);
+select resolver.invalidate_paths(array[t.path('r-dev-2')]);
 select is(t.stage('r'), 'unloaded', 'what was wanted once is lost');
 select t.want('user6', 'user6');
 select t.want('a7', 'a7');
@@ -100,7 +100,7 @@ select is(t.ended('a7') || ', ' || t.outputs('a7')::text, 'status 0, ' || jsonb_
 select pg_temp.work();
 
 -- It can't be built again.
-select resolver.withdraw_outputs(array[t.path('r-dev')]);
+select resolver.invalidate_paths(array[t.path('r-dev')]);
 select t.want('a8', 'a8');
 select t.load();
 select t.resolve('a8', 'r', array[t.path('r')]);
@@ -152,7 +152,7 @@ select is(t.steps('both'), array['1: c1 resolved to rc', '2: rc found', '3: c2 r
           'one output was found, and both were built');
 
 -- Who wants more has lost its build meanwhile: nobody builds it, until somebody wants it again.
-select resolver.withdraw_outputs(array[t.path('rc-dev')]);
+select resolver.invalidate_paths(array[t.path('rc-dev')]);
 update resolver.output set wanted = false where derivation = t.number('rc') and name = 'dev';
 update resolver.derivation_state set stage = 'realised' where derivation = t.number('rc');
 select t.derivation('c3', '{leaf}', p_outputs => '{out,dev}');

@@ -15,14 +15,14 @@ class Fence(NamedTuple):
 
 
 LOCKS = (
-    "reports/step_runs",
+    "reports/record_step_start",
     "builds/cancel_build",
     "builds/clear_failures",
     "builds/end_builds",
     "builds/enqueue",
     "builds/restart_build",
     "builds/sync_builds",
-    "reports/answer_reports",
+    "reports/process_reports",
     "graph/verify_owners",
     "queue/advance",
     "queue/claim_builds",
@@ -32,11 +32,11 @@ LOCKS = (
     "queue/release_claims",
     "queue/release_other_claims",
     "workers/sweep",
-    "workers/worker_died",
-    "workers/worker_left",
+    "workers/report_dead_workers",
+    "workers/deregister_worker",
     "inspect/keep_history",
     "reports/register_local_outputs",
-    "reports/withdraw_outputs",
+    "reports/invalidate_paths",
     "prune/prune",
 )
 """Every file that takes the graph lock. That it is missing is noticed by `LOCK_KILLER`."""
@@ -49,11 +49,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("    perform from resolver.writer for update;\n", "", "everyone_waits.spec"),
         ("    set lock_timeout = '5s'\n", "", "lock_graph.sql"),
     ]),
-    ("base/limit_idling", [
+    ("base/limit_idle_transaction", [
         ("set_config('idle_in_transaction_session_timeout', '5s', true)", "0", "lock_graph.sql"),
     ]),
     # Reports: the lease.
-    ("leases/open_reports", [
+    ("leases/match_reports", [
         ("l.lease is null or l.verb <> p_verb", "l.verb <> p_verb", "set_resolved_to.sql"),
         ("l.lease is null or l.verb <> p_verb", "l.lease is null", "leases.sql"),
         ("l.closed is null and e.copy = 1", "e.copy = 1", "fail_steps.sql"),
@@ -71,7 +71,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "register_derivations.sql"),
         ("where e.report ->> 'lease' is not null", "where true", "register_derivations.sql"),
     ]),
-    ("reports/judge_resolutions", [
+    ("reports/validate_resolutions", [
         ("where n.path is distinct from s.path or n.path is null", "where false", "set_resolved_to.sql"),
         ("where n.path is distinct from s.path or n.path is null",
          "where n.path is distinct from s.path", "set_resolved_to.sql"),
@@ -99,7 +99,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.tries + 1 < x.max_tries", "true", "fail_steps.sql"),
     ]),
     # What was read ahead, and claimed by nobody.
-    ("reports/reports_read_ahead", [
+    ("reports/prefetched_reports", [
         ("s.stage = 'unloaded' and s.lease is null", "s.stage = 'unloaded'", "register_derivations.sql"),
         ("s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
         (" and s.owner is not null", "", "register_derivations.sql"),
@@ -113,7 +113,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
     ]),
     ("queue/claim_builds", [
-        ("where resolver.takes(v_worker, m)", "", "claim_derivations.sql"),
+        ("where resolver.can_build(v_worker, m)", "", "claim_derivations.sql"),
         ("where x.stepnr is not null", "where true", "deleted_build_claims.spec"),
     ]),
     ("queue/next_to_build", [
@@ -122,7 +122,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.jobset = q.jobset and s.global_priority < q.global_priority", "false", "queue.sql"),
         ("order by l.global_priority desc, u.used", "order by l.global_priority desc, u.used desc", "queue.sql"),
     ]),
-    ("workers/takes", [
+    ("workers/can_build", [
         ("and b.mandatory <@ p_type.features", "", "claim_derivations.sql"),
         ("not p_type.floating or ", "p_type.floating or ", "claim_derivations.sql"),
         ("p_worker.only_kind is null\n       and", "", "claim_derivations.sql"),
@@ -136,14 +136,14 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("or m.unsupported_since <= v_before", "", "unsupported.sql"),
         ("if not exists (select from resolver.worker w where w.gone is null)\n       or not", "if not", "unsupported.sql"),
     ]),
-    ("graph/raise_inputs", [
+    ("graph/propagate_height", [
         ("i.height < a.height and ", "", "queue.sql"),
     ]),
     ("queue/claim_graph_work", [
         ("s.stage = 'unloaded' and s.lease is null and", "s.stage = 'unloaded' and", "claim_load.spec"),
         ("s.stage = 'resolvable' and s.lease is null and", "s.stage = 'resolvable' and", "claim_resolve.spec"),
         ("s.stage = 'unloaded' and s.lease is null and s.owner > 0",
-         "s.stage = 'unloaded' and s.lease is null", "withdraw_outputs.sql"),
+         "s.stage = 'unloaded' and s.lease is null", "invalidate_paths.sql"),
         ("s.stage = 'resolvable' and s.lease is null and s.owner > 0",
          "s.stage = 'resolvable' and s.lease is null", "claim_derivations.sql"),
     ]),
@@ -152,7 +152,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.build + 0 = a.build and s.status = 0", "s.build + 0 = a.build", "register_derivations.sql"),
         ("and p.path is distinct from v_directory || o.path", "and p.path is null", "register_derivations.sql"),
     ]),
-    ("queue/adopt_resolutions", [
+    ("queue/reassign_resolutions", [
         ("not exists (select from public.Builds b where b.id = r.build)\n", "true\n", "hydra_programs.sql"),
         ("exists (select from resolver.goal g where g.build = x.build and g.root = s.derivation)\n",
          "true\n", "hydra_programs.sql"),
@@ -169,16 +169,16 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         (" and s.owner is null\n", "\n", "heartbeat.sql"),
     ]),
     ("queue/release_claims", [
-        ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
-        ("l.worker = p_worker and l.closed is null", "l.worker = p_worker", "worker_left.sql"),
+        ("l.worker = p_worker and l.closed is null", "l.closed is null", "deregister_worker.sql"),
+        ("l.worker = p_worker and l.closed is null", "l.worker = p_worker", "deregister_worker.sql"),
     ]),
     ("queue/release_other_claims", [
-        ("l.worker = p_worker and l.verb = p_verb", "l.verb = p_verb", "worker_left.sql"),
-        ("l.worker = p_worker and l.verb = p_verb", "l.worker = p_worker", "worker_left.sql"),
-        (" and l.lease <> all (p_held)", "", "worker_left.sql"),
+        ("l.worker = p_worker and l.verb = p_verb", "l.verb = p_verb", "deregister_worker.sql"),
+        ("l.worker = p_worker and l.verb = p_verb", "l.worker = p_worker", "deregister_worker.sql"),
+        (" and l.lease <> all (p_held)", "", "deregister_worker.sql"),
     ]),
-    ("workers/worker_left", [
-        ("l.worker = p_worker and l.closed is null", "l.closed is null", "worker_left.sql"),
+    ("workers/deregister_worker", [
+        ("l.worker = p_worker and l.closed is null", "l.closed is null", "deregister_worker.sql"),
     ]),
     ("workers/sweep", [
         ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
@@ -191,17 +191,17 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("views/dump_status", [
         (" for update skip locked", "", "dump_status.spec"),
         (" on conflict do nothing", "", "dump_status.spec"),
-        ("not exists (select from resolver.living())", "false", "dump_status.sql"),
+        ("not exists (select from resolver.live_workers())", "false", "dump_status.sql"),
     ]),
-    ("hydra/end_status", [
-        (" or exists (select from resolver.living())", "", "dump_status.sql"),
+    ("hydra/record_runner_end", [
+        (" or exists (select from resolver.live_workers())", "", "dump_status.sql"),
         (" and x.status ->> 'runner' = 'hydra-resolver'", "", "dump_status.sql"),
         (" for update skip locked", "", "dump_status.spec"),
     ]),
-    ("graph/end_claims", [
+    ("graph/close_leases_of", [
         ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),
     ]),
-    ("graph/settle_stretches", [
+    ("graph/reevaluate_readiness_along", [
         ("           and (s.stage <> 'unloaded' or s.lease is null)\n", "", "claim_load_and_resolve.spec"),
     ]),
     ("hydra/end_orphaned_steps", [
@@ -227,13 +227,13 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("excluded.path is not null and o.valid_since is null", "excluded.path is not null", "coherence.sql"),
         (" and excluded.path is not null", "", "register_derivations.sql"),
     ]),
-    ("graph/serve", [
+    ("graph/record_completions", [
         ("and f.valid_since is null", "", "finish_steps.sql"),
     ]),
     ("reports/register_resolved", [
         ("when s.stage = 'building' or s.stage = 'buildable'", "when s.stage = 'buildable'", "leases.sql"),
     ]),
-    ("reports/end_with_resolutions", [
+    ("reports/complete_known_resolutions", [
         ("where o.derivation = x.resolved\n                                           and",
          "where false and", "set_resolved_to.sql"),
         ("r.body -> 'resolved' -> 'confirmed' ? o.path\n", "false\n", "set_resolved_to.sql"),
@@ -242,17 +242,17 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("reports/register_loaded", [
         ("where o.derivation = r.derivation and not r.body", "where false and not r.body", "coherence.sql"),
     ]),
-    ("reports/follow", [
+    ("reports/apply_resolutions", [
         ("s.derivation = any (v_ids) and s.stage = 'resolved'));", "s.derivation = any (v_ids)));", "wanted_outputs.sql"),
         ("s.stage = 'realised'\n       and exists", "false and exists", "wanted_outputs.sql"),
         ("and o.wanted and o.valid_since is null", "and o.valid_since is null", "wanted_outputs.sql"),
-        ("    perform resolver.want_of_resolved(v_ids);\n", "", "wanted_outputs.sql"),
+        ("    perform resolver.copy_wanted_outputs(v_ids);\n", "", "wanted_outputs.sql"),
     ]),
-    ("reports/judge_resolutions", [
+    ("reports/validate_resolutions", [
         ("w.name = o.name and w.wanted", "w.name = o.name", "wanted_outputs.sql"),
     ]),
-    ("graph/want_outputs", [
-        ("    perform resolver.want_of_resolved(v_inputs);\n", "", "wanted_outputs.sql"),
+    ("graph/mark_wanted_outputs", [
+        ("    perform resolver.copy_wanted_outputs(v_inputs);\n", "", "wanted_outputs.sql"),
     ]),
     ("graph/record_terminals", [
         ("o.derivation = e.derivation and o.wanted", "o.derivation = e.origin and o.wanted", "wanted_outputs.sql"),
@@ -267,14 +267,14 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "", "register_local_outputs.sql"),
         ("and s.stage not in ('building', 'failed')", "", "register_local_outputs.sql"),
     ]),
-    ("propagation/lose_paths", [
-        ("and s.stage = 'realised'\n       and exists", "and exists", "withdraw_outputs.sql"),
+    ("propagation/invalidate_lost_outputs", [
+        ("and s.stage = 'realised'\n       and exists", "and exists", "invalidate_paths.sql"),
     ]),
-    ("propagation/lose_inputs", [
+    ("propagation/propagate_loss", [
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
-         "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "withdraw_outputs.sql"),
+         "s.stage in ('resolvable', 'buildable', 'resolved', 'building')", "invalidate_paths.sql"),
         ("s.stage in ('resolvable', 'buildable', 'resolved')",
-         "s.stage in ('resolvable', 'buildable')", "withdraw_outputs.sql"),
+         "s.stage in ('resolvable', 'buildable')", "invalidate_paths.sql"),
         ("    perform resolver.follow_chains(v_dynamic);\n", "", "chains.sql"),
         ("select unnest(v_dependents) union select unnest(v_dynamic)", "select unnest(v_dependents)", "chains.sql"),
     ]),
@@ -287,22 +287,22 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("    perform resolver.find_owners(", "    perform cardinality(", "chains.sql"),
         ("s.owner is null and s.lease is not null", "false", "chains.sql"),
     ]),
-    ("propagation/continue_chains", [
+    ("propagation/propagate_chains", [
         ("and s.stage = 'waiting'", "", "chains.sql"),
-        ("        perform resolver.want_inputs(v_dynamic);\n", "", "chains.sql"),
+        ("        perform resolver.propagate_demand(v_dynamic);\n", "", "chains.sql"),
     ]),
     ("queue/advance", [
-        ("       and resolver.circular() is null", "", "chains.sql"),
+        ("       and resolver.find_cycle() is null", "", "chains.sql"),
     ]),
     ("prune/prune", [
         ("and not exists (select from resolver.realisation again", "and exists (select from resolver.realisation again", "prune.sql"),
     ]),
-    ("prune/forget", [
+    ("prune/delete_pruned", [
         ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_derivations)"
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
-    ("failures/failure_of", [
+    ("failures/failure_of_goal", [
         ("(f.cleared is null or f.cleared >= p_goal.ended)", "f.cleared is null", "held_failure.spec"),
     ]),
     ("builds/record_end", [
@@ -313,34 +313,34 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("for key share of j, p skip locked", "for key share of j, p", "held_jobset.spec"),
         ("           and (b.finished = 1 or right(b.drvPath, length(d.drv)) = d.drv)\n", "", "sync_builds.sql"),
     ]),
-    ("hydra/lock_counter", [
+    ("hydra/lock_finished_counter", [
         ("n.what = 'finished' for update skip locked", "n.what = 'finished' for update", "held_other.spec"),
     ]),
-    ("builds/reopen_builds", [
-        ("or exists (select from resolver.walk w where w.kind in ('clear', 'follow', 'fail'))", "", "reopen_builds.sql"),
-        ("and coalesce(g.blamed, g.ended) between f.time and f.cleared", "", "reopen_builds.sql"),
-        ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
-        ("set cause = resolver.cause_of(g.root), blamed", "set blamed", "reopen_builds.sql"),
-        ("(g.status = 2 or f.class = 'builder')", "true", "reopen_builds.sql"),
-        ("s.stage = 'failed' or s.failed_dependency is not null as held", "false as held", "reopen_builds.sql"),
-        ("and b.drvPath = resolver.hydra_path(d.drv)", "", "reopen_builds.sql"),
-        ("b.finished = 1 and b.buildStatus = g.status", "b.finished = 1", "reopen_builds.sql"),
-        ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if true", "reopen_builds.sql"),
+    ("builds/restart_affected_builds", [
+        ("or exists (select from resolver.propagation w where w.kind in ('clear', 'follow', 'fail'))", "", "restart_affected_builds.sql"),
+        ("and coalesce(g.blamed, g.ended) between f.time and f.cleared", "", "restart_affected_builds.sql"),
+        ("coalesce(g.blamed, g.ended)", "g.ended", "restart_affected_builds.sql"),
+        ("set cause = resolver.failure_cause(g.root), blamed", "set blamed", "restart_affected_builds.sql"),
+        ("(g.status = 2 or f.class = 'builder')", "true", "restart_affected_builds.sql"),
+        ("s.stage = 'failed' or s.failed_dependency is not null as held", "false as held", "restart_affected_builds.sql"),
+        ("and b.drvPath = resolver.hydra_path(d.drv)", "", "restart_affected_builds.sql"),
+        ("b.finished = 1 and b.buildStatus = g.status", "b.finished = 1", "restart_affected_builds.sql"),
+        ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if true", "restart_affected_builds.sql"),
         ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if cardinality(v_builds || v_forgotten) < p_limit",
-         "reopen_builds.sql"),
-        ("(b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))", "true", "reopen_builds.sql"),
-        ("and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)", "", "reopen_builds.sql"),
-        ("and not exists (select from resolver.goal g where g.build = s.build)", "", "reopen_builds.sql"),
-        ("array(select x from unnest(v_builds) x where x <> all (v_forgotten))", "v_builds", "reopen_builds.sql"),
-        (" or g.build is null", "", "reopen_builds.sql"),
-        ("set opened = x.since", "set opened = g.opened", "reopen_builds.sql"),
-        ("or not resolver.lock_counter()", "", "restart_and_held.spec"),
+         "restart_affected_builds.sql"),
+        ("(b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))", "true", "restart_affected_builds.sql"),
+        ("and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)", "", "restart_affected_builds.sql"),
+        ("and not exists (select from resolver.goal g where g.build = s.build)", "", "restart_affected_builds.sql"),
+        ("array(select x from unnest(v_builds) x where x <> all (v_forgotten))", "v_builds", "restart_affected_builds.sql"),
+        (" or g.build is null", "", "restart_affected_builds.sql"),
+        ("set opened = x.since", "set opened = g.opened", "restart_affected_builds.sql"),
+        ("or not resolver.lock_finished_counter()", "", "restart_and_held.spec"),
         ("for update of b skip locked", "for update of b", "restart_and_held.spec"),
     ]),
-    ("builds/recall_failures", [
-        ("and coalesce(s.stopTime, 0) <= x.ended", "", "reopen_builds.sql"),
-        ("f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended", "false", "reopen_builds.sql"),
-        ("and x.ended between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared)", "", "reopen_builds.sql"),
+    ("builds/restore_forgotten_failures", [
+        ("and coalesce(s.stopTime, 0) <= x.ended", "", "restart_affected_builds.sql"),
+        ("f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended", "false", "restart_affected_builds.sql"),
+        ("and x.ended between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared)", "", "restart_affected_builds.sql"),
     ]),
     ("builds/cancel_build", [
         ("where b.id = p_build and b.finished + 0 = 0", "where b.id = p_build", "cancel_build.sql"),
@@ -352,17 +352,17 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("where b.id = any (p_builds) and b.finished + 0 = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
         ("case when g.recorded is not null then excluded.opened else g.opened end",
          "excluded.opened", "sync_builds.sql"),
-        ("    perform resolver.want_of_resolved(v_roots);\n", "", "wanted_outputs.sql"),
+        ("    perform resolver.copy_wanted_outputs(v_roots);\n", "", "wanted_outputs.sql"),
     ]),
     ("builds/sync_builds", [
         ("    if v_builds <> '{}' then\n", "    if true then\n", "nobody_waits.spec"),
     ]),
-    ("builds/follow_these_builds", [
-        ("b.buildStatus not in (0, 4, 6)", "true", "reopen_builds.sql"),
-        ("on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv", "on b.id = g.build", "reopen_builds.sql"),
-        ("coalesce(g.blamed, g.ended)", "g.ended", "reopen_builds.sql"),
+    ("builds/sync_goals_together", [
+        ("b.buildStatus not in (0, 4, 6)", "true", "restart_affected_builds.sql"),
+        ("on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv", "on b.id = g.build", "restart_affected_builds.sql"),
+        ("coalesce(g.blamed, g.ended)", "g.ended", "restart_affected_builds.sql"),
     ]),
-    ("graph/serve", [
+    ("graph/record_completions", [
         ("x.root = e.derivation and x.root > 0 and x.ended is null", "x.root = e.derivation", "restart_build.sql"),
         ("ended = case when m.info is not null then v_now end", "ended = v_now", "finish_steps.sql"),
         ("where e.info is not null or g.build = e.built_for", "where e.info is not null", "finish_steps.sql"),
@@ -370,19 +370,19 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("graph/as_follower", [
         ("and f.valid_since is not null and f.path <> o.path", "and false", "finish_steps.sql"),
     ]),
-    ("propagation/continue_walks", [
+    ("propagation/run_propagations", [
         ("array['clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail',",
          "array['fail', 'lose', 'chain', 'wake', 'follow', 'missing', 'clear',", "restart_build.sql"),
     ]),
-    ("builds/follow_these_builds", [
-        ("    perform resolver.start_walks('disown', v_gone || v_changed || coalesce(v_closed, '{}'));\n", "", "cancel_build.sql"),
+    ("builds/sync_goals_together", [
+        ("    perform resolver.start_propagations('disown', v_gone || v_changed || coalesce(v_closed, '{}'));\n", "", "cancel_build.sql"),
     ]),
     ("graph/find_owners", [
-        ("    perform resolver.adopt(", "    perform cardinality(", "cancel_build.sql"),
+        ("    perform resolver.assign_owners_along(", "    perform cardinality(", "cancel_build.sql"),
     ]),
-    ("failures/reach_dependents", [
-        ("b.buildStatus is not null and g.retry)", "b.buildStatus is not null)", "reopen_builds.sql"),
-        ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "reopen_builds.sql"),
+    ("failures/propagate_failure", [
+        ("b.buildStatus is not null and g.retry)", "b.buildStatus is not null)", "restart_affected_builds.sql"),
+        ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "restart_affected_builds.sql"),
         ("and resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "and false", "set_resolved_to.sql"),
         ("v_goal.attempted_for is distinct from g.build", "true", "reports.sql"),
         ("g.root = x.subject and g.root > 0 and g.ended is null\n", "g.root = x.subject and g.root > 0\n", "restart_build.sql"),
@@ -390,7 +390,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("failures/resolved_since", [
         (" and r.time > p_time", "", "set_resolved_to.sql"),
     ]),
-    ("hydra/free_steps", [
+    ("hydra/lock_step_rows", [
         ("for no key update of s skip locked", "for no key update of s", "deleted_build_finish.spec"),
     ]),
     ("hydra/record_steps", [

@@ -201,7 +201,7 @@ def read(conninfo: str) -> Record:
                 " from Builds b left join resolver.goal g on g.build = b.id order by 1",
             ),
             counted=sum(row[0] for row in tuples("select count from NrBuilds where what = 'finished'")),
-            walks=tuples("select count(*) from resolver.walk")[0][0],
+            walks=tuples("select count(*) from resolver.propagation")[0][0],
             violations=[
                 f"{view} has {number} rows" for view, number in tuples("select * from resolver.invariant_violations()")
             ],

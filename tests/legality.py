@@ -18,7 +18,7 @@ REPORTS = BUILD_REPORTS | FOUND_REPORTS
 REPORTS_OF_VERB = {"load": {"register_derivations"}, "resolve": {"set_resolved_to"}, "build": BUILD_REPORTS}
 CLOSED_BY = {
     "swept": {"sweep"},
-    "released": {"release_claims", "release_other_claims", "worker_left"},
+    "released": {"release_claims", "release_other_claims", "deregister_worker"},
     "retried": {"fail_steps", "fail_step"},
 }
 WISHES = {"enqueue", "sync_builds", "restart_build", "cancel_build"}
@@ -147,7 +147,7 @@ def outputs_come_from_reports(record: Record) -> Iterator[str]:
                 legal = event.procedure in BUILD_REPORTS and situation.stage(derivation) == "building"
             case "record_outputs":
                 legal = event.procedure in FOUND_REPORTS
-            case "serve":
+            case "record_completions":
                 origin = situation.outputs[followed].get(output) if followed is not None else None
                 legal = origin is not None and origin.valid and origin.path == event.path
             case _:
@@ -177,13 +177,13 @@ def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
         if not event.is_move or event.from_stage != "realised":
             continue
         match event.function:
-            case "lose_paths" | "want_stretches" | "follow":
+            case "invalidate_lost_outputs" | "propagate_demand_along" | "apply_resolutions":
                 legal = bool(situation.lacks(event.derivation))
             case "open_goals":
                 legal = event.procedure in WISHES
-            case "serve":
+            case "record_completions":
                 legal = realised_in.get(event.derivation) == event.transaction
-            case "forget":
+            case "delete_pruned":
                 legal = not any(output.valid for output in situation.outputs[event.derivation].values())
             case _:
                 legal = False

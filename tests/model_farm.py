@@ -18,9 +18,9 @@ from .model_types import Node
 Report = dict[str, Any]
 
 TABLES = (
-    "resolver.walk",
+    "resolver.propagation",
     "resolver.lost_path",
-    "resolver.build_wish",
+    "resolver.build_request",
     "resolver.interrupted_step",
     "resolver.watch",
     "resolver.lease",

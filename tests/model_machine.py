@@ -175,7 +175,7 @@ class Compared(Failing):
             self.compare()
 
     def lose(self, paths: Collection[str]) -> None:
-        assert self.farm.value("select resolver.withdraw_outputs(%s)", [hashed(path) for path in paths]) == len(paths)
+        assert self.farm.value("select resolver.invalidate_paths(%s)", [hashed(path) for path in paths]) == len(paths)
         self.model.lose(paths)
 
     # After each call.

@@ -168,7 +168,7 @@ class Machine(HydraRules):
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         worker = self.a_worker(data)
-        self.farm.value("select resolver.worker_left(%s)", worker)
+        self.farm.value("select resolver.deregister_worker(%s)", worker)
         del self.workers[worker]
         self.free(lambda claim: claim.worker == worker)
 

@@ -92,8 +92,8 @@ def test_every_code_says_who_raises_it() -> None:
     raised_by = {row[0]: set(quoted(row[1])) for row in rows if row[0].startswith("NX")}
     for path, text in FUNCTIONS.items():
         for code in re.findall(r"errcode = '(\w+)'", text):
-            if path.stem == "raise_refused":
-                callers = {name for name, body in bodies().items() if "resolver.raise_refused(" in body}
+            if path.stem == "raise_report_error":
+                callers = {name for name, body in bodies().items() if "resolver.raise_report_error(" in body}
                 assert raised_by[code] <= callers, code
             else:
                 assert path.stem in raised_by[code], code
@@ -178,7 +178,7 @@ def test_every_public_procedure_is_described_and_nothing_else(database: str) -> 
 
 def test_every_outcome_is_described() -> None:
     rows = table(section((DOCS / "sql-api.md").read_text(), "Rules for callers"))
-    judging = ("open_reports", "judge_resolutions", "register_derivations", "finish_steps", "fail_steps")
+    judging = ("match_reports", "validate_resolutions", "register_derivations", "finish_steps", "fail_steps")
     given = {word for name in judging for word in re.findall(r"(?:then|else) '([a-z_]+)'", bodies()[name])}
     assert {quoted(row[0])[0] for row in rows} == given - {"open"}
 

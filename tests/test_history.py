@@ -48,41 +48,41 @@ EVENTS = [
     output(10, TOOL, None, "open_goals in enqueue"),  # 0
     move(11, TOOL, "unloaded", CLAIM, lease=(None, 1)),
     move(12, TOOL, "unloaded", f"register_derivations {LOADED}", lease=(1, None)),
-    output(12, LIBRARY, None, f"want_outputs {LOADED}"),
-    move(12, TOOL, "unloaded -> waiting", f"settle_stretches {LOADED}"),
+    output(12, LIBRARY, None, f"mark_wanted_outputs {LOADED}"),
+    move(12, TOOL, "unloaded -> waiting", f"reevaluate_readiness_along {LOADED}"),
     move(13, LIBRARY, "unloaded", CLAIM, lease=(None, 2)),  # 5
     move(14, LIBRARY, "unloaded", f"register_derivations {LOADED}", lease=(2, None)),
-    move(14, LIBRARY, "unloaded -> buildable", f"settle_stretches {LOADED}"),
+    move(14, LIBRARY, "unloaded -> buildable", f"reevaluate_readiness_along {LOADED}"),
     move(15, LIBRARY, "buildable -> building", "claim_builds in claim_derivations", lease=(None, 3)),
     output(16, LIBRARY, "library", f"record_built {BUILT}"),
-    move(16, LIBRARY, "building -> realised", f"serve {BUILT}", lease=(3, None)),  # 10
-    move(16, TOOL, "waiting -> resolvable", f"settle_stretches {BUILT}"),
+    move(16, LIBRARY, "building -> realised", f"record_completions {BUILT}", lease=(3, None)),  # 10
+    move(16, TOOL, "waiting -> resolvable", f"reevaluate_readiness_along {BUILT}"),
     move(17, TOOL, "resolvable", CLAIM, lease=(None, 4)),
     move(18, TOOL, "resolvable", "set_resolved_to in set_resolved_to", lease=(4, None)),
     output(18, RESOLVED, None, "register_resolved in set_resolved_to"),
-    move(18, TOOL, "resolvable -> resolved", "follow in set_resolved_to", follows=RESOLVED),  # 15
-    move(18, RESOLVED, "unloaded -> buildable", "settle_stretches in set_resolved_to"),
+    move(18, TOOL, "resolvable -> resolved", "apply_resolutions in set_resolved_to", follows=RESOLVED),  # 15
+    move(18, RESOLVED, "unloaded -> buildable", "reevaluate_readiness_along in set_resolved_to"),
     move(19, RESOLVED, "buildable -> building", "claim_builds in claim_derivations", lease=(None, 5)),
     output(20, RESOLVED, "tool", f"record_built {BUILT}"),
-    output(20, TOOL, "tool", f"serve {BUILT}"),
-    move(20, RESOLVED, "building -> realised", f"serve {BUILT}", lease=(5, None)),  # 20
-    move(20, TOOL, "resolved -> realised", f"serve {BUILT}", follows=RESOLVED),
+    output(20, TOOL, "tool", f"record_completions {BUILT}"),
+    move(20, RESOLVED, "building -> realised", f"record_completions {BUILT}", lease=(5, None)),  # 20
+    move(20, TOOL, "resolved -> realised", f"record_completions {BUILT}", follows=RESOLVED),
 ]
 TRANSITIONS = {
-    ("unloaded", "waiting", "settle_stretches"),
-    ("unloaded", "buildable", "settle_stretches"),
-    ("waiting", "resolvable", "settle_stretches"),
-    ("resolvable", "resolved", "follow"),
-    ("resolvable", "waiting", "lose_inputs"),
-    ("resolved", "waiting", "lose_inputs"),
-    ("resolved", "realised", "serve"),
+    ("unloaded", "waiting", "reevaluate_readiness_along"),
+    ("unloaded", "buildable", "reevaluate_readiness_along"),
+    ("waiting", "resolvable", "reevaluate_readiness_along"),
+    ("resolvable", "resolved", "apply_resolutions"),
+    ("resolvable", "waiting", "propagate_loss"),
+    ("resolved", "waiting", "propagate_loss"),
+    ("resolved", "realised", "record_completions"),
     ("buildable", "building", "claim_builds"),
-    ("building", "buildable", "take_back"),
-    ("building", "realised", "serve"),
-    ("realised", "unloaded", "lose_paths"),
+    ("building", "buildable", "revoke_leases"),
+    ("building", "realised", "record_completions"),
+    ("realised", "unloaded", "invalidate_lost_outputs"),
     ("realised", "unloaded", "open_goals"),
-    ("realised", "unloaded", "serve"),
-    ("unloaded", "realised", "serve"),
+    ("realised", "unloaded", "record_completions"),
+    ("unloaded", "realised", "record_completions"),
 }
 
 
@@ -151,18 +151,18 @@ def stepped(*steps: Step) -> Record:
 
 
 LOST = [
-    replace(output(30, LIBRARY, None, "lose_paths in withdraw_outputs"), path="library"),
-    move(30, LIBRARY, "realised -> unloaded", "lose_paths in withdraw_outputs"),
+    replace(output(30, LIBRARY, None, "invalidate_lost_outputs in invalidate_paths"), path="library"),
+    move(30, LIBRARY, "realised -> unloaded", "invalidate_lost_outputs in invalidate_paths"),
 ]
 BUILT_AGAIN = [
-    move(31, LIBRARY, "unloaded -> buildable", "settle_stretches in register_derivations"),
+    move(31, LIBRARY, "unloaded -> buildable", "reevaluate_readiness_along in register_derivations"),
     move(32, LIBRARY, "buildable -> building", "claim_builds in claim_derivations", lease=(None, 6)),
     output(33, LIBRARY, "library", f"record_built {BUILT}"),
-    move(33, LIBRARY, "building -> realised", f"serve {BUILT}", lease=(6, None)),
+    move(33, LIBRARY, "building -> realised", f"record_completions {BUILT}", lease=(6, None)),
 ]
 LEASED_AGAIN = [*LEGAL.leases, lease(6, LIBRARY, "build", 4)]
 STEPPED_AGAIN = [*LEGAL.steps, Step(JOB, 4, LIBRARY, 0, 0, 0)]
-FOR_NO_REASON = move(30, LIBRARY, "realised -> unloaded", "lose_paths in withdraw_outputs")
+FOR_NO_REASON = move(30, LIBRARY, "realised -> unloaded", "invalidate_lost_outputs in invalidate_paths")
 STARTED = "claim_builds in claim_derivations"
 
 ILLEGAL: dict[str, tuple[str, Record]] = {
@@ -178,7 +178,7 @@ ILLEGAL: dict[str, tuple[str, Record]] = {
         replace(LEGAL, stages={**LEGAL.stages, TOOL: ("realised", None, LIBRARY)}),
     ),
     "a move that is not listed": ("only_listed_moves", changed(7, to_stage="failed")),
-    "a move by another function": ("only_listed_moves", changed(7, function="realise")),
+    "a move by another function": ("only_listed_moves", changed(7, function="complete_derivations")),
     "a move by hand": ("only_listed_moves", changed(7, function=None, procedure=None)),
     "a lease while another is open": (
         "one_lease_at_a_time",
@@ -242,7 +242,7 @@ ILLEGAL: dict[str, tuple[str, Record]] = {
     ),
     "looked at again for its info, later": (
         "realised_is_left_for_a_reason",
-        then(move(30, LIBRARY, "realised -> unloaded", f"serve {BUILT}"), library="unloaded"),
+        then(move(30, LIBRARY, "realised -> unloaded", f"record_completions {BUILT}"), library="unloaded"),
     ),
     "forgotten though its output is valid": (
         "realised_is_left_for_a_reason",
@@ -328,11 +328,15 @@ def test_a_real_history_is_legal(tmp_path: Path) -> None:
         (first,) = [build for build in builds.values() if build["job"] == "chain.first"]
         farm.command("restart", str(first["build"]))
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
-            connection.execute("select resolver.withdraw_outputs(array[%s])", [first["outputs"]["out"]])
+            connection.execute("select resolver.invalidate_paths(array[%s])", [first["outputs"]["out"]])
         farm.run(DEMO)
         record = read(farm.conninfo)
     assert len(record.events) > 200
-    assert {event.function for event in record.events} >= {"lose_paths", "follow", "record_failure"}
+    assert {event.function for event in record.events} >= {
+        "invalidate_lost_outputs",
+        "apply_resolutions",
+        "record_failure",
+    }
     assert judge(record) == []
     assert unsettled(record) == []
 

@@ -157,12 +157,12 @@ def live(connection: psycopg.Connection) -> None:
     assert one("build_report", build)[0]["status"] == 0
     assert one("output_paths", DRV) == ({"out": OUTPUT},)
     one("trace", DRV)
-    one("withdraw_outputs", [OUTPUT])
+    one("invalidate_paths", [OUTPUT])
     one("register_local_outputs", Jsonb([{"drv": DRV, "name": "out", "path": OUTPUT}]))
     one("restart_build", build)
     one("cancel_build", build)
     one("unneeded_roots", [DRV, OUTPUT])
-    one("worker_left", worker)
+    one("deregister_worker", worker)
 
 
 def test_a_hostile_search_path_captures_nothing(database: str, caller: str) -> None:

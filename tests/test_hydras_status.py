@@ -138,5 +138,5 @@ def test_a_hydra_without_the_table_is_one_too(hydra: str) -> None:
     execute(hydra, "drop table SystemStatus")
     install(hydra)
     running_build(hydra)
-    execute(hydra, "select resolver.dump_status()", "select resolver.worker_left(1)")
+    execute(hydra, "select resolver.dump_status()", "select resolver.deregister_worker(1)")
     uninstall(hydra)

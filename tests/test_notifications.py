@@ -220,7 +220,7 @@ def test_what_another_transaction_made_ready_is_looked_for(farm: Farm) -> None:
         assert not procedures.claims_too(process[0] + 1, "resolve")
         procedures.advance()
         assert not procedures.claims_too(process[0], "resolve")
-        procedures.worker_left(own)
+        procedures.deregister_worker(own)
 
 
 @pytest.mark.timeout(30)

@@ -21,7 +21,7 @@ NOT_REACHED = {
     "queue_runner_status": "only called when somebody asks by HTTP: see test_status_server.py",
     "machines": "only called when somebody asks by HTTP: see test_status_server.py",
     "dump_status": "only called when a program of Hydra's asks: see test_hydras_status.py",
-    "step_runs": "only called for remote builders: see test_machines.py",
+    "record_step_start": "only called for remote builders: see test_machines.py",
     "release_other_claims": "only called when an answer of the database was lost: see test_leases.py",
     "claimed_inputs": "only called for a derivation with very many inputs: see test_slots.py",
     **dict.fromkeys(
@@ -30,9 +30,9 @@ NOT_REACHED = {
     ),
 }
 """What a worker that drains the queue does not call, and why that is so."""
-SOMETIMES = {f"{when} {call}" for when in ("before", "after") for call in ("outcomes", "worker_died")}
-"""`outcomes` is only read, and only after a report has met a memo hit: when that comes depends on what is claimed
-together. `worker_died` is called by the heir of a worker that was killed."""
+SOMETIMES = {f"{when} {call}" for when in ("before", "after") for call in ("known_outputs", "report_dead_workers")}
+"""`known_outputs` is only read, and only after a report has met a memo hit: when that comes depends on what is claimed
+together. `report_dead_workers` is called by the heir of a worker that was killed."""
 
 
 @pytest.fixture(scope="module")

@@ -521,7 +521,7 @@ def test_what_our_own_trace_knows_is_not_built_again_by_a_store_that_is_not_trus
         foreign(farm, "worker", "--drain")
         if number == "1":  # somebody says that it is gone, and it is not
             with psycopg.connect(farm.conninfo, autocommit=True) as connection:
-                connection.execute("select resolver.withdraw_outputs(array(select path from BuildOutputs))")
+                connection.execute("select resolver.invalidate_paths(array(select path from BuildOutputs))")
     assert farm.steps(2) == [(0, 0, "up"), (0, 13, "down"), (0, 0, "down")]
     assert [name_of(drv) for drv in farm.built_by_nix() - before] == ["up"]
     assert len(farm.rows("select distinct path from BuildOutputs")) == 1

@@ -61,7 +61,7 @@ def test_removing_is_refused_while_a_worker_lives(database: str) -> None:
     with pytest.raises(WorkersLiveError, match=r"'tests' \(last heard of 0 s ago\).* count as dead in 60 s"):
         uninstall(database)
     check(database)
-    execute(database, "select resolver.worker_left(1)")
+    execute(database, "select resolver.deregister_worker(1)")
     uninstall(database)
     assert rows(database, f"select busy, status from BuildSteps where build = {build}") == [(0, 3)]
 

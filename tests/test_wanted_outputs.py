@@ -55,7 +55,7 @@ def take_dev(farm: Farm, *, told: bool) -> None:
     lose(farm, str(farm.store.store_dir / path))
     if told:
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
-            connection.execute("select resolver.withdraw_outputs(%s)", [[path]])
+            connection.execute("select resolver.invalidate_paths(%s)", [[path]])
 
 
 @pytest.mark.parametrize("told", [True, False])

@@ -54,14 +54,14 @@ create type resolver.builder as (
 comment on type resolver.builder is
     'A machine that Nix can build on: its name, its systems, the features it has, and those a derivation must ask for to be sent there.';
 
-create type resolver.stretch as (
+create type resolver.edge_range as (
     subject    bigint,
     after      bigint,
     upto       bigint,
     neighbours integer,
     whole      boolean
 );
-comment on type resolver.stretch is
+comment on type resolver.edge_range is
     'A part of the neighbours of a derivation: so many, with numbers greater than after, up to upto; whole: no others are left.';
 
 create type resolver.answer as (
@@ -227,43 +227,43 @@ create table resolver.transition (
 );
 comment on table resolver.transition is 'The only list of legal moves: (from, to, function that makes it).';
 insert into resolver.transition values
-    ('unloaded', 'waiting', 'settle'),
-    ('unloaded', 'waiting', 'settle_stretches'),
-    ('unloaded', 'resolvable', 'settle_stretches'),
-    ('unloaded', 'buildable', 'settle_stretches'),
-    ('unloaded', 'realised', 'serve'),
+    ('unloaded', 'waiting', 'reevaluate_readiness'),
+    ('unloaded', 'waiting', 'reevaluate_readiness_along'),
+    ('unloaded', 'resolvable', 'reevaluate_readiness_along'),
+    ('unloaded', 'buildable', 'reevaluate_readiness_along'),
+    ('unloaded', 'realised', 'record_completions'),
     ('unloaded', 'failed', 'record_failure'),
-    ('waiting', 'resolvable', 'settle_stretches'),
-    ('waiting', 'buildable', 'settle_stretches'),
-    ('waiting', 'realised', 'serve'),
+    ('waiting', 'resolvable', 'reevaluate_readiness_along'),
+    ('waiting', 'buildable', 'reevaluate_readiness_along'),
+    ('waiting', 'realised', 'record_completions'),
     ('waiting', 'failed', 'record_failure'),
-    ('resolvable', 'waiting', 'lose_inputs'),
-    ('resolvable', 'waiting', 'settle'),
-    ('resolvable', 'waiting', 'settle_stretches'),
-    ('resolvable', 'resolved', 'follow'),
-    ('resolvable', 'buildable', 'build_as_it_is'),
-    ('resolvable', 'realised', 'serve'),
+    ('resolvable', 'waiting', 'propagate_loss'),
+    ('resolvable', 'waiting', 'reevaluate_readiness'),
+    ('resolvable', 'waiting', 'reevaluate_readiness_along'),
+    ('resolvable', 'resolved', 'apply_resolutions'),
+    ('resolvable', 'buildable', 'skip_resolution'),
+    ('resolvable', 'realised', 'record_completions'),
     ('resolvable', 'failed', 'record_failure'),
-    ('resolved', 'waiting', 'lose_inputs'),
-    ('resolved', 'waiting', 'lose_resolved'),
-    ('resolved', 'realised', 'serve'),
-    ('resolved', 'failed', 'end_followers'),
-    ('buildable', 'waiting', 'lose_inputs'),
-    ('buildable', 'waiting', 'settle'),
-    ('buildable', 'waiting', 'settle_stretches'),
+    ('resolved', 'waiting', 'propagate_loss'),
+    ('resolved', 'waiting', 'release_resolutions'),
+    ('resolved', 'realised', 'record_completions'),
+    ('resolved', 'failed', 'complete_followers'),
+    ('buildable', 'waiting', 'propagate_loss'),
+    ('buildable', 'waiting', 'reevaluate_readiness'),
+    ('buildable', 'waiting', 'reevaluate_readiness_along'),
     ('buildable', 'building', 'claim_builds'),
-    ('buildable', 'realised', 'serve'),
+    ('buildable', 'realised', 'record_completions'),
     ('buildable', 'failed', 'record_failure'),
     ('building', 'buildable', 'apply_failed'),
-    ('building', 'buildable', 'take_back'),
-    ('building', 'realised', 'serve'),
+    ('building', 'buildable', 'revoke_leases'),
+    ('building', 'realised', 'record_completions'),
     ('building', 'failed', 'record_failure'),
-    ('realised', 'unloaded', 'follow'),
-    ('realised', 'unloaded', 'lose_paths'),
+    ('realised', 'unloaded', 'apply_resolutions'),
+    ('realised', 'unloaded', 'invalidate_lost_outputs'),
     ('realised', 'unloaded', 'open_goals'),
-    ('realised', 'unloaded', 'serve'),
-    ('realised', 'unloaded', 'want_stretches'),
-    ('failed', 'unloaded', 'clear_dependents'),
+    ('realised', 'unloaded', 'record_completions'),
+    ('realised', 'unloaded', 'propagate_demand_along'),
+    ('failed', 'unloaded', 'propagate_retry'),
     ('failed', 'unloaded', 'clear_failure');
 
 create table resolver.output (
@@ -325,24 +325,24 @@ comment on column resolver.watch.input is 'When this one changes, the watcher lo
 comment on column resolver.watch.in_order is
     'All inputs with lower numbers are satisfied: a derivation with very many inputs looks through them in their order.';
 
-create table resolver.walk (
+create table resolver.propagation (
     kind    text,
     subject bigint,
     after   bigint not null default 0,
-    constraint walk_key primary key (kind, subject),
-    constraint walk_kind_known check (kind in ('clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail', 'settle',
+    constraint propagation_key primary key (kind, subject),
+    constraint propagation_kind_known check (kind in ('clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail', 'settle',
         'seek', 'want', 'disown', 'raise'))
 );
-create index walk_subject on resolver.walk (subject);
-comment on table resolver.walk is 'Work list of walks over the graph: one holder of the graph lock does a bounded part.';
-comment on column resolver.walk.kind is
+create index propagation_subject on resolver.propagation (subject);
+comment on table resolver.propagation is 'Work list of walks over the graph: one holder of the graph lock does a bounded part.';
+comment on column resolver.propagation.kind is
     'clear: dependents learn that it was restarted; lose: dependents learn that an output is gone; chain: chains that wait for its
 outputs go on; wake: watchers look for their next input; follow: what was resolved to it ends with it; missing: dependents that name
 an output that it does not have fail; fail: dependents learn that it failed; settle: it looks through its inputs; seek: it looks for
 an owner among its dependents; want: its inputs become wanted; disown: what the build owned looks for another owner; raise: its
 inputs learn its height.';
-comment on column resolver.walk.subject is 'The derivation that it starts from; for disown, a build.';
-comment on column resolver.walk.after is 'The neighbours up to this number have been reached.';
+comment on column resolver.propagation.subject is 'The derivation that it starts from; for disown, a build.';
+comment on column resolver.propagation.after is 'The neighbours up to this number have been reached.';
 
 create table resolver.goal (
     build    integer primary key,
@@ -379,12 +379,12 @@ comment on column resolver.goal.jobset is 'Jobset of the build.';
 comment on column resolver.goal.blamed is
     'Since when another failure is its cause than the one by which it ended: that was cleared, and this one is in the way still.';
 
-create table resolver.build_wish (
+create table resolver.build_request (
     build integer primary key,
     retry boolean
 );
-comment on table resolver.build_wish is 'Unfinished builds that are to become goals: a bounded number at a time.';
-comment on column resolver.build_wish.retry is
+comment on table resolver.build_request is 'Unfinished builds that are to become goals: a bounded number at a time.';
+comment on column resolver.build_request.retry is
     'Whether known failures are tried again, or end it: enqueue() was told so; null: as for what Hydra''s evaluator adds.';
 
 create table resolver.build_scan (

@@ -260,7 +260,7 @@ begin
             return v_call;
         end if;
     end loop;
-    raise exception 'there is no end of it: %', (select jsonb_agg(to_jsonb(w)) from (select * from resolver.walk limit 10) w);
+    raise exception 'there is no end of it: %', (select jsonb_agg(to_jsonb(w)) from (select * from resolver.propagation limit 10) w);
 end
 $$;
 
@@ -328,7 +328,7 @@ begin
     return null;
 end
 $$;
-create trigger note_move after update on resolver.derivation_state for each row
+create trigger record_move after update on resolver.derivation_state for each row
     when (old.stage <> new.stage) execute function t.note_move();
 
 create function t.done() returns setof text language plpgsql as $$

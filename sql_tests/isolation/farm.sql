@@ -66,7 +66,7 @@ $$;
 create procedure t.clean() language plpgsql as $$
 begin
     truncate t.input, resolver.worker, resolver.derivation, resolver.watch, resolver.output, resolver.dependency,
-             resolver.realisation, resolver.resolution, resolver.walk, resolver.store, resolver.goal, public.Users, public.Builds,
+             resolver.realisation, resolver.resolution, resolver.propagation, resolver.store, resolver.goal, public.Users, public.Builds,
              public.EvaluationErrors, public.NrBuilds restart identity cascade;
     insert into public.NrBuilds values ('finished', 0);
 end

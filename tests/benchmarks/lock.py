@@ -95,7 +95,7 @@ class MeasuredDriver(Driver):
 
     def lose(self, path: str) -> None:
         """A path is gone."""
-        self._timed("withdraw_outputs", lambda: self.procedures.withdraw_outputs([path]))
+        self._timed("invalidate_paths", lambda: self.procedures.invalidate_paths([path]))
 
     def _execute(self, statement: str, *parameters: object) -> None:
         self._observer.execute(statement.encode(), parameters)

@@ -158,11 +158,11 @@ class Nemesis:
             return
         self._world.figures["outputs deleted from the store"] += 1
         if self._dice.random() < 0.5:
-            self._world.call("select resolver.withdraw_outputs(array[%s])", path)
+            self._world.call("select resolver.invalidate_paths(array[%s])", path)
 
     def _withdraw(self) -> None:
         path = self._some_output()
-        if path is not None and self._world.call("select resolver.withdraw_outputs(array[%s])", path):
+        if path is not None and self._world.call("select resolver.invalidate_paths(array[%s])", path):
             self._world.figures["false alarms"] += 1
 
     def _collect(self) -> None:

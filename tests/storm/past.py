@@ -34,8 +34,9 @@ end
 $$;
 create table storm.wrong (what text, drv text);
 
-alter function resolver.forget(bigint[], integer[], bigint[], bigint[], bigint[], bigint[]) rename to forget_unseen;
-create function resolver.forget(
+alter function resolver.delete_pruned(bigint[], integer[], bigint[], bigint[], bigint[], bigint[])
+    rename to forget_unseen;
+create function resolver.delete_pruned(
     p_derivations bigint[], p_goals integer[], p_realisations bigint[],
     p_resolutions bigint[], p_failures bigint[], p_leases bigint[]
 ) returns void
@@ -63,11 +64,11 @@ begin
     select 'an unfinished build needs', d.drv
       from needed n join resolver.derivation d using (derivation) where d.derivation = any (p_derivations);
     insert into resolver.history (transaction, time, procedure, function, derivation, from_stage, to_stage, from_lease)
-    select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'forget',
+    select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'delete_pruned',
            s.derivation, s.stage, 'unloaded', s.lease
       from resolver.derivation_state s where s.derivation = any (p_derivations);
     insert into resolver.history (transaction, time, procedure, function, derivation, output, path, valid, wanted)
-    select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'forget',
+    select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'delete_pruned',
            o.derivation, o.name, o.path, false, false
       from resolver.output o where o.derivation = any (p_derivations);
     perform resolver.forget_unseen(
@@ -114,7 +115,7 @@ def read_all(conninfo: str) -> Record:
             replace(event, derivation=number[event.derivation], resolved_to=_of(number, event.resolved_to))
             for event in record.events
         ],
-        transitions=record.transitions | {(stage, "unloaded", "forget") for stage in STAGES},
+        transitions=record.transitions | {(stage, "unloaded", "delete_pruned") for stage in STAGES},
         dependencies={
             number[derivation]: {number[needed]: outputs for needed, outputs in inputs.items()}
             for derivation, inputs in record.dependencies.items()

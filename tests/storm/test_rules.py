@@ -98,7 +98,9 @@ def test_runs_are_known_by_the_place_of_their_output(tmp_path: Path) -> None:
         read_runs(file, [DRV], store_dir)
 
 
-FORGET = "select resolver.forget('{1}', '{}', array(select realisation from resolver.realisation), '{}', '{}', '{}')"
+FORGET = (
+    "select resolver.delete_pruned('{1}', '{}', array(select realisation from resolver.realisation), '{}', '{}', '{}')"
+)
 
 
 def kept(database: str) -> str:
@@ -139,10 +141,10 @@ def test_the_trace_of_what_is_valid_is_missed(database: str) -> None:
 
 def test_what_may_be_forgotten_is_legal_and_its_past_is_kept(database: str) -> None:
     build = running_build(kept(database))
-    execute(database, f"select resolver.cancel_build({build})", "select resolver.worker_left(1)")
+    execute(database, f"select resolver.cancel_build({build})", "select resolver.deregister_worker(1)")
     execute(database, "select pg_sleep(0.01)", "select resolver.prune('0')")
     record = read_all(database)
     assert forgotten_too_early(database) == []
     assert {lease.verb for lease in record.leases} == {"load", "build"}
-    assert {event.function for event in record.events} >= {"forget"}
+    assert {event.function for event in record.events} >= {"delete_pruned"}
     assert judge(record) == []

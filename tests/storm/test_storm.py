@@ -86,7 +86,9 @@ def read_past(world: World) -> failures.Past:
 
 def figures(world: World, record: Record, past: failures.Past, seconds: float, recovery: float) -> str:
     """What happened, in words."""
-    lost = {event.transaction for event in record.events if event.function == "lose_paths" and event.output}
+    lost = {
+        event.transaction for event in record.events if event.function == "invalidate_lost_outputs" and event.output
+    }
     found = {
         "minutes": round(seconds / 60, 1),
         **world.figures,
@@ -94,7 +96,9 @@ def figures(world: World, record: Record, past: failures.Past, seconds: float, r
         "steps": len(record.steps),
         "events": len(record.events),
         "losses": len(lost),
-        "forgotten derivations": sum(event.function == "forget" and event.output is None for event in record.events),
+        "forgotten derivations": sum(
+            event.function == "delete_pruned" and event.output is None for event in record.events
+        ),
         "failures": len(past.failures),
         "runs of what fails": len(past.runs),
         "cached failures": sum(row.status == failures.CACHED_FAILURE for row in past.rows),

@@ -90,7 +90,7 @@ def _withdraw(records: Records, store: Store, age: timedelta, tell: Tell, *, dry
             paths = {path for some in candidates.values() for path in some} - gone_paths
             gone = paths - client.query_valid_paths(sorted(paths)) if paths else set()
             if gone and not dry_run:
-                records.withdraw_outputs(sorted(gone))
+                records.invalidate_paths(sorted(gone))
             gone_paths |= gone
             released += sum(gone_paths.issuperset(some) for some in candidates.values())
             seen += len(paths)

@@ -68,21 +68,21 @@ class Procedures(Calls):
         words += [jobs, Jsonb(builders), Jsonb(dict(feature_limits or {})), only_kind]
         return int(self._value("register_worker", *words))
 
-    def step_runs(self, lease: int, machine: str) -> bool:
+    def record_step_start(self, lease: int, machine: str) -> bool:
         """Say which machine builds what was claimed; false when the claim is over."""
-        return bool(self._value("step_runs", lease, machine))
+        return bool(self._value("record_step_start", lease, machine))
 
     def lease_seconds(self) -> float:
         """How long a worker may be silent."""
         return float(self._value("lease_time").total_seconds())
 
-    def worker_left(self, worker: int) -> None:
+    def deregister_worker(self, worker: int) -> None:
         """Say goodbye; claims are released."""
-        self._value("worker_left", worker)
+        self._value("deregister_worker", worker)
 
-    def workers_died(self, workers: Sequence[int]) -> int:
+    def report_dead_workers(self, workers: Sequence[int]) -> int:
         """Say that the processes of these workers have ended; returns how many claims were taken back."""
-        return int(self._value("worker_died", list(workers)))
+        return int(self._value("report_dead_workers", list(workers)))
 
     def claim(self, worker: int, verb: Verb, limit: int) -> list[Claim]:
         """Claim up to `limit` derivations. Raises WorkerGoneError.
@@ -144,7 +144,7 @@ class Procedures(Calls):
 
     def known_outputs(self, drvs: Sequence[str]) -> dict[str, dict[str, str]]:
         """Valid outputs of these derivations, as far as is on record, if there are any. Base names."""
-        rows = self._repeated("outcomes", [list(drvs)], tuple_row) if drvs else []
+        rows = self._repeated("known_outputs", [list(drvs)], tuple_row) if drvs else []
         return {drv: outputs for drv, outputs, _ in rows if outputs}
 
     def set_resolved_to(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
@@ -159,9 +159,9 @@ class Procedures(Calls):
         """Report builds that failed."""
         return self.report("fail_steps", reports)
 
-    def withdraw_outputs(self, paths: Sequence[str]) -> int:
+    def invalidate_paths(self, paths: Sequence[str]) -> int:
         """Say that store paths are gone; returns how many of them had been served."""
-        return int(self._value("withdraw_outputs", list(paths)))
+        return int(self._value("invalidate_paths", list(paths)))
 
     def sync_builds(self, *, all_builds: bool) -> bool:
         """Make goals match Hydra's builds, new ones or all of them; true when there is more."""

@@ -71,7 +71,7 @@ class Records(Procedures):
 
     def outcomes(self, drvs: Sequence[str]) -> dict[str, Outcome]:
         """What is known to come of these, by derivation; nothing for those that are unknown."""
-        rows: list[Outcome] = self._repeated("outcomes", [list(drvs)], args_row(Outcome)) if drvs else []
+        rows: list[Outcome] = self._repeated("known_outputs", [list(drvs)], args_row(Outcome)) if drvs else []
         return {row.drv: row for row in rows}
 
     def prunable_paths(self, older_than: timedelta, after: int) -> tuple[dict[str, list[str]], int | None]:

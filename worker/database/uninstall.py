@@ -50,10 +50,10 @@ def _refuse_living_workers(connection: psycopg.Connection) -> None:
 def _end_what_is_open(connection: psycopg.Connection) -> None:
     leases = [row[0] for row in connection.execute("select lease from resolver.lease where closed is null").fetchall()]
     connection.execute(
-        "select resolver.take_back(%s::bigint[], 'swept', 'hydra-resolver was removed', false)", [leases]
+        "select resolver.revoke_leases(%s::bigint[], 'swept', 'hydra-resolver was removed', false)", [leases]
     )
     connection.execute("select resolver.record_ends(2147483647)")
-    connection.execute("select resolver.end_status()")
+    connection.execute("select resolver.record_runner_end()")
     row = connection.execute(
         """
         select (select count(*) from resolver.goal g

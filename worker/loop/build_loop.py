@@ -190,7 +190,7 @@ class BuildLoop:
                 shared.context,
                 client,
                 claim,
-                lambda paths: shared.procedures.withdraw_outputs(list(paths)),
+                lambda paths: shared.procedures.invalidate_paths(list(paths)),
                 lambda machine: self._runs(claim, machine),
             )
             shared.store_trouble = None
@@ -208,7 +208,7 @@ class BuildLoop:
         """Say where it is built; without remote builders the claim has said it."""
         if self._shared.abilities.builders:
             try:
-                self._shared.procedures.step_runs(claim.lease, machine)
+                self._shared.procedures.record_step_start(claim.lease, machine)
             except psycopg.Error as error:  # the report says it again
                 self._shared.observer.event("database_error", verb="build", message=str(error))
 

@@ -168,7 +168,7 @@ class GraphLoop:
         return known
 
     def _withdraw(self, paths: Iterable[str]) -> int:
-        return self._shared.procedures.withdraw_outputs(list(paths))
+        return self._shared.procedures.invalidate_paths(list(paths))
 
     def _give_back(self, leases: Collection[int], reason: str) -> None:
         try:

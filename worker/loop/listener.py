@@ -20,7 +20,7 @@ from .shared import Shared
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
 CHANGED_CHANNELS = ("builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
 """Hydra notifies that builds were changed, but not which."""
-TICK_CHANNELS = ("builds_added", *CHANGED_CHANNELS, "jobset_shares_changed", "walks_left")
+TICK_CHANNELS = ("builds_added", *CHANGED_CHANNELS, "jobset_shares_changed", "propagations_left")
 STATUS_CHANNEL = "dump_status"
 BEAT_CHANNEL = "worker_beat"
 """Every heartbeat is notified on it: who hears none listens in vain, though the connection may look well."""

@@ -117,7 +117,7 @@ class Shared:
         if self.files is None:
             return
         try:
-            if claims := self.files.bury(self.procedures.workers_died):
+            if claims := self.files.bury(self.procedures.report_dead_workers):
                 self.observer.event("swept", claims=claims)
         except (psycopg.Error, OSError) as error:  # the next tick tries again; after the lease time it is not needed
             self.observer.event("database_error", verb="tick", message=str(error))

@@ -151,7 +151,7 @@ class Worker:
                 thread.join(0.2)
         failpoints.reach("stopped all concerns")
         try:
-            shared.procedures.worker_left(shared.worker)
+            shared.procedures.deregister_worker(shared.worker)
             if shared.files is not None:
                 shared.files.leave()
         except psycopg.Error as error:

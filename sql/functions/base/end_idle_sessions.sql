@@ -1,6 +1,6 @@
 -- end_idle_sessions(): ends sessions that hold row locks of this schema in a transaction in which they have done nothing for 10 s.
 --
--- Such a session has undone what limit_idling() has set. Only sessions are ended that this function's owner may end: of its own role,
+-- Such a session has undone what limit_idle_transaction() has set. Only sessions are ended that this function's owner may end: of its own role,
 -- of roles that it is a member of, or all if it is a member of pg_signal_backend.
 -- Returns   how many
 create or replace function resolver.end_idle_sessions() returns integer

@@ -16,7 +16,7 @@ begin
                   detail = format('This transaction is %s.', upper(current_setting('transaction_isolation'))),
                   hint = 'Call the procedure outside of a transaction block (autocommit).';
     end if;
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     perform from resolver.writer for update;
 end
 $$;

@@ -8,7 +8,7 @@ as $$
 declare
     v_now integer := resolver.hydra_time(resolver.clock());
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     -- Hydra's row first: nobody may wait for it under the graph lock.
     update public.Builds b
        set finished = 1, buildStatus = 4, isCachedBuild = 0, startTime = v_now, stopTime = v_now,
@@ -21,8 +21,8 @@ begin
     perform resolver.failpoint('cancel_build: cancelled');
     perform resolver.notify_finished(array[p_build]);
     perform resolver.lock_graph();
-    perform resolver.follow_builds(array[p_build]);
-    perform resolver.go_on(50);
+    perform resolver.sync_goals(array[p_build]);
+    perform resolver.run_deferred_work(50);
 end
 $$;
 

@@ -31,7 +31,7 @@ begin
         select b.id
           from public.Builds b
          where b.id > v_after and b.finished + 0 = 0 and not exists (select from resolver.goal g where g.build = b.id)
-           and not exists (select from resolver.build_wish w where w.build = b.id)
+           and not exists (select from resolver.build_request w where w.build = b.id)
          order by b.id limit v_limit);
     more := cardinality(builds) = v_limit;
     if v_old.only_row is null then
@@ -52,11 +52,11 @@ begin
         builds := builds || v_found;
         v_scan.position := coalesce(v_found[v_limit], v_part[500]);
         if v_scan.position is null then
-            perform resolver.wish_builds();
+            perform resolver.request_changed_builds();
         end if;
     end if;
-    v_part := array(select w.build from resolver.build_wish w
-                     where not exists (select from resolver.walk d where d.kind = 'disown' and d.subject = w.build)
+    v_part := array(select w.build from resolver.build_request w
+                     where not exists (select from resolver.propagation d where d.kind = 'disown' and d.subject = w.build)
                      order by w.build limit v_limit);
     builds := builds || v_part;
     more := more or v_scan.position is not null or cardinality(v_part) = v_limit;

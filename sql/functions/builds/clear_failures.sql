@@ -17,7 +17,7 @@ begin
                        where f.cleared is null and f.class = 'builder'
                        order by f.derivation limit v_limit);
     perform resolver.clear_failure(x, false) from unnest(v_failed) x;
-    perform resolver.go_on(20);
+    perform resolver.run_deferred_work(20);
     return cardinality(v_failed) = v_limit;
 end
 $$;

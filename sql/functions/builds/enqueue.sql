@@ -20,7 +20,7 @@ declare
     v_builds integer[] := array[]::integer[];
     v_job    jsonb;
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     insert into public.Users (userName, fullName, emailAddress, password, type)
     values ('hydra-resolver', 'hydra-resolver', '', '!', 'hydra') on conflict do nothing;
     insert into public.Projects (name, displayName, owner)
@@ -55,12 +55,12 @@ begin
     end loop;
 
     -- All of them could take too long: the first become goals now, the others at the next ticks of a worker.
-    insert into resolver.build_wish (build, retry) select b, p_retry from unnest(v_builds[101:]) b;
+    insert into resolver.build_request (build, retry) select b, p_retry from unnest(v_builds[101:]) b;
     perform pg_notify('builds_added', v_eval::text);
     perform resolver.lock_graph();
     perform resolver.open_goals(v_builds[:100], case when p_retry then v_builds[:100] else '{}' end,
                                 case when p_retry then '{}' else v_builds[:100] end);
-    perform resolver.go_on(50);
+    perform resolver.run_deferred_work(50);
     return v_builds;
 end
 $$;

@@ -65,10 +65,10 @@ begin
      where s.derivation = w.root
        and (w.max_silent > coalesce(s.max_silent, 0) or w.timeout > coalesce(s.timeout, 0));
     update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
-    perform resolver.want_of_resolved(v_roots);
+    perform resolver.copy_wanted_outputs(v_roots);
 
-    perform resolver.start_walks('want', v_roots);
-    perform resolver.start_walks('fail', v_roots);
+    perform resolver.start_propagations('want', v_roots);
+    perform resolver.start_propagations('fail', v_roots);
     -- A person who asks again does not wait until a back-off is over.
     update resolver.derivation_state s set not_before = null
      where s.not_before > v_now

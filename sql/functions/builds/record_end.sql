@@ -19,7 +19,7 @@ begin
     select * into v_goal from resolver.goal g where g.build = p_build;
     v_now := resolver.hydra_time(v_goal.ended);
     if v_goal.cause is not null then
-        v_failure := resolver.failure_of(v_goal);
+        v_failure := resolver.failure_of_goal(v_goal);
         perform resolver.record_failure_rows(v_goal, v_failure);
         select s.startTime into v_started from public.BuildSteps s where s.build = v_failure.build and s.stepnr = v_failure.stepnr;
     elsif not v_goal.cached then

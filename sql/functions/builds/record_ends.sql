@@ -19,7 +19,7 @@ begin
     if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
         return 0;
     end if;
-    if not resolver.lock_counter() then
+    if not resolver.lock_finished_counter() then
         return 0;
     end if;
 
@@ -40,7 +40,7 @@ begin
     begin
         v_recorded := array(select b from unnest(v_builds) b where resolver.record_end(b));
     exception when others then
-        if resolver.is_passing(sqlstate) then
+        if resolver.is_transient_error(sqlstate) then
             raise;
         end if;
         v_recorded := '{}';
@@ -51,7 +51,7 @@ begin
                     v_recorded := v_recorded || v_build;
                 end if;
             exception when others then
-                if resolver.is_passing(sqlstate) then
+                if resolver.is_transient_error(sqlstate) then
                     raise;
                 end if;
                 raise warning 'the end of build % can not be written: %', v_build, sqlerrm using errcode = sqlstate;
@@ -64,7 +64,7 @@ begin
     for v_group in
         select array_remove(array[r.build], null) || array_remove(array_agg(g.build order by g.build), r.build) as builds
           from resolver.goal g
-          left join lateral resolver.failure_of(g) f on not g.cached
+          left join lateral resolver.failure_of_goal(g) f on not g.cached
           left join resolver.goal r on r.build = f.build and r.cause + 0 = g.cause and r.recorded is not null
          where g.build = any (v_recorded)
          group by coalesce(f.failure, -g.build), r.build

@@ -6,7 +6,7 @@ create or replace function resolver.restart_build(p_build integer) returns void
     set search_path = pg_catalog, public, pg_temp
 as $$
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     -- Hydra's row first: nobody may wait for it under the graph lock.
     update public.Builds b set finished = 0, isCachedBuild = 0 where b.id = p_build and b.finished = 1;
     if not found then
@@ -15,8 +15,8 @@ begin
     end if;
     perform resolver.failpoint('restart_build: restarted');
     perform resolver.lock_graph();
-    perform resolver.follow_builds(array[p_build]);
-    perform resolver.go_on(50);
+    perform resolver.sync_goals(array[p_build]);
+    perform resolver.run_deferred_work(50);
 end
 $$;
 

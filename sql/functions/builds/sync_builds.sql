@@ -22,9 +22,9 @@ declare
     v_builds integer[];
     v_more   boolean;
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     if p_retry || p_accept <> '{}' then
-        insert into resolver.build_wish as w (build, retry)
+        insert into resolver.build_request as w (build, retry)
         select b.id, b.id = any (p_retry) from public.Builds b where b.id = any (p_retry || p_accept) and b.finished + 0 = 0
         on conflict (build) do update set retry = excluded.retry;
     end if;
@@ -32,8 +32,8 @@ begin
     if v_builds <> '{}' then
         perform resolver.failpoint('sync_builds: there is something');
         perform resolver.lock_graph();
-        perform resolver.follow_builds(v_builds);
-        perform resolver.go_on(50);
+        perform resolver.sync_goals(v_builds);
+        perform resolver.run_deferred_work(50);
     end if;
     return v_more;
 end

@@ -1,6 +1,6 @@
 -- clear_failure(derivation, reopening): a derivation that failed is to be tried again.
 --
--- Argument  reopening: for a person, and so for all builds that ended by this failure alone: see reopen_builds().
+-- Argument  reopening: for a person, and so for all builds that ended by this failure alone: see restart_affected_builds().
 -- Stages    failed -> unloaded
 -- Notifies  derivation_wanted
 -- Locks     the caller holds the graph lock. What failed because of it is cleared by a walk.
@@ -19,7 +19,7 @@ begin
       left join resolver.derivation_state o on o.derivation = x.derivation
       left join resolver.goal g on g.build = o.owner and g.ended is null
      where s.derivation = x.derivation and s.stage = 'failed';
-    perform resolver.start_walks('clear', array[p_derivation]);
+    perform resolver.start_propagations('clear', array[p_derivation]);
     perform pg_notify('derivation_wanted', '');
 end
 $$;

@@ -1,7 +1,7 @@
 -- record_failure(...): a derivation failed for good.
 --
 -- Stages    the derivation -> failed
--- Locks     the caller holds the graph lock. What was resolved to it, dependents and goals learn of it by walks: see continue_walks().
+-- Locks     the caller holds the graph lock. What was resolved to it, dependents and goals learn of it by walks: see run_propagations().
 create or replace function resolver.record_failure(
     p_derivation bigint, p_class text, p_status integer, p_message text, p_build integer, p_stepnr integer
 ) returns void
@@ -17,8 +17,8 @@ begin
     update resolver.derivation_state s
        set stage = 'failed', lease = null, resolved_to = null, failed_dependency = null, not_before = null
      where s.derivation = p_derivation;
-    perform resolver.end_claims(array[p_derivation]);
-    perform resolver.start_walks(k, array[p_derivation]) from unnest('{follow,fail}'::text[]) k;
+    perform resolver.close_leases_of(array[p_derivation]);
+    perform resolver.start_propagations(k, array[p_derivation]) from unnest('{follow,fail}'::text[]) k;
 end
 $$;
 

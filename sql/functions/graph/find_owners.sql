@@ -20,9 +20,9 @@ begin
              cross join lateral (select g.build, g.jobset from resolver.goal g where g.root = x.derivation and g.root > 0 and g.ended is null
                                   order by g.build + 0 limit 1) r) g
      where s.derivation = g.derivation;
-    perform resolver.adopt(resolver.stretches('seek', array(
+    perform resolver.assign_owners_along(resolver.next_edge_ranges('seek', array(
         select s.derivation from resolver.derivation_state s where s.derivation = any (p_derivations) and s.owner is null), null, 500));
-    perform resolver.start_walks('want', array(
+    perform resolver.start_propagations('want', array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (p_derivations) and s.owner is not null and s.stage in ('unloaded', 'waiting', 'resolved')));
 end

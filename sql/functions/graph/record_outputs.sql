@@ -41,7 +41,7 @@ begin
     )
     select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
     -- One output may be all that a dependent waits for, though its derivation is not realised by it.
-    perform resolver.wake(v_new);
+    perform resolver.notify_watchers(v_new);
     return v_new;
 end
 $$;

@@ -20,7 +20,7 @@ begin
     if v_builds is null then
         return;
     end if;
-    v_free := resolver.free_steps(v_builds, v_stepnrs);
+    v_free := resolver.lock_step_rows(v_builds, v_stepnrs);
     for v_payload in
         update public.BuildSteps b
            set busy = 0, stopTime = resolver.hydra_time(resolver.clock()),

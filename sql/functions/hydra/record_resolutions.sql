@@ -20,7 +20,7 @@ begin
           from unnest(p_derivations, p_builds) with ordinality x (derivation, build, nr)
           join resolver.derivation d on d.derivation = x.derivation
          order by x.nr);
-    v_free := resolver.free_steps(p_builds, v_stepnrs);
+    v_free := resolver.lock_step_rows(p_builds, v_stepnrs);
     update public.BuildSteps s set resolvedDrvPath = d.drv, stopTime = v_now
       from unnest(p_builds, v_stepnrs, p_resolved) with ordinality x (build, stepnr, resolved, nr)
       join resolver.derivation d on d.derivation = x.resolved

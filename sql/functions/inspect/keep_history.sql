@@ -12,14 +12,14 @@ begin
     if p_keep then
         create or replace trigger history_move after update on resolver.derivation_state for each row
             when (old.stage <> new.stage or old.lease is distinct from new.lease or old.resolved_to is distinct from new.resolved_to)
-            execute function resolver.note_move();
+            execute function resolver.record_move();
         create or replace trigger history_new_output after insert on resolver.output for each row
             when (new.wanted or new.valid_since is not null)
-            execute function resolver.note_output();
+            execute function resolver.record_output_change();
         create or replace trigger history_output after update on resolver.output for each row
             when ((old.valid_since is null) <> (new.valid_since is null) or old.wanted <> new.wanted
                   or new.valid_since is not null and old.path <> new.path)
-            execute function resolver.note_output();
+            execute function resolver.record_output_change();
     elsif exists (select from pg_trigger t where t.tgrelid = 'resolver.output'::regclass and t.tgname = 'history_output') then
         alter table resolver.derivation_state disable trigger history_move;
         alter table resolver.output disable trigger history_new_output, disable trigger history_output;

@@ -19,11 +19,11 @@ as $$
         when s.owner is null then 'no unfinished build needs it'
         when s.stage = 'unloaded' then
             case when s.lease is not null then 'is being loaded'
-                 when exists (select from resolver.living() w where 'load' = any (w.verbs)) then 'waits for a worker to load it'
+                 when exists (select from resolver.live_workers() w where 'load' = any (w.verbs)) then 'waits for a worker to load it'
                  else 'no worker loads derivations' end
         when s.stage = 'resolvable' then
             case when s.lease is not null then 'is being resolved'
-                 when exists (select from resolver.living() w where 'resolve' = any (w.verbs)) then 'waits for a worker to resolve it'
+                 when exists (select from resolver.live_workers() w where 'resolve' = any (w.verbs)) then 'waits for a worker to resolve it'
                  else 'no worker resolves derivations' end
         when s.not_before > resolver.clock() then
             'is tried again at ' || to_char(s.not_before, 'HH24:MI:SS TZ') || coalesce((
@@ -32,7 +32,7 @@ as $$
                            '^Cannot build ''[^'']*''\.\s*Reason:\s*', ''), '\s+', ' ', 'g'), 300)
                   from public.BuildSteps b
                  where b.drvPath = resolver.hydra_path(d.drv) and b.status = 3), '')
-        when resolver.lacking(s.machine_type) is not null then resolver.lacking(s.machine_type) || coalesce(
+        when resolver.missing_capabilities(s.machine_type) is not null then resolver.missing_capabilities(s.machine_type) || coalesce(
             '; fails at ' || to_char(case when m.unsupported_since < g.opened then g.opened else m.unsupported_since end
                                      + x.max_unsupported_time, 'YYYY-MM-DD HH24:MI TZ'), '')
         else 'waits for a worker to build it' end

@@ -16,7 +16,7 @@ begin
         with made as (
             insert into resolver.derivation (drv)
             select distinct l.path
-              from resolver.links_of(p_derivations) l
+              from resolver.chain_links(p_derivations) l
              where l.link < cardinality(l.outputs) and l.path ~ '^[0-9a-z]{32}-[^/]+\.drv$'
                and not exists (select from resolver.derivation d where d.drv = l.path)
              order by 1
@@ -28,7 +28,7 @@ begin
 
     with needed as (
         select l.derivation, l.input, array_agg(distinct l.outputs[l.link]) as outputs
-          from resolver.links_of(p_derivations) l
+          from resolver.chain_links(p_derivations) l
          where l.input <> l.derivation
          group by l.derivation, l.input
     ), dropped as (
@@ -44,14 +44,14 @@ begin
     select array_agg(d.input) into v_dropped from dropped d;
     update resolver.chain c set followed = l.link - 1, input = l.input
       from (select distinct on (x.derivation, x.root, x.outputs) x.*
-              from resolver.links_of(p_derivations) x
+              from resolver.chain_links(p_derivations) x
              order by x.derivation, x.root, x.outputs, x.link desc) l
      where c.derivation = l.derivation and c.root = l.root and c.outputs = l.outputs and (c.followed + 1, c.input) <> (l.link, l.input);
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (v_dropped) and s.stage not in ('realised', 'failed')));
     -- Its .drv is gone: who was about to read it would report that as a failure of its own.
-    perform resolver.take_back(array(select s.lease from resolver.derivation_state s
+    perform resolver.revoke_leases(array(select s.lease from resolver.derivation_state s
                                       where s.derivation = any (v_dropped) and s.owner is null and s.lease is not null
                                         and s.stage in ('unloaded', 'resolvable')), 'stale', null, false);
 
@@ -59,14 +59,14 @@ begin
         select distinct on (l.derivation) l.derivation, l.outputs[l.link] as output, i.drv, l.path,
                case when made.derivation is null then 'which is not named like a derivation'
                     else 'the very derivation that needs it' end as what
-          from resolver.links_of(p_derivations) l
+          from resolver.chain_links(p_derivations) l
           join resolver.derivation i on i.derivation = l.input
           left join resolver.derivation made on made.drv = l.path
          where l.link < cardinality(l.outputs) and l.path is not null
            and (made.derivation is null or made.derivation = l.derivation)
          order by l.derivation, i.drv
     loop
-        perform resolver.refuse(v_bad.derivation, jsonb_build_object(
+        perform resolver.fail_without_attempt(v_bad.derivation, jsonb_build_object(
             'class', 'unsupported', 'status', 1,
             'message', format('output ''%s'' of %s is %s, %s', v_bad.output, resolver.hydra_path(v_bad.drv),
                               resolver.hydra_path(v_bad.path), v_bad.what)));

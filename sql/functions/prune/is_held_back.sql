@@ -1,6 +1,6 @@
 -- is_held_back(goal): its build ended by a failure that Hydra's rows do not name, and which is in force still.
 --
--- It is restarted when that failure is cleared: see reopen_builds().
+-- It is restarted when that failure is cleared: see restart_affected_builds().
 create or replace function resolver.is_held_back(p_goal resolver.goal) returns boolean
     language sql stable
     set search_path = pg_catalog, pg_temp

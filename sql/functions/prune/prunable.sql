@@ -1,7 +1,7 @@
 -- prunable(derivations, before, valid): which of these can be forgotten, since nothing happened to them since then, and
 -- nothing that is there needs them. valid: outputs that are valid are no hindrance.
 --
--- What was lost counts from when it was made. One that needs another one goes first, or with it: see forget().
+-- What was lost counts from when it was made. One that needs another one goes first, or with it: see delete_pruned().
 create or replace function resolver.prunable(p_derivations bigint[], p_before timestamptz, p_valid boolean) returns bigint[]
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -31,7 +31,7 @@ begin
                             where g.root = s.derivation and (g.recorded is null or g.recorded >= p_before or resolver.is_held_back(g)))
            and not exists (select from resolver.goal g
                             where g.cause = s.derivation and (g.recorded is null or g.recorded >= p_before or resolver.is_held_back(g)))
-           and not exists (select from resolver.walk w where w.subject = s.derivation and w.kind not in ('raise', 'disown')));
+           and not exists (select from resolver.propagation w where w.subject = s.derivation and w.kind not in ('raise', 'disown')));
 
     -- What is realised, or failed, or is looked at anew before it is built, has its inputs no more, or learns of them again.
     v_held := array(

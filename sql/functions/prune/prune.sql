@@ -65,7 +65,7 @@ begin
     v_leases := array(select l.lease from resolver.lease l where l.closed < v_before
                        order by l.closed limit case when p_dry_run and p_after = 0 then null when p_dry_run then 0 else v_limit end);
     if not p_dry_run then
-        perform resolver.forget(v_gone, v_goals, v_realisations, v_resolutions, v_failures, v_leases);
+        perform resolver.delete_pruned(v_gone, v_goals, v_realisations, v_resolutions, v_failures, v_leases);
         if cardinality(v_leases) = v_limit then
             v_next := coalesce(v_next, v_seen[cardinality(v_seen)], p_after);
         end if;

@@ -2,23 +2,23 @@
 -- are restarted together with another one.
 --
 -- Returns   whether there is more. Every worker calls it at its tick, and again while it says so.
--- Stages    waiting -> failed, for a derivation that waits for itself: see circular()
+-- Stages    waiting -> failed, for a derivation that waits for itself: see find_cycle()
 create or replace function resolver.advance() returns boolean
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not exists (select from resolver.walk) and not exists (select from resolver.lost_path)
+    if not exists (select from resolver.propagation) and not exists (select from resolver.lost_path)
        and not exists (select from resolver.failure f where f.reopening)
        and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
-       and resolver.circular() is null then
+       and resolver.find_cycle() is null then
         return false;
     end if;
     perform resolver.lock_graph();
-    perform resolver.refuse(c.derivation, jsonb_build_object('class', 'unsupported', 'status', 1, 'message', 'it needs itself'))
-       from resolver.circular() c (derivation)
+    perform resolver.fail_without_attempt(c.derivation, jsonb_build_object('class', 'unsupported', 'status', 1, 'message', 'it needs itself'))
+       from resolver.find_cycle() c (derivation)
       where c.derivation is not null;
-    return resolver.go_on(100, p_raise => true);
+    return resolver.run_deferred_work(100, p_raise => true);
 end
 $$;
 

@@ -24,7 +24,7 @@ begin
     perform resolver.lock_graph();
     v_now := resolver.clock();
     select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
-    v_types := array(select m.machine_type from resolver.machine_type m where resolver.takes(v_worker, m));
+    v_types := array(select m.machine_type from resolver.machine_type m where resolver.can_build(v_worker, m));
     for v_round in 1..3 loop
         v_ids := case when v_worker.feature_limits = '{}' then resolver.next_to_build(v_types, v_most)
                       else resolver.next_within_limits(v_worker, v_types, v_most) end;
@@ -43,8 +43,8 @@ begin
         end if;
         return;
     end if;
-    v_builds := array(select resolver.account_of(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
-    perform resolver.adopt_resolutions(v_ids, v_builds);
+    v_builds := array(select resolver.attributed_build(x.id) from unnest(v_ids) with ordinality x (id, nr) order by x.nr);
+    perform resolver.reassign_resolutions(v_ids, v_builds);
     v_stepnrs := resolver.start_steps(v_ids, v_builds, case when v_worker.builders = '{}' then 30 else 35 end);
 
     return query
@@ -69,7 +69,7 @@ begin
            g.max_silent, g.timeout
       from opened o
       join resolver.derivation d on d.derivation = o.derivation
-     cross join lateral resolver.limits_of(o.derivation) g
+     cross join lateral resolver.build_time_limits(o.derivation) g
      cross join (select count(*) from told) t
      order by o.lease;
 end

@@ -11,7 +11,7 @@ create or replace function resolver.claim_derivations(p_worker integer, p_verb t
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     if not exists (select from resolver.worker w where w.worker = p_worker and w.gone is null) then
         raise exception 'the worker is not registered'
             using errcode = 'NX016', detail = format('Worker %s is unknown, has left, or was silent for too long.', p_worker),

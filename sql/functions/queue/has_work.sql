@@ -8,13 +8,13 @@ create or replace function resolver.has_work(p_worker integer) returns boolean
 as $$
 begin
     return
-           exists (select from resolver.walk w where w.kind <> 'raise')
+           exists (select from resolver.propagation w where w.kind <> 'raise')
         or exists (select from resolver.lost_path)
-        or exists (select from resolver.build_wish)
+        or exists (select from resolver.build_request)
         or exists (select from resolver.failure f where f.reopening)
         or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
         or exists (select from resolver.lease l where l.closed is null)
-        or resolver.circular() is not null
+        or resolver.find_cycle() is not null
         or exists (select from resolver.worker w, resolver.derivation_state s
                     where w.worker = p_worker and 'load' = any (w.verbs)
                       and s.stage = 'unloaded' and s.lease is null and s.owner > 0
@@ -24,7 +24,7 @@ begin
                       and s.stage = 'resolvable' and s.lease is null and s.owner > 0
                       and (select g.ended is null from resolver.goal g where g.build = s.owner))
         or exists (select from resolver.worker w
-                     join resolver.machine_type m on resolver.takes(w, m)
+                     join resolver.machine_type m on resolver.can_build(w, m)
                      join resolver.derivation_state s on s.machine_type = m.machine_type
                     where w.worker = p_worker and 'build' = any (w.verbs)
                       and s.stage = 'buildable' and s.owner > 0

@@ -46,7 +46,7 @@ begin
     for v_level in
         select array_agg(l.type) as types, array_agg(l.jobset) as jobsets, l.global_priority
           from unnest(v_types, v_jobsets, v_priorities) l (type, jobset, global_priority)
-          left join resolver.used_shares(v_jobsets) u on u.jobset = l.jobset
+          left join resolver.share_used(v_jobsets) u on u.jobset = l.jobset
          group by l.global_priority, u.used
          order by l.global_priority desc, u.used
     loop

@@ -1,6 +1,6 @@
 -- release_claims(worker, leases, reason, attempted): the worker did not do these; others may try.
 --
--- Arguments attempted: it has tried, and would fail again if nothing changes: this counts as an attempt, see take_back().
+-- Arguments attempted: it has tried, and would fail again if nothing changes: this counts as an attempt, see revoke_leases().
 create or replace function resolver.release_claims(p_worker integer, p_leases bigint[], p_reason text, p_attempted boolean default false)
     returns void
     language plpgsql volatile security definer
@@ -8,11 +8,11 @@ create or replace function resolver.release_claims(p_worker integer, p_leases bi
 as $$
 begin
     perform resolver.lock_graph();
-    perform resolver.take_back(
+    perform resolver.revoke_leases(
         array(select l.lease from resolver.lease l
                where l.worker = p_worker and l.closed is null and l.lease = any (p_leases) order by l.lease),
         'released', p_reason, p_attempted);
-    perform resolver.go_on(20);
+    perform resolver.run_deferred_work(20);
 end
 $$;
 

@@ -5,7 +5,7 @@ create or replace function resolver.release_other_claims(p_worker integer, p_ver
 as $$
 begin
     perform resolver.lock_graph();
-    perform resolver.take_back(
+    perform resolver.revoke_leases(
         array(select l.lease from resolver.lease l
                where l.worker = p_worker and l.verb = p_verb and l.closed is null and l.lease <> all (p_held)
                order by l.lease),

@@ -1,6 +1,6 @@
 -- start_steps(derivations, builds, busy): busy rows for attempts; one that was taken back from the same build is taken up again.
 --
--- Arguments busy: 30: they are built here; 35: they wait for a machine, see step_runs()
+-- Arguments busy: 30: they are built here; 35: they wait for a machine, see record_step_start()
 -- Returns   the step numbers; null where the build was deleted, or is held by a transaction that may delete it.
 create or replace function resolver.start_steps(p_derivations bigint[], p_builds integer[], p_busy integer) returns integer[]
     language plpgsql volatile
@@ -21,7 +21,7 @@ begin
                 where i.drv = d.drv and i.build = x.build order by i.stepnr desc limit 1) i on true
          order by x.nr);
     if array_remove(v_stepnrs, null) <> '{}' then
-        v_free := resolver.free_steps(p_builds, v_stepnrs);
+        v_free := resolver.lock_step_rows(p_builds, v_stepnrs);
         v_stepnrs := array(select case when x.nr = any (v_free) then x.stepnr end
                              from unnest(v_stepnrs) with ordinality x (stepnr, nr) order by x.nr);
         update public.BuildSteps s

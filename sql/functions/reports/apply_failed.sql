@@ -16,7 +16,7 @@ begin
                         when b.detail is not null then 'refused'
                         when r.body ->> 'class' = 'cancelled' or resolver.is_retried(r.derivation, r.body) then 'retried'
                         else 'done' end, b.detail, r.digest, r.body)::resolver.report
-          from unnest(resolver.open_reports(p_reports, 'build')) r
+          from unnest(resolver.match_reports(p_reports, 'build')) r
          cross join lateral (
               select case when r.outcome = 'open'
                            and (coalesce(r.body ->> 'class', '') not in ('builder', 'transient', 'timeout', 'unsupported', 'cancelled')
@@ -38,8 +38,8 @@ begin
            and exists (select from resolver.resolution x where x.resolved = s.derivation and x.released is not null)));
     update resolver.derivation_state s set not_before = null
       from unnest(v_failed) r where s.derivation = r.derivation and r.outcome = 'retried' and s.owner is null;
-    perform resolver.settle(array(select r.derivation from unnest(v_failed) r where r.outcome = 'retried'));
-    perform resolver.start_walks('want', array(
+    perform resolver.reevaluate_readiness(array(select r.derivation from unnest(v_failed) r where r.outcome = 'retried'));
+    perform resolver.start_propagations('want', array(
         select s.derivation
           from unnest(v_failed) r join resolver.derivation_state s on s.derivation = r.derivation and s.stage = 'waiting'));
     perform resolver.record_failure(r.derivation, r.body ->> 'class', (r.body ->> 'status')::integer,

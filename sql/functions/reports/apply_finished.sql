@@ -14,7 +14,7 @@ begin
         select row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome when b.detail is null then 'done' else 'refused' end,
                    b.detail, r.digest, r.body)::resolver.report
-          from unnest(resolver.open_reports(p_reports, 'build')) r
+          from unnest(resolver.match_reports(p_reports, 'build')) r
           left join lateral resolver.wrong_outputs(r.derivation, r.body -> 'outputs') b (detail) on r.outcome = 'open');
     perform resolver.failpoint('finish_steps: judged');
     v_finished := array(select r from unnest(v_reports) r where r.outcome = 'done');
@@ -22,7 +22,7 @@ begin
         perform resolver.close_leases(v_finished);
         perform resolver.end_steps(v_finished);
         perform resolver.record_built(v_finished);
-        perform resolver.realise(array(
+        perform resolver.complete_derivations(array(
             select row(r.derivation, r.derivation,
                        case when not exists (select from resolver.output o
                                               where o.derivation = r.derivation and o.path <> r.body -> 'outputs' ->> o.name)

@@ -17,7 +17,7 @@ begin
                         when resolver.is_retried(r.derivation, r.body -> 'failed') then 'retried'
                         else 'done' end,
                    b.detail, r.digest, case when r.outcome = 'open' and b.detail is null then r.body end)::resolver.report
-          from unnest(resolver.open_reports(
+          from unnest(resolver.match_reports(
                    (select jsonb_agg(e.report) from jsonb_array_elements(p_reports) e (report)
                      where e.report ->> 'lease' is not null), 'load')) r
           left join resolver.derivation d on d.derivation = r.derivation
@@ -41,7 +41,7 @@ begin
     v_next := array(select r from unnest(v_next) r where r.outcome = 'done');
     loop
         perform resolver.register_loaded(v_next);
-        v_next := resolver.reports_read_ahead(p_reports);
+        v_next := resolver.prefetched_reports(p_reports);
         exit when cardinality(v_next) = 0;
     end loop;
     return array(select row(r.lease, r.outcome, r.detail)::resolver.answer from unnest(v_reports) r);

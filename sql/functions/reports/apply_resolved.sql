@@ -11,7 +11,7 @@ declare
     v_accepted   resolver.report[];
     v_themselves bigint[];
 begin
-    v_reports := resolver.judge_resolutions(resolver.open_reports(p_reports, 'resolve'));
+    v_reports := resolver.validate_resolutions(resolver.match_reports(p_reports, 'resolve'));
     perform resolver.failpoint('set_resolved_to: judged');
     v_accepted := array(select r from unnest(v_reports) r where r.outcome in ('done', 'stale', 'retried'));
     perform resolver.close_leases(v_accepted);
@@ -21,15 +21,15 @@ begin
       from unnest(v_accepted) r cross join resolver.setting x
      where s.derivation = r.derivation;
 
-    perform resolver.settle(array(select r.derivation from unnest(v_accepted) r where r.outcome = 'stale'));
+    perform resolver.reevaluate_readiness(array(select r.derivation from unnest(v_accepted) r where r.outcome = 'stale'));
     v_accepted := array(select r from unnest(v_accepted) r where r.outcome = 'done');
-    perform resolver.refuse(r.derivation, r.body -> 'failed') from unnest(v_accepted) r where r.body ? 'failed';
+    perform resolver.fail_without_attempt(r.derivation, r.body -> 'failed') from unnest(v_accepted) r where r.body ? 'failed';
     v_themselves := array(
         select r.derivation
           from unnest(v_accepted) r join resolver.derivation d on d.derivation = r.derivation
          where r.body -> 'resolved' = 'null' or r.body -> 'resolved' ->> 'drv' = d.drv);
-    perform resolver.build_as_it_is(v_themselves);
-    perform resolver.follow(array(select r from unnest(v_accepted) r
+    perform resolver.skip_resolution(v_themselves);
+    perform resolver.apply_resolutions(array(select r from unnest(v_accepted) r
                                    where r.body ? 'resolved' and r.derivation <> all (v_themselves)));
     return array(select row(r.lease, r.outcome, r.detail)::resolver.answer from unnest(v_reports) r);
 end

@@ -7,11 +7,11 @@ create or replace function resolver.end_steps(p_reports resolver.report[]) retur
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_free    bigint[] := resolver.free_steps(array(select r.build from unnest(p_reports) r),
+    v_free    bigint[] := resolver.lock_step_rows(array(select r.build from unnest(p_reports) r),
                                               array(select r.stepnr from unnest(p_reports) r));
     v_payload text;
 begin
-    perform resolver.record_use(array(select r.lease from unnest(p_reports) r));
+    perform resolver.record_share_used(array(select r.lease from unnest(p_reports) r));
     for v_payload in
         update public.BuildSteps s
            set busy = 0, status = coalesce((r.body ->> 'status')::integer, 0),

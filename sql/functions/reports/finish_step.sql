@@ -10,7 +10,7 @@ declare
 begin
     select * into v_answer
       from resolver.finish_steps(jsonb_build_array(p_report || jsonb_build_object('lease', p_lease)));
-    perform resolver.raise_refused(v_answer.outcome, v_answer.detail, p_lease);
+    perform resolver.raise_report_error(v_answer.outcome, v_answer.detail, p_lease);
 end
 $$;
 

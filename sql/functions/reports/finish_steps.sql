@@ -13,7 +13,7 @@ create or replace function resolver.finish_steps(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return query select * from resolver.answer_reports('finished', p_reports);
+    return query select * from resolver.process_reports('finished', p_reports);
 end
 $$;
 

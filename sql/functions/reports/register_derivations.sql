@@ -16,7 +16,7 @@ create or replace function resolver.register_derivations(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return query select * from resolver.answer_reports('loaded', p_reports);
+    return query select * from resolver.process_reports('loaded', p_reports);
 end
 $$;
 

@@ -23,9 +23,9 @@ begin
                             where d.derivation = o.derivation and r.name = o.name)
         returning o.derivation
     )
-    insert into resolver.walk as w (kind, subject) select distinct 'missing', u.derivation from unknown u
+    insert into resolver.propagation as w (kind, subject) select distinct 'missing', u.derivation from unknown u
     on conflict (kind, subject) do update set after = 0 where w.after > 0;
-    perform resolver.lose_outputs(array(
+    perform resolver.invalidate_outputs(array(
         select o.path
           from jsonb_to_recordset(v_outputs) r (drv text, name text, path text, valid boolean)
           join resolver.derivation d on d.drv = r.drv
@@ -40,7 +40,7 @@ begin
         select row(a.build, d.derivation, 1, 0, 0, null, null, null)::resolver.new_step
           from unnest(v_found) x
           join resolver.derivation d on d.derivation = x
-         cross join lateral (select resolver.account_of(x) as build offset 0) a
+         cross join lateral (select resolver.attributed_build(x) as build offset 0) a
          where not exists (
                select from public.BuildSteps s
                 where s.build + 0 = a.build and s.status = 0 and s.drvPath = v_directory || d.drv

@@ -15,7 +15,7 @@ begin
     if cardinality(p_reports) = 0 then
         return;
     end if;
-    perform resolver.refuse(r.derivation, r.body -> 'failed') from unnest(p_reports) r where r.body ? 'failed';
+    perform resolver.fail_without_attempt(r.derivation, r.body -> 'failed') from unnest(p_reports) r where r.body ? 'failed';
 
     select coalesce(jsonb_agg(r.body), '[]'), coalesce(array_agg(r.derivation order by r.derivation), '{}')
       into v_loaded, v_ids
@@ -42,15 +42,15 @@ begin
            and not exists (select from resolver.output o
                             where o.derivation = r.derivation and o.wanted and o.valid_since is null)
          order by r.derivation);
-    perform resolver.realise(v_ended);
+    perform resolver.complete_derivations(v_ended);
 
     v_loaded := (select coalesce(jsonb_agg(r.body), '[]') from unnest(p_reports) r
                   where r.derivation = any (v_ids)
                     and r.derivation not in (select e.derivation from unnest(v_ended) e));
     perform resolver.register_inputs(v_loaded);
     v_ids := array(select x from unnest(v_ids) x where x not in (select e.derivation from unnest(v_ended) e));
-    perform resolver.want_inputs(v_ids);
-    perform resolver.settle(v_ids);
+    perform resolver.propagate_demand(v_ids);
+    perform resolver.reevaluate_readiness(v_ids);
 end
 $$;
 

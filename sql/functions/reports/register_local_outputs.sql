@@ -21,16 +21,16 @@ begin
            join resolver.output x on x.derivation = d.derivation and x.name = o.output ->> 'name'
           where resolver.base_name(o.output ->> 'path') ~ '^[0-9a-z]{32}-.'
             and (d.kind in ('floating', 'deferred') or x.path = resolver.base_name(o.output ->> 'path'))), 'local');
-    perform resolver.take_back(
+    perform resolver.revoke_leases(
         array(select s.lease from resolver.derivation_state s
                where s.derivation = any (v_new) and s.lease is not null),
         'stale', null, false);
-    perform resolver.realise(array(
+    perform resolver.complete_derivations(array(
         select row(s.derivation, s.derivation, null, null)::resolver.ended
           from resolver.derivation_state s
          where s.derivation = any (v_new) and s.stage not in ('failed', 'realised')
          order by s.derivation));
-    perform resolver.go_on(50);
+    perform resolver.run_deferred_work(50);
     return cardinality(v_new);
 end
 $$;

@@ -18,9 +18,9 @@ create or replace function resolver.set_resolved_to(p_reports jsonb)
     set search_path = pg_catalog, pg_temp
 as $$
 declare
-    v_reports constant jsonb := resolver.sample_resolutions(p_reports);
+    v_reports constant jsonb := resolver.compare_samples(p_reports);
 begin
-    return query select * from resolver.answer_reports('resolved', v_reports);
+    return query select * from resolver.process_reports('resolved', v_reports);
     -- What was not put in force was not accepted.
     delete from resolver.resolution r
      where r.released is not null and r.resolved = r.derivation

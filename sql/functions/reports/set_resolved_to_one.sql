@@ -12,7 +12,7 @@ begin
     select * into v_answer
       from resolver.set_resolved_to(jsonb_build_array(jsonb_build_object(
                'lease', p_lease, 'samples', p_samples, 'resolved', p_resolved, 'info', p_info)));
-    perform resolver.raise_refused(v_answer.outcome, v_answer.detail, p_lease);
+    perform resolver.raise_report_error(v_answer.outcome, v_answer.detail, p_lease);
 end
 $$;
 

@@ -14,7 +14,7 @@ create or replace view resolver.check_watched_input as
         or cardinality(dep.outputs) <= (select count(*) from resolver.output o
                                          where o.derivation = dep.input and o.name = any (dep.outputs)
                                            and o.valid_since is not null)
-           and not exists (select from resolver.walk k
+           and not exists (select from resolver.propagation k
                             where k.kind in ('wake', 'chain') and k.subject = w.input or k.kind = 'settle' and k.subject = w.derivation);
 comment on view resolver.check_watched_input is 'What is watched is an input that is not satisfied, unless a walk is on its way to the watcher: else nothing would ever wake it.';
 
@@ -26,7 +26,7 @@ create or replace view resolver.check_ready as
        and cardinality(dep.outputs) > (select count(*) from resolver.output o
                                         where o.derivation = dep.input and o.name = any (dep.outputs)
                                           and o.valid_since is not null)
-       and not exists (select from resolver.walk k where k.kind = 'lose' and k.subject = dep.input);
+       and not exists (select from resolver.propagation k where k.kind = 'lose' and k.subject = dep.input);
 comment on view resolver.check_ready is
     'Nothing is ready, or resolved, before all its inputs are satisfied (unless the walk that tells of a loss is under way).';
 
@@ -34,7 +34,7 @@ create or replace view resolver.check_following as
     select s.derivation, s.resolved_to, r.stage
       from resolver.derivation_state s join resolver.derivation_state r on r.derivation = s.resolved_to
      where s.stage = 'resolved' and r.stage in ('realised', 'failed')
-       and not exists (select from resolver.walk k where k.kind = 'follow' and k.subject = s.resolved_to);
+       and not exists (select from resolver.propagation k where k.kind = 'follow' and k.subject = s.resolved_to);
 comment on view resolver.check_following is 'Nothing waits for a resolved derivation that has ended (unless the walk that tells of it is under way).';
 
 create or replace view resolver.check_owner as
@@ -42,7 +42,7 @@ create or replace view resolver.check_owner as
       from resolver.derivation_state s
      where s.owner is not null and s.stage not in ('realised', 'failed')
        and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true
-       and not exists (select from resolver.walk k where k.kind = 'disown' and k.subject = s.owner);
+       and not exists (select from resolver.propagation k where k.kind = 'disown' and k.subject = s.owner);
 comment on view resolver.check_owner is 'What is unfinished is owned by an unfinished build, or by none (unless the build is giving up what it owned).';
 
 create or replace view resolver.check_chain as
@@ -119,7 +119,7 @@ create or replace view resolver.check_sampled_path as
      cross join unnest(r.inputs, r.outputs, r.paths) i (input, output, path)
       left join resolver.output o on o.derivation = i.input and o.name = i.output and o.valid_since is not null
      where r.released is null and o.path is distinct from i.path
-       and not exists (select from resolver.walk k where k.kind = 'lose' and k.subject = i.input);
+       and not exists (select from resolver.propagation k where k.kind = 'lose' and k.subject = i.input);
 comment on view resolver.check_sampled_path is 'Resolutions that are waited for were made from paths in force.';
 
 create or replace view resolver.check_one_path as
@@ -135,7 +135,7 @@ create or replace view resolver.check_failed_dependency as
       from resolver.derivation_state s
       join resolver.derivation_state i on i.derivation = s.failed_dependency
      where i.stage <> 'failed' and i.failed_dependency is null
-       and not exists (select from resolver.walk w where w.kind <> 'raise');
+       and not exists (select from resolver.propagation w where w.kind <> 'raise');
 comment on view resolver.check_failed_dependency is 'A failed dependency failed, or has one itself (unless a walk is under way).';
 
 create or replace view resolver.check_references as
@@ -148,7 +148,7 @@ create or replace view resolver.check_references as
             union all select 'chain', unnest(array[c.derivation, c.root, c.input]) from resolver.chain c
             union all select 'realisation', r.derivation from resolver.realisation r
             union all select 'resolution', unnest(array[r.derivation, r.resolved]) from resolver.resolution r
-            union all select 'walk', w.subject from resolver.walk w where w.kind <> 'disown') r
+            union all select 'walk', w.subject from resolver.propagation w where w.kind <> 'disown') r
      where r.derivation is not null
        and not exists (select from resolver.derivation_state s where s.derivation = r.derivation);
 comment on view resolver.check_references is
@@ -157,6 +157,6 @@ comment on view resolver.check_references is
 create or replace view resolver.check_goal as
     select g.build, g.root, s.stage
       from resolver.goal g join resolver.derivation_state s on s.derivation = g.root
-     where g.ended is null and not exists (select from resolver.walk w where w.kind <> 'raise')
+     where g.ended is null and not exists (select from resolver.propagation w where w.kind <> 'raise')
        and (s.stage in ('realised', 'failed') or s.failed_dependency is not null);
 comment on view resolver.check_goal is 'A goal has ended as soon as its root is realised, failed, or has a failed dependency.';

@@ -21,8 +21,8 @@ begin
     end if;
     v_status := resolver.queue_runner_status();  -- may take its time
     perform resolver.lock_graph();
-    if not exists (select from resolver.living()) then
-        perform resolver.end_status();
+    if not exists (select from resolver.live_workers()) then
+        perform resolver.record_runner_end();
         return;
     elsif v_held then
         update public.SystemStatus s set status = v_status where s.what = 'queue-runner';

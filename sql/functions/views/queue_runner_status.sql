@@ -6,7 +6,7 @@ create or replace function resolver.queue_runner_status() returns jsonb
     set search_path = pg_catalog, pg_temp
 as $$
     with since as (
-        select min(w.started) as started from resolver.living() w
+        select min(w.started) as started from resolver.live_workers() w
     ), unfinished as materialized (
         select s.stage, s.machine_type, s.tries
           from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.ended is null

@@ -21,14 +21,14 @@ as $$
                                'silent_seconds', extract(epoch from resolver.clock() - w.heartbeat)) order by w.worker), '[]')
                       from resolver.worker w where w.gone is null),
         'unsupported', (select coalesce(jsonb_agg(jsonb_build_object(
-                                   'system', m.system, 'features', m.features, 'reason', coalesce(resolver.lacking(m.machine_type), 'there is a worker now'),
+                                   'system', m.system, 'features', m.features, 'reason', coalesce(resolver.missing_capabilities(m.machine_type), 'there is a worker now'),
                                    'seconds', extract(epoch from resolver.clock() - m.unsupported_since),
                                    'limit_seconds', (select extract(epoch from x.max_unsupported_time) from resolver.setting x))
                                    order by m.unsupported_since), '[]')
                           from resolver.machine_type m where m.unsupported_since is not null),
         'builds', (select coalesce(jsonb_agg(jsonb_build_object(
                               'build', g.build, 'job', b.job, 'drv', d.drv, 'stage', s.stage,
-                              'held_up', resolver.held_up(g.root)) order by g.build), '[]')
+                              'held_up', resolver.blocking_derivations(g.root)) order by g.build), '[]')
                      from (select * from resolver.goal o where o.ended is null and o.build > 0 order by o.build limit 100) g
                      join public.Builds b on b.id = g.build
                      join resolver.derivation d on d.derivation = g.root

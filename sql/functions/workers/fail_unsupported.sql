@@ -4,7 +4,7 @@
 -- that has its derivations fail before it has waited as long itself. While no worker lives nothing fails; see register_worker().
 -- Stages    buildable -> failed
 -- Locks     the graph lock, only if there is something to do
--- Notifies  as a failed step does: see refuse()
+-- Notifies  as a failed step does: see fail_without_attempt()
 create or replace function resolver.fail_unsupported() returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -40,8 +40,8 @@ begin
             select s.derivation from resolver.derivation_state s
              where s.derivation = any (v_late)
                and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true));
-        perform resolver.refuse(s.derivation, jsonb_build_object(
-                    'class', 'unsupported', 'status', 9, 'message', resolver.lacking(v_type)))
+        perform resolver.fail_without_attempt(s.derivation, jsonb_build_object(
+                    'class', 'unsupported', 'status', 9, 'message', resolver.missing_capabilities(v_type)))
            from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.opened <= v_before
           where s.derivation = any (v_late);
         if cardinality(v_late) < 20 then
@@ -51,7 +51,7 @@ begin
              where m.machine_type = v_type;
         end if;
     end loop;
-    perform resolver.go_on(20);
+    perform resolver.run_deferred_work(20);
 end
 $$;
 

@@ -7,7 +7,7 @@ create or replace function resolver.heartbeat(p_worker integer) returns setof bi
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     update resolver.worker w set heartbeat = resolver.clock() where w.worker = p_worker and w.gone is null;
     if not found then
         raise exception 'the worker is not registered'
@@ -20,7 +20,7 @@ begin
           from resolver.lease l
           join resolver.derivation_state s on s.derivation = l.derivation
          where l.worker = p_worker and l.closed is null and l.verb = 'build' and s.owner is null
-           and not exists (select from resolver.walk w where w.kind = 'seek' and w.subject = l.derivation);
+           and not exists (select from resolver.propagation w where w.kind = 'seek' and w.subject = l.derivation);
 end
 $$;
 

@@ -18,7 +18,7 @@ declare
     v_since  timestamptz := resolver.clock() - 2 * resolver.lease_time();
 begin
     -- Before the graph lock, which is never held while Hydra's rows are waited for.
-    perform resolver.announce_runner();
+    perform resolver.record_runner_start();
     perform resolver.lock_graph();
     insert into resolver.store (directory, identity) values (p_store_directory, p_store_identity) on conflict do nothing;
     perform resolver.check_store(p_store_directory, p_store_identity);

@@ -11,7 +11,7 @@ declare
     v_now    timestamptz := resolver.clock();
     v_leases bigint[];
 begin
-    perform resolver.limit_idling();
+    perform resolver.limit_idle_transaction();
     perform resolver.end_idle_sessions();
     if not exists (select from resolver.worker w where w.gone is null
                       and (w.heartbeat < v_now - resolver.lease_time() or w.heartbeat > v_now + interval '1 second'))
@@ -25,7 +25,7 @@ begin
     end if;
     perform resolver.failpoint('sweep: there is something');
     perform resolver.lock_graph();
-    perform resolver.follow_clock();
+    perform resolver.adjust_times_to_clock();
     update resolver.worker w set gone = v_now
      where w.gone is null and w.heartbeat < v_now - resolver.lease_time();
 
@@ -34,10 +34,10 @@ begin
          where l.closed is null
            and (l.deadline < v_now or exists (select from resolver.worker w where w.worker = l.worker and w.gone is not null))
          order by l.lease limit 100);
-    perform resolver.take_back(v_leases, 'swept', 'the worker did not answer any more', true);
+    perform resolver.revoke_leases(v_leases, 'swept', 'the worker did not answer any more', true);
     perform resolver.end_orphaned_steps();
     perform resolver.fail_unsupported();
-    perform resolver.go_on(20);
+    perform resolver.run_deferred_work(20);
     return cardinality(v_leases);
 end
 $$;

@@ -1,0 +1,85 @@
+-- restart_affected_builds(limit): builds that ended by a failure that a person had cleared, and by it alone, are restarted as well.
+--
+-- Those that depend on it, and those that it is the root of if it was a failure of the builder: who timed out is not asked
+-- for. Not those that were cancelled or given another derivation since. Those with another failure in their way are put down to
+-- that one, so that they come back with it. Of those whose ends were forgotten, Hydra's rows tell by what they failed;
+-- whatever else is known to be in their way ends them again. All want their roots since the failure was cleared: should the same
+-- fail again before they are opened, that ends them, and is not tried once more.
+--
+-- Returns   whether there may be more: something was done
+-- Locks     the caller holds the graph lock. The counter of finished builds, then rows of Builds in the order of ids: both
+--           SKIP LOCKED. What is skipped is done at a later tick.
+-- Stages    realised -> unloaded, for their roots
+-- Notifies  derivation_wanted
+create or replace function resolver.restart_affected_builds(p_limit integer) returns boolean
+    language plpgsql volatile
+    set search_path = pg_catalog, public, pg_temp
+as $$
+declare
+    v_failures  bigint[];
+    v_builds    integer[];
+    v_held      integer[];
+    v_forgotten integer[] := array[]::integer[];
+    v_back      integer[];
+    v_since     timestamptz[];
+    v_cleared   timestamptz[] := array[]::timestamptz[];
+begin
+    if not exists (select from resolver.failure f where f.reopening)
+       -- What else is in the way of their roots is not known before these walks have come to their ends.
+       or exists (select from resolver.propagation w where w.kind in ('clear', 'follow', 'fail')) then
+        return false;
+    end if;
+    select coalesce(array_agg(distinct c.failure) filter (where not c.held), '{}'),
+           coalesce(array_agg(c.build) filter (where not c.held), '{}'), coalesce(array_agg(c.cleared) filter (where not c.held), '{}'),
+           coalesce(array_agg(c.build) filter (where c.held), '{}')
+      into v_failures, v_builds, v_since, v_held
+      from (select f.failure, f.cleared, g.build, s.stage = 'failed' or s.failed_dependency is not null as held
+              from resolver.failure f
+              join resolver.goal g on g.cause = f.derivation and coalesce(g.blamed, g.ended) between f.time and f.cleared
+              join resolver.derivation_state s on s.derivation = g.root
+              join resolver.derivation d on d.derivation = g.root
+              join public.Builds b on b.id = g.build
+             where f.reopening and (g.status = 2 or f.class = 'builder')
+               and b.drvPath = resolver.hydra_path(d.drv)
+               and case when g.recorded is null then b.finished = 0 else b.finished = 1 and b.buildStatus = g.status end
+             limit p_limit) c;
+    update resolver.goal g set cause = resolver.failure_cause(g.root), blamed = resolver.clock() where g.build = any (v_held);
+    if cardinality(v_builds || v_held) < p_limit then
+        select v_failures || coalesce(array_agg(distinct c.failure), '{}'), coalesce(array_agg(c.build), '{}'), coalesce(array_agg(c.cleared), '{}')
+          into v_failures, v_forgotten, v_cleared
+          from (select distinct f.failure, f.cleared, s.build
+                  from resolver.failure f
+                  join resolver.derivation d on d.derivation = f.derivation
+                 -- offset: from failures to steps to builds, whatever the planner guesses of these.
+                 cross join lateral (select resolver.hydra_path(d.drv) as drv offset 0) x
+                 cross join lateral (select s.build from public.BuildSteps s
+                                      where s.drvPath = x.drv and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) offset 0) s
+                  join public.Builds b on b.id = s.build
+                 where f.reopening and b.finished = 1 and (b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))
+                   and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)
+                   and not exists (select from resolver.goal g where g.build = s.build)
+                 limit p_limit - cardinality(v_builds || v_held)) c;
+    end if;
+    if cardinality(v_builds || v_held || v_forgotten) < p_limit then
+        update resolver.failure f set reopening = false where f.reopening and f.failure <> all (v_failures);
+    end if;
+    if cardinality(v_builds || v_forgotten) = 0 or not resolver.lock_finished_counter() then
+        return v_held <> '{}';
+    end if;
+
+    v_back := v_builds || v_forgotten;
+    v_builds := array(
+        select b.id from public.Builds b left join resolver.goal g on g.build = b.id
+         where b.id = any (v_back) and (b.finished = 0 or g.build is null or b.buildStatus = g.status)
+         order by b.id
+           for update of b skip locked);
+    update public.Builds b set finished = 0, isCachedBuild = 0 where b.id = any (v_builds) and b.finished = 1;
+    perform resolver.open_goals(v_builds, array(select x from unnest(v_builds) x where x <> all (v_forgotten)), '{}');
+    update resolver.goal g set opened = x.since
+      from (select u.build, max(u.since) as since from unnest(v_back, v_since || v_cleared) u (build, since) group by u.build) x
+     where g.build = x.build and g.build = any (v_builds) and g.opened > x.since;
+    return v_builds || v_held <> '{}';
+end
+$$;
+
+comment on function resolver.restart_affected_builds(integer) is 'After a restart: other builds that ended by the same failure are restarted, too.';

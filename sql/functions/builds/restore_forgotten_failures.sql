@@ -1,0 +1,62 @@
+-- restore_forgotten_failures(builds): these were restarted, and how they ended was forgotten: Hydra's rows tell by which failures.
+--
+-- Each is marked as one that a person had cleared: see restart_affected_builds(). One that was forgotten as well is on record again.
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.restore_forgotten_failures(p_builds integer[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now    timestamptz := resolver.clock();
+    v_drvs   text[];
+    v_ended  integer[];
+    v_causes bigint[];
+begin
+    select coalesce(array_agg(x.drv order by x.drv, x.ended), '{}'), coalesce(array_agg(x.ended order by x.drv, x.ended), '{}')
+      into v_drvs, v_ended
+      from (select distinct resolver.base_name(s.drvPath) as drv, coalesce(b.stopTime, resolver.hydra_time(v_now)) as ended
+              from public.BuildSteps s join public.Builds b on b.id = s.build
+             where s.build = any (p_builds)
+               and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) and resolver.is_drv(resolver.base_name(s.drvPath))) x;
+    if cardinality(v_drvs) = 0 then
+        return;
+    end if;
+    with new as (
+        insert into resolver.derivation (drv) select distinct x from unnest(v_drvs) x order by 1
+        on conflict do nothing
+        returning derivation
+    )
+    insert into resolver.derivation_state (derivation) select n.derivation from new n;
+    v_causes := array(select d.derivation from unnest(v_drvs) with ordinality x (drv, nr)
+                        join resolver.derivation d on d.drv = x.drv order by x.nr);
+
+    -- One that is in force is cleared when a build that was restarted meets it.
+    insert into resolver.failure (derivation, class, status, time, cleared)
+    select distinct on (x.cause, h.time) x.cause, h.class, h.status, to_timestamp(h.time), v_now
+      from unnest(v_causes, v_drvs, v_ended) x (cause, drv, ended)
+     cross join lateral (
+          select case when s.status in (1, 8, 12) then 'builder' when s.status in (7, 10, 11) then 'timeout'
+                      when s.status = 9 then 'unsupported' else 'transient' end as class,
+                 case when s.status = 8 then 1 else s.status end as status,
+                 coalesce(s.stopTime, x.ended) as time
+            from public.BuildSteps s
+           where s.drvPath = resolver.hydra_path(x.drv) and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13)
+             and coalesce(s.stopTime, 0) <= x.ended
+           order by s.stopTime desc nulls last limit 1) h
+     where not exists (select from resolver.failure f
+                        where f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended
+                          and (f.cleared is null or resolver.hydra_time(f.cleared) >= x.ended));
+    update resolver.failure f set reopening = true
+     where f.failure = any (array(
+               select c.failure
+                 from unnest(v_causes, v_ended) x (cause, ended)
+                -- offset: as in sync_builds().
+                cross join lateral (select k.failure from resolver.failure k
+                                     where k.derivation = x.cause and k.cleared is not null
+                                       and x.ended between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared)
+                                    offset 0) c));
+end
+$$;
+
+comment on function resolver.restore_forgotten_failures(integer[]) is
+    'Marks the failures by which restarted builds had ended, as Hydra''s rows tell: their ends were forgotten.';

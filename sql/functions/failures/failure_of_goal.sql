@@ -1,0 +1,17 @@
+-- failure_of_goal(goal): the failure that ended it. It may have been cleared since: another transaction held the build's row.
+create or replace function resolver.failure_of_goal(p_goal resolver.goal) returns resolver.failure
+    language plpgsql stable
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return (
+        select f
+          from resolver.failure f
+         where f.derivation = p_goal.cause and f.time <= p_goal.ended and (f.cleared is null or f.cleared >= p_goal.ended)
+         order by f.failure desc
+         limit 1);
+end
+$$;
+
+comment on function resolver.failure_of_goal(resolver.goal) is 'The failure by which a goal ended; null if it ended otherwise.';
+revoke all on function resolver.failure_of_goal(resolver.goal) from public;

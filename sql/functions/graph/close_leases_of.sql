@@ -1,0 +1,17 @@
+-- close_leases_of(derivations): claims of those that have moved on without their reports are over.
+--
+-- Locks     the caller holds the graph lock, and has written the derivations' rows: claims for load and resolve are made
+--           without that lock, and one that was being made has been waited for.
+create or replace function resolver.close_leases_of(p_derivations bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update resolver.lease l set closed = resolver.clock(), outcome = 'stale'
+      from resolver.derivation_state s
+     where l.derivation = any (p_derivations) and l.closed is null
+       and s.derivation = l.derivation and s.lease is null;
+end
+$$;
+
+comment on function resolver.close_leases_of(bigint[]) is 'Ends the open leases of derivations that are not claimed any more.';

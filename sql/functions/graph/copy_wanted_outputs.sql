@@ -1,0 +1,18 @@
+-- copy_wanted_outputs(derivations): of what these were resolved to, those outputs are wanted that are wanted of them.
+--
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.copy_wanted_outputs(p_derivations bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update resolver.output o set wanted = true
+      -- offset: else the planner, while there are few outputs, looks for them by their names.
+      from (select s.resolved_to, w.name
+              from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.wanted
+             where s.derivation = any (p_derivations) and s.stage = 'resolved' offset 0) x
+     where o.derivation = x.resolved_to and o.name = x.name and not o.wanted;
+end
+$$;
+
+comment on function resolver.copy_wanted_outputs(bigint[]) is 'What is wanted of derivations is wanted of those that they follow.';

@@ -1,0 +1,13 @@
+-- propagate_demand(derivations): what they still need is wanted, a part of it now, the rest by a walk.
+--
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.propagate_demand(p_derivations bigint[]) returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform resolver.propagate_demand_along(resolver.next_edge_ranges('want', p_derivations, null, 500));
+end
+$$;
+
+comment on function resolver.propagate_demand(bigint[]) is 'What derivations still need becomes wanted.';

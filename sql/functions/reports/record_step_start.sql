@@ -1,0 +1,26 @@
+-- record_step_start(lease, machine): Nix has found a machine for an attempt, and builds.
+--
+-- Only for a worker with builders: its steps wait for a slot (busy 35) until Nix names one. Else the claim says it all.
+-- Returns   whether the row says so now: not if the claim is over, or another transaction holds the row.
+-- Locks     the graph lock
+create or replace function resolver.record_step_start(p_lease bigint, p_machine text) returns boolean
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_lease resolver.lease;
+begin
+    perform resolver.lock_graph();
+    update resolver.lease l set started = resolver.clock()
+     where l.lease = p_lease and l.closed is null and l.verb = 'build' and l.started is null;
+    select * into v_lease from resolver.lease l where l.lease = p_lease and l.closed is null and l.verb = 'build';
+    if cardinality(resolver.lock_step_rows(array[v_lease.build], array[v_lease.stepnr])) = 0 then
+        return false;
+    end if;
+    update public.BuildSteps s set busy = 30, machine = p_machine, startTime = resolver.hydra_time(v_lease.started)
+     where s.build = v_lease.build and s.stepnr = v_lease.stepnr and s.busy <> 0;
+    return found;
+end
+$$;
+
+comment on function resolver.record_step_start(bigint, text) is 'Says which machine builds a claimed derivation.';

@@ -1,0 +1,28 @@
+-- adjust_times_to_clock(): the clock of the database was put back: times that lie in the future since then are put back as well.
+--
+-- Else a dead worker would count as alive, and a pause would last, for as long as the clock was put back.
+-- Locks     the caller holds the graph lock.
+create or replace function resolver.adjust_times_to_clock() returns void
+    language plpgsql volatile
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_now constant timestamptz := resolver.clock();
+begin
+    update resolver.worker w set heartbeat = v_now where w.gone is null and w.heartbeat > v_now;
+    if not found and not exists (select from resolver.lease l where l.closed is null and l.opened > v_now) then
+        return;
+    end if;
+    update resolver.lease l
+       set opened = least(l.opened, v_now), started = least(l.started, v_now), deadline = least(l.deadline, v_now + interval '10 minutes')
+     where l.closed is null and (l.opened > v_now or l.started > v_now or l.deadline > v_now + interval '10 minutes');
+    update resolver.derivation_state s set not_before = v_now + x.retry_delay * 3 ^ greatest(s.tries - 1, 0)
+      from resolver.setting x
+     where s.stage in ('unloaded', 'resolvable', 'buildable') and s.owner is not null
+       and s.not_before > v_now + x.retry_delay * 3 ^ greatest(s.tries - 1, 0);
+    update resolver.machine_type m set unsupported_since = v_now where m.unsupported_since > v_now;
+end
+$$;
+
+comment on function resolver.adjust_times_to_clock() is 'Puts back times that lie in the future since the clock was put back.';
+revoke all on function resolver.adjust_times_to_clock() from public;

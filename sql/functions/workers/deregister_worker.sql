@@ -1,0 +1,16 @@
+-- deregister_worker(worker): it ends. What it still holds is released.
+create or replace function resolver.deregister_worker(p_worker integer) returns void
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform resolver.lock_graph();
+    update resolver.worker w set gone = resolver.clock() where w.worker = p_worker and w.gone is null;
+    perform resolver.revoke_leases(
+        array(select l.lease from resolver.lease l where l.worker = p_worker and l.closed is null order by l.lease),
+        'released', 'the worker was stopped', false);
+    perform resolver.record_runner_end();
+end
+$$;
+
+comment on function resolver.deregister_worker(integer) is 'A worker says goodbye; its claims can be taken by others at once.';

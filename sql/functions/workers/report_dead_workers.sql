@@ -1,0 +1,22 @@
+-- report_dead_workers(workers): the processes of these workers have ended without saying so, as a worker of the same machine has found.
+--
+-- Returns   how many claims were given back at once; sweep() gives back what is left of very many.
+-- Stages    building -> buildable, or failed after too many attempts
+-- Locks     the graph lock
+create or replace function resolver.report_dead_workers(p_workers integer[]) returns integer
+    language plpgsql volatile security definer
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    v_leases bigint[];
+begin
+    perform resolver.lock_graph();
+    update resolver.worker w set gone = resolver.clock() where w.worker = any (p_workers) and w.gone is null;
+    v_leases := array(select l.lease from resolver.lease l where l.worker = any (p_workers) and l.closed is null order by l.lease limit 100);
+    perform resolver.revoke_leases(v_leases, 'swept', 'the worker died', true);
+    perform resolver.run_deferred_work(20);
+    return cardinality(v_leases);
+end
+$$;
+
+comment on function resolver.report_dead_workers(integer[]) is 'Claims of workers whose processes have ended become claimable again.';

@@ -1,0 +1,179 @@
+-- invalidate_paths(paths): store paths that are not valid any more.
+\ir include/farm.sql
+
+select function_returns('resolver', 'invalidate_paths', array['text[]'], 'integer', 'it tells how many were served until now');
+create function pg_temp.lose(p_path text) returns integer language sql as $$
+    select t.store_loses(p_path);
+    select resolver.invalidate_paths(array[p_path]);
+$$;
+
+select t.keep();
+select is(resolver.invalidate_paths(array[t.path('unknown'), '/nix/store/x']), 0, 'paths that nobody serves');
+select is(resolver.invalidate_paths('{}'), 0, 'none');
+select is(t.changed(), '{}', 'change nothing');
+
+-- What nobody needs.
+select t.derivation('a', p_outputs => '{out,dev}');
+select t.want('a', 'a');
+select t.load();
+select t.finish('a');
+select t.pass('1 minute');
+select t.store_loses(t.path('a'));
+select is(resolver.invalidate_paths(array[t.full(t.path('a')), t.path('a')]), 1, 'one path, told twice, as a full path and as a base name');
+select is(t.stage('a'), 'unloaded', 'realised -> unloaded: it is looked at again when someone wants it');
+select results_eq(
+    $$select name, valid_since is null, lost from resolver.output where derivation = t.number('a') order by name$$,
+    $$values ('dev', false, null::timestamptz), ('out', true, resolver.clock())$$, 'only that output is lost');
+select results_eq($$select output, ceased from resolver.realisation where derivation = t.number('a') order by output$$,
+                  $$values ('dev', null::timestamptz), ('out', resolver.clock())$$, 'the trace knows when');
+select is(t.ended('a'), 'status 0', 'a finished build stays finished');
+select is(t.claim('load'), '{}', 'nobody wants it: nothing happens');
+select t.keep();
+select is(pg_temp.lose(t.path('a')), 0, 'told again, it is no news');
+select is(t.changed(), '{}', 'and changes nothing');
+
+-- A dependent that could be resolved; that is being resolved; that was resolved.
+select t.derivation('b');
+select t.derivation('c', '{b}');
+select t.want('c', 'c');
+select t.load();
+select t.finish('b');
+select is(pg_temp.lose(t.path('b')), 1, 'the input of a derivation that could be resolved is lost');
+select is(t.stage('c') || ' ' || t.watches('c') || ' ' || t.stage('b'), 'waiting b unloaded', 'resolvable -> waiting, for the input');
+select t.load();
+select t.finish('b');
+select t.claim('resolve');
+select pg_temp.lose(t.path('b'));
+select is(t.stage('c'), 'waiting', 'the same while it is being resolved');
+select is((select outcome from resolver.lease where lease = t.lease('c', 'resolve')), 'stale', 'the claim is over');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('c', 'r-c')))), 'lease_lost', 'its report is for nothing');
+select t.load();
+select t.finish('b');
+select t.resolve('c', 'r-c');
+select is(pg_temp.lose(t.path('b')), 1, 'the input of one that was resolved is lost');
+select is(t.stage('c') || ' ' || t.watches('c'), 'waiting b', 'resolved -> waiting');
+select is((select resolved_to from resolver.derivation_state where derivation = t.number('c')), null, 'it follows nothing');
+select results_eq($$select resolved, released from resolver.resolution where derivation = t.number('c')$$,
+                  $$values (t.number('r-c'), resolver.clock())$$, 'the resolution is released');
+select is(t.claim('build'), '{}', 'and what it was resolved to is not built: nobody needs it');
+select t.load();
+select t.finish('b', jsonb_build_object('out', t.path('b-again')));
+select is(t.resolve('c', 'r-c-again'), 'done', 'built again, with another path: it resolves to something else');
+select t.finish('r-c-again');
+select is(t.ended('c'), 'status 0', 'and the build succeeds');
+select is(t.steps('c'), array['1: b built', '2: b built', '3: b built', '4: c resolved to r-c-again', '5: b built', '6: r-c-again built'],
+          'there is one row for the resolution, of the one in force');
+
+-- The input of a realised derivation.
+select pg_temp.lose(t.path('b-again'));
+select is(t.stage('c'), 'realised', 'what is realised does not need its inputs any more');
+
+-- A dependent that is ready to be built as it is; one that is being built.
+select t.derivation('d');
+select t.derivation('e', '{d}', 'input-addressed');
+select t.want('e', 'e');
+select t.load();
+select t.finish('d');
+select is(t.stage('e'), 'buildable', 'ready');
+select pg_temp.lose(t.path('d'));
+select is(t.stage('e'), 'waiting', 'buildable -> waiting');
+select t.load();
+select t.finish('d');
+select t.claim('build');
+select pg_temp.lose(t.path('d'));
+select is(t.stage('e'), 'building', 'an attempt that runs goes on: it may have what it needs');
+select resolver.release_claims(t.worker_id(), array[t.lease('e', 'build')], 'inputs are gone');
+select is(t.stage('e') || ' ' || t.watches('e'), 'waiting d', 'given back, it waits: building -> waiting');
+select t.work();
+select is(t.ended('e'), 'status 0', 'it is built in the end');
+select is(t.steps('e'), array['1: d built', '2: d built', '3: e built', '4: d built'], 'the row of the aborted attempt was used again');
+
+-- The output of a resolution is that of its followers.
+select t.derivation('f', '{a^dev}');
+select t.derivation('g', '{f}');
+select t.want('f', 'f');
+select t.want('g', 'g');
+select t.load();
+select t.resolve('f', 'r-f');
+select t.finish('r-f');
+select is(t.stage('g'), 'resolvable', 'g could be resolved');
+select is(pg_temp.lose(t.path('r-f')), 1, 'the path is lost');
+select is(t.stage('f') || ' ' || t.stage('r-f') || ' ' || t.stage('g'), 'unloaded unloaded waiting',
+          'the derivation, its resolution and the dependent: all know');
+select is((select count(*) from resolver.resolution where derivation = t.number('f') and released is null), 0::bigint, 'the resolution is released');
+select t.load();
+select is(t.resolve('f', 'r-f'), 'done', 'it resolves to the same one');
+select is(t.stage('r-f'), 'buildable', 'which is built again: unloaded -> buildable');
+select t.work();
+select is(t.ended('g'), 'status 0', 'the dependent is built');
+
+-- An input that is lost while its dependent waits for another one.
+select t.derivation('h');
+select t.derivation('i');
+select t.derivation('j', '{h,i}');
+select t.want('h', 'h');
+select t.load();
+select t.finish('h');
+select resolver.sync_builds();
+update resolver.derivation_state set owner = null where derivation = t.number('h');
+select t.want('j', 'j');
+select t.load();
+select is(t.watches('j'), 'i', 'it waits for one input; the other is there, and nobody''s concern');
+select pg_temp.lose(t.path('h'));
+select t.load();
+select is(t.stage('h'), 'buildable', 'that other is lost: it is wanted again at once');
+select t.work();
+select is(t.ended('j'), 'status 0', 'nothing waits for ever');
+
+-- Only the output that a dependent does not use.
+select t.derivation('k', p_outputs => '{out,dev}');
+select t.derivation('l', '{k}');
+select t.want('k', 'k');
+select t.load();
+select t.finish('k');
+select t.want('l', 'l');
+select t.load();
+select pg_temp.lose(t.path('k-dev'));
+select is(t.stage('l'), 'resolvable', 'an output that it does not use is lost: nothing to it');
+select t.work();
+
+-- An output of what is not realised yet.
+select t.derivation('half', p_outputs => '{out,dev}');
+select t.want('half', 'half');
+select t.load();
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('half'), 'name', 'dev', 'path', t.path('half-dev'))));
+select t.claim('build');
+select is(pg_temp.lose(t.path('half-dev')), 1, 'it is lost');
+select is(t.stage('half'), 'building', 'what is being built has no need of it');
+select t.finish('half');
+select is(t.ended('half'), 'status 0', 'and is finished');
+
+-- An output of what failed for the sake of another one.
+select t.derivation('bad', p_outputs => '{out,dev}');
+select t.derivation('slow');
+select t.derivation('uses-both', '{slow,bad}');
+select t.derivation('on-top', '{uses-both}');
+select t.want('bad', 'bad');
+select t.load();
+select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('bad'), 'name', 'out', 'path', t.path('bad'))));
+select t.fail('bad');
+select t.want('on-top', 'on-top');
+select t.load();
+select is(t.watches('uses-both'), 'slow', 'the output that it needs of the failed one is there');
+select pg_temp.lose(t.path('bad'));
+select resolver.advance();
+select is(t.ended('on-top'), 'status 2', 'once it is lost, who needs it fails at once, and does not wait for its other input');
+
+-- One path that two derivations have.
+select t.derivation('m');
+select t.derivation('n');
+select t.want('m', 'm');
+select t.want('n', 'n');
+select t.load();
+select t.finish('m', jsonb_build_object('out', t.path('same')));
+select t.finish('n', jsonb_build_object('out', t.path('same')));
+select is(pg_temp.lose(t.path('same')), 1, 'two derivations had the same output');
+select is(t.stage('m') || ' ' || t.stage('n'), 'unloaded unloaded', 'it is lost for both');
+
+select * from t.done();
+rollback;
