@@ -1,4 +1,4 @@
--- Privileges: what is granted and what is not, as far as the catalog tells; roles are tried out in tests/test_privileges.py.
+-- Privileges: what is granted and what is not, as far as the catalog tells; roles are tried out in tests/database/test_privileges.py.
 begin;
 set local client_min_messages = warning;
 select no_plan();

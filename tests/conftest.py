@@ -11,7 +11,7 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from hydra_resolver.embedded.store import EmbeddedStore
 from hydra_resolver.embedded.tools import find_nix
 
-from .temporary import create_database, create_installed_database, drop_database, temporary_cluster
+from .support.temporary import create_database, create_installed_database, drop_database, temporary_cluster
 
 LONG = (
     "test_resolve_command.py",

@@ -3,8 +3,8 @@
 python -m tests.mutations [WORD...]     those whose names contain a word; without one, all: some minutes
 
 Safeguards are the CHECK constraints and unique indexes of the schema, the graph lock wherever it is taken, and the
-fences in tests/fences.py. Prints which test noticed each. Exit status 1 if nobody notices one: then a test is missing,
-or it is not needed.
+fences in tests/support/fences.py. Prints which test noticed each. Exit status 1 if no test notices one: then a test is
+missing, or the safeguard is not needed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from hydra_resolver.embedded.session import database_environment
 from hydra_resolver.embedded.tools import postgres_bin
 
-from .fences import FENCES, LOCK_KILLER, LOCKS, Fence
-from .isolation import as_expected
-from .temporary import create_database, create_installed_database, drop_database, temporary_cluster
+from .support.fences import FENCES, LOCK_KILLER, LOCKS, Fence
+from .support.isolation import as_expected
+from .support.temporary import create_database, create_installed_database, drop_database, temporary_cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTIONS = ROOT / "sql" / "functions"
@@ -123,7 +123,7 @@ class Laboratory:
                 return succeeds(["pg_prove", "--ext", ".sql", str(SQL_TESTS / test)], database_environment(conninfo))
             if test.endswith(".spec"):
                 return as_expected(self._tester, SQL_TESTS / "isolation" / "specs" / test, conninfo)
-            return succeeds([sys.executable, "-m", "tests.test_model", conninfo, str(EXAMPLES)], {})
+            return succeeds([sys.executable, "-m", "tests.model.test_model", conninfo, str(EXAMPLES)], {})
         finally:
             drop_database(self._cluster, name)
 

@@ -19,9 +19,9 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from hydra_resolver.embedded.session import database_environment
 from hydra_resolver.embedded.tools import postgres_bin
 
-from .isolation import run_specs
-from .newest_postgres import newest_postgres
-from .temporary import create_database, create_installed_database, temporary_cluster
+from .support.isolation import run_specs
+from .support.newest_postgres import newest_postgres
+from .support.temporary import create_database, create_installed_database, temporary_cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 SQL_TESTS = ROOT / "sql_tests"

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from .memory import directory_in_memory
 from .parts import CORES, DEFAULT_STORM, PYTEST, ROOT, STORM, Part, parts, runs_all
+from .support.memory import directory_in_memory
 
 SILENCE = 10.0
 """Seconds without a line, after which one says how far the parts are."""

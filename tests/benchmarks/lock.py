@@ -20,10 +20,10 @@ import psycopg
 
 from hydra_resolver.database.procedures import Procedures
 from hydra_resolver.embedded.postgres import OWNER, EmbeddedPostgres
-from tests.driving import Driver
-from tests.invented import alone, base_name, fan, invented
 from tests.nix.graphs import Graph, NoData, read_graph
-from tests.temporary import create_database, create_installed_database, temporary_cluster
+from tests.support.driving import Driver
+from tests.support.invented import alone, base_name, fan, invented
+from tests.support.temporary import create_database, create_installed_database, temporary_cluster
 
 T = TypeVar("T")
 WANTED = 100.0  # ms of CPU

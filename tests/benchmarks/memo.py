@@ -32,10 +32,10 @@ from hydra_resolver.nix.derivation import Kind
 from hydra_resolver.nix.resolve import resolve
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import derivation_name
-from tests.changing import VERSION, ChangedDriver, change
-from tests.driving import Driver
 from tests.nix.graphs import STORE_DIR, Graph, NoData, read_graph
-from tests.temporary import create_database, create_installed_database, temporary_cluster
+from tests.support.changing import VERSION, ChangedDriver, change
+from tests.support.driving import Driver
+from tests.support.temporary import create_database, create_installed_database, temporary_cluster
 
 from . import resolve as resolving
 

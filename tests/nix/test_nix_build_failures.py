@@ -11,7 +11,7 @@ from hydra_resolver.nix.errors import NixError
 from hydra_resolver.nix.store import Store
 from hydra_resolver.step_status import MESSAGE_LIMIT, StepFailure, failure_of, failure_of_error
 
-from ..building import Builder
+from ..support.building import Builder
 
 FIXED = f'__contentAddressed = false; outputHashMode = "recursive"; outputHash = "sha256-{"A" * 43}=";'
 DEP = 'dep = builtins.toFile "dep" "x";'

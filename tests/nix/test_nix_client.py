@@ -28,7 +28,7 @@ from hydra_resolver.nix.roots import RootDirectory
 from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import StoreDir
 
-from ..waiting import PATIENCE, wait_until
+from ..support.waiting import PATIENCE, wait_until
 
 NOTHING = "0" * 32 + "-nothing"
 

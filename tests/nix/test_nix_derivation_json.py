@@ -28,7 +28,7 @@ from hydra_resolver.nix.store_path import StoreDir
 from hydra_resolver.nix.structured_attrs import InvalidStructuredAttributes
 from hydra_resolver.nix.version import NixVersion
 
-from ..resolving import CASES
+from ..support.resolving import CASES
 
 STORE_DIR = StoreDir("/nix/store")
 OLD, PARSING, BASE_NAMES, NEW = NixVersion(2, 29), NixVersion(2, 30), NixVersion(2, 32), NixVersion(2, 33)

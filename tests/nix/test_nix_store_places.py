@@ -11,7 +11,7 @@ import pytest
 
 from hydra_resolver.nix.store import Store
 
-from ..failing import wait_until
+from ..support.failing import wait_until
 from .conftest import FEATURES, Nix, programs_or_skip
 
 PLACED = [

@@ -13,7 +13,7 @@ from hydra_resolver.nix.placeholder import output_placeholder
 from hydra_resolver.nix.protocol.messages import BuildEvents
 from hydra_resolver.nix.store import Store
 
-from ..waiting import PATIENCE
+from ..support.waiting import PATIENCE
 from . import conftest
 from .conftest import Nix, nixes, programs_or_skip
 from .oracle import add_derivation

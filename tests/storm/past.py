@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import psycopg
 
-from ..history import Lease, Record, Step, read
+from ..support.history import Lease, Record, Step, read
 
 STAGES = ("unloaded", "waiting", "resolvable", "resolved", "buildable", "building", "realised", "failed")
 

@@ -11,8 +11,8 @@ import pytest
 from hydra_resolver.database.procedures import Procedures
 from hydra_resolver.nix.store_path import StoreDir
 
-from ..databases import DRV, claim_build, enqueue, execute, finish, running_build
-from ..legality import judge
+from ..support.databases import DRV, claim_build, enqueue, execute, finish, running_build
+from ..support.legality import judge
 from . import failures
 from .failures import RULES, Attempt, End, Failure, Past, Row, Run, read_runs
 from .past import KEEP, forgotten_too_early, read_all

@@ -21,9 +21,9 @@ from hydra_resolver.embedded.postgres import EmbeddedPostgres
 from hydra_resolver.embedded.state import StateDirectory
 from hydra_resolver.nix.store_path import StoreDir
 
-from ..farm import Farm
-from ..history import Record
-from ..legality import judge, unsettled
+from ..support.farm import Farm
+from ..support.history import Record
+from ..support.legality import judge, unsettled
 from . import failures
 from .comeback import come_back
 from .nemesis import Nemesis

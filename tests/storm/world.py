@@ -14,7 +14,7 @@ import psycopg
 
 from hydra_resolver.embedded.postgres import EmbeddedPostgres
 
-from ..farm import Farm
+from ..support.farm import Farm
 from .fleet import Member, command
 from .jobset import Jobset, everything, first_jobset, next_jobset
 

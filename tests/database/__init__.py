@@ -1,0 +1,1 @@
+"""The schema: installation, privileges, upgrades, its files."""

@@ -1,0 +1,1 @@
+"""Documents, examples, and the program dev say what is so."""

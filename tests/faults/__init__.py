@@ -1,0 +1,1 @@
+"""Promises about faults: kills, lost connections, full disks, hostile callers and derivations."""

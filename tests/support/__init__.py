@@ -1,0 +1,1 @@
+"""What tests use: farms, databases, faults, graphs. No tests."""

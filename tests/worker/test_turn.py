@@ -1,0 +1,59 @@
+"""Taking turns: one after the other, in the order of coming, and nobody for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from hydra_resolver.verbs import turn as turn_module
+from hydra_resolver.verbs.turn import Turn
+
+from ..support.waiting import PATIENCE, wait_until
+
+
+@pytest.fixture
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn does not end while the test waits for something else."""
+    monkeypatch.setattr(turn_module, "TURN_SECONDS", 2 * PATIENCE)
+
+
+@pytest.mark.usefixtures("long_turns")
+def test_turns_are_taken_in_the_order_of_coming() -> None:
+    turn, order = Turn(), []
+
+    def take(name: int) -> None:
+        with turn.taken():
+            order.append(name)
+
+    threads = []
+    with turn.taken():
+        for name in range(5):
+            threads.append(threading.Thread(target=take, args=[name]))
+            threads[-1].start()
+            wait_until(lambda: len(turn._waiting) == len(threads))
+        assert order == []
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert order == list(range(5))
+
+
+@pytest.mark.usefixtures("long_turns")
+def test_a_turn_that_was_given_up_is_free() -> None:
+    turn = Turn()
+    with turn.taken() as give_up:
+        give_up()
+        began = time.monotonic()
+        with turn.taken():
+            assert time.monotonic() - began < PATIENCE
+
+
+def test_a_long_turn_keeps_nobody_waiting_for_ever() -> None:
+    turn = Turn()
+    with turn.taken():
+        for _ in range(3):
+            with turn.taken():
+                pass
+    with turn.taken():
+        pass
