@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from .. import run_all
-from ..support import memory
 from ..conftest import LONG
 from ..parts import PYTEST, ROOT, Part, runs_all
 from ..run_all import Runner, Running, run_together
+from ..support import memory
 from ..support.memory import directory_in_memory
 from ..support.temporary import temporary_directory
 from ..support.waiting import PATIENCE, wait_until
