@@ -10,7 +10,7 @@ create function pg_temp.makes(p_producer text, p_produced text) returns text lan
     select t.finish(p_producer, jsonb_build_object('out', t.drv(p_produced)))
 $$;
 create function pg_temp.message(p_name text) returns text language sql stable as $$
-    select f.message from resolver.failure f where f.derivation = t.number(p_name) and f.cleared is null
+    select f.message from resolver.failure f where f.derivation = t.number(p_name) and f.cleared_at is null
 $$;
 create function pg_temp.register_twice(p_name text) returns setof text language plpgsql as $$
 begin
@@ -37,7 +37,7 @@ select is(t.stage('wrapper') || ' ' || t.watches('wrapper'), 'waiting inner', 'a
 select is(pg_temp.inputs('wrapper'), '{inner^lib,producer^out}', 'the dependency goes on, and nothing is cut off at its beginning');
 select results_eq($$select owner from resolver.derivation_state where derivation = t.number('inner')$$,
                   $$values (t.id('wrapper'))$$, 'it is wanted on behalf of the same build');
-select results_eq($$select name from resolver.output where derivation = t.number('inner') and wanted$$, array['lib'],
+select results_eq($$select name from resolver.output where derivation = t.number('inner') and is_wanted$$, array['lib'],
                   'for the output that is needed');
 select results_eq($$select followed, input from resolver.chain$$, $$values (1, t.number('inner'))$$, 'the chain is followed to its end');
 savepoint sound;
@@ -171,7 +171,7 @@ select t.want('reader', 'reader');
 select t.load();
 select pg_temp.makes('scribe', 'first');
 select t.load();
-select resolver.release_claims(t.worker_id(), array(select lease from resolver.lease where closed is null), 'test');
+select resolver.release_claims(t.worker_id(), array(select lease from resolver.lease where closed_at is null), 'test');
 savepoint loaded;
 update resolver.derivation_state set stage = 'unloaded' where derivation = t.number('first');
 select t.claim('load');
@@ -204,7 +204,7 @@ select is(t.stage('reader'), 'resolvable', 'and may write another one this time'
 select t.resolve('reader', 'r-reader');
 select resolver.invalidate_paths(array[t.drv('second')]);
 select is(t.stage('reader') || ' ' || t.watches('reader'), 'waiting scribe', 'a resolution is given up when a link is lost');
-select is((select count(*) from resolver.resolution where derivation = t.number('reader') and released is null), 0::bigint, 'and released');
+select is((select count(*) from resolver.resolution where derivation = t.number('reader') and released_at is null), 0::bigint, 'and released');
 select t.load();
 select pg_temp.makes('scribe', 'second');
 select is(t.stage('reader'), 'resolvable', 'with the same .drv again, what was made of it serves');

@@ -22,7 +22,7 @@ select results_eq(
                                  'max_silent', null, 'timeout', null))$$, 'the claim for load');
 select is(t.stage('b'), 'unloaded', 'a claim for load moves nothing');
 select is(t.claim('load'), '{}', 'nobody else gets it');
-select results_eq($$select verb, worker, closed, deadline from resolver.lease$$,
+select results_eq($$select verb, worker, closed_at, deadline from resolver.lease$$,
                   $$select 'load', t.worker_id(), null::timestamptz, '2026-01-01 12:10:00+00'::timestamptz$$,
                   'the claim is a lease, with a deadline: a hung load has no other limit');
 select resolver.register_derivations(jsonb_build_array(t.loaded('b')));

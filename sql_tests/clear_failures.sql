@@ -15,7 +15,7 @@ select is(resolver.clear_failures(), false, 'all that is known to fail is forgot
 select is(array[t.stage('bad'), t.stage('on-bad'), t.stage('slow')], '{unloaded,waiting,failed}',
           'failed -> unloaded: what would end other builds; the rest does not');
 select is_empty('select from resolver.derivation_state where failed_dependency is not null', 'dependents know of it');
-select results_eq('select class, cleared = resolver.clock() from resolver.failure order by failure',
+select results_eq('select class, cleared_at = resolver.clock() from resolver.failure order by failure',
                   $$values ('builder', true), ('timeout', null)$$, 'the failure is history');
 select is(array[t.ended('bad'), t.ended('on-bad'), t.ended('slow')], '{status 1,status 2,status 7}', 'builds stay as they ended');
 select t.pass('1 minute');
@@ -58,7 +58,7 @@ select count(*) from (select resolver.fail_steps((select jsonb_agg(t.failure('f'
 select t.go_on();
 select is(resolver.clear_failures(), true, 'two hundred at a time');
 select is(resolver.clear_failures(), false, 'then the rest');
-select is((select count(*) from resolver.failure where class = 'builder' and cleared is null), 0::bigint, 'all of them');
+select is((select count(*) from resolver.failure where class = 'builder' and cleared_at is null), 0::bigint, 'all of them');
 
 select * from t.done();
 rollback;

@@ -40,7 +40,7 @@ select results_eq('select other_path, other_machine from resolver.incoherent_out
     $$select * from (values (t.path('moody-2'), 'here'), (t.path('moody-3'), null)) v (path, machine) order by path = t.path('moody-3')$$,
     'a third path is told of in relation to the one that is served');
 select resolver.invalidate_paths(array[t.path('moody-2'), t.path('moody-3')]);
-select results_eq($$select path, ceased is not null from resolver.realisation where derivation = t.number('moody') and output = 'out' order by 1$$,
+select results_eq($$select path, ceased_at is not null from resolver.realisation where derivation = t.number('moody') and output = 'out' order by 1$$,
     $$select * from (values (t.path('moody'), false), (t.path('moody-2'), true), (t.path('moody-3'), true)) v (path) order by path$$,
     'paths that were never served can be lost as well');
 select is((select count(*) from resolver.incoherent_output), 2::bigint, 'what was incoherent then stays told of');
@@ -114,7 +114,7 @@ select t.pass('1 hour');
 select t.finish('fickle', jsonb_build_object('out', t.path('fickle-2')));
 select is((select isNonDeterministic from BuildSteps where build = t.id('late')), true, 'it is built again, and differs');
 select is_empty($$select * from resolver.incoherent_output where drv = t.drv('fickle')$$, 'the paths were never valid together: no incoherence');
-select results_eq('select drv, build, input, output, path, ceased, new_path from resolver.replaced_input',
+select results_eq('select drv, build, input, output, path, ceased_at, new_path from resolver.replaced_input',
     $$values (t.drv('early'), t.id('early'), t.drv('fickle'), 'out', t.path('fickle'), '2026-01-01 14:00:00+00'::timestamptz, t.path('fickle-2'))$$,
     'but what is realised was made from the first: who uses both has a mixture');
 select t.work();
@@ -139,7 +139,7 @@ select t.load();
 select t.resolve('mid', 'r-mid');
 select t.finish('r-mid', jsonb_build_object('out', t.path('r-mid-2')));
 select t.finish('steady');
-select results_eq($$select drv, input, path, ceased, new_path from resolver.replaced_input where drv <> t.drv('early')$$,
+select results_eq($$select drv, input, path, ceased_at, new_path from resolver.replaced_input where drv <> t.drv('early')$$,
     $$values (t.drv('upper'), t.drv('mid'), t.path('r-mid'), resolver.clock(), t.path('r-mid-2'))$$,
     'the loss is known by what the input was resolved to; what came back as it was is no mixture');
 

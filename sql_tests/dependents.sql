@@ -48,7 +48,7 @@ select is((select inputs -> t.drv('leaf') from resolver.dependents(array[t.drv('
     jsonb_build_object('out', t.path('leaf'), 'dev', t.path('leaf-dev')), 'of what was lost, the path that it had');
 select is((select outputs from resolver.known_outputs(array[t.drv('r-top')])), jsonb_build_object('out', t.path('r-top')), 'one output is lost, the other is there');
 
-select results_eq($$select drv, wanted from resolver.dependents(array[t.drv('leaf'), t.drv('mid')])$$,
+select results_eq($$select drv, is_wanted from resolver.dependents(array[t.drv('leaf'), t.drv('mid')])$$,
     $$select * from (values (t.drv('fixed'), '{out}'::text[]), (t.drv('mid'), '{out}'), (t.drv('top'), '{doc,out}')) v (drv) order by drv$$, 'and what is wanted of each');
 
 -- Resolved twice.

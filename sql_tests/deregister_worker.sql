@@ -3,7 +3,7 @@
 
 create function pg_temp.open() returns text[] language sql as $$
     select coalesce(array_agg(t.named(d.drv) order by l.lease), '{}')
-      from resolver.lease l join resolver.derivation d on d.derivation = l.derivation where l.closed is null
+      from resolver.lease l join resolver.derivation d on d.derivation = l.derivation where l.closed_at is null
 $$;
 select t.derivation(n) from unnest('{a,b,c,d,e,f}'::text[]) n;
 select t.want(n, n) from unnest('{a,b,c}'::text[]) n;
@@ -46,7 +46,7 @@ select is(t.changed(), '{}', 'done twice, it is done once');
 select resolver.deregister_worker(t.worker_id());
 select is(pg_temp.open(), '{a,d}', 'a worker leaves: what it still held is given back');
 select results_eq($$select status, errorMsg from BuildSteps where build = t.id('b')$$, $$values (3, 'the worker was stopped')$$, 'its rows say why');
-select isnt((select gone from resolver.worker where worker = t.worker_id()), null, 'it is gone');
+select isnt((select gone_at from resolver.worker where worker = t.worker_id()), null, 'it is gone');
 select is((select outcome from resolver.finish_steps(jsonb_build_array(t.success('b')))), 'lease_lost', 'a report afterwards is for nothing');
 select t.keep();
 select resolver.deregister_worker(t.worker_id());

@@ -96,7 +96,7 @@ select is(resolver.queue_runner_status(), '{"status": "down"}', 'nobody is there
 
 select t.worker('another');
 select is(pg_temp.told(), '{"status": "up", "runner": "hydra-resolver"}', 'a worker is there, and can be asked for more');
-update resolver.worker set gone = resolver.clock() where name = 'worker';
+update resolver.worker set gone_at = resolver.clock() where name = 'worker';
 update SystemStatus set status = '{"status": "up", "pid": 7}' where what = 'queue-runner';
 select resolver.deregister_worker(t.worker_id('another'));
 select is(pg_temp.told() ->> 'pid', '7', 'the row of a queue runner of Hydra is left alone');

@@ -8,7 +8,7 @@ select is(t.changed(), '{}', 'nothing changes');
 -- As it is when the rows were held: the goal has ended, the build has not.
 create function pg_temp.put_off(p_job text) returns void language sql as $$
     update Builds set finished = 0, buildStatus = null, isCachedBuild = null, startTime = null, stopTime = null where id = t.id(p_job);
-    update resolver.goal set recorded = null where build = t.id(p_job);
+    update resolver.goal set recorded_at = null where build = t.id(p_job);
 $$;
 select t.derivation('a');
 select t.derivation('b');
@@ -25,7 +25,7 @@ select is(resolver.end_builds(), 2, 'two builds are finished');
 select is(t.ended('a') || ', ' || t.ended('c'), 'status 0, status 2', 'each as it ended');
 select is((select array_agg(stopTime - resolver.hydra_time(resolver.clock())) from Builds where id in (t.id('a'), t.id('c'))), '{-60,-60}',
           'at the time when it ended');
-select results_eq($$select recorded - ended from resolver.goal$$, $$values (interval '1 minute'), (interval '1 minute')$$, 'though written later');
+select results_eq($$select recorded_at - ended_at from resolver.goal$$, $$values (interval '1 minute'), (interval '1 minute')$$, 'though written later');
 select is((select count from NrBuilds where what = 'finished'), 2, 'each is counted once');
 select is((select count(*) from BuildProducts where build = t.id('a')), 2::bigint, 'it has its products once');
 select is(t.steps('c'), '{1: b status 1}', 'and its rows');
@@ -39,7 +39,7 @@ update Builds set finished = 1, buildStatus = 4, startTime = 5, stopTime = 5 whe
 select is(resolver.end_builds(), 0, 'a build that somebody cancelled meanwhile');
 select is(t.ended('a'), 'status 4', 'stays cancelled');
 select is((select count from NrBuilds where what = 'finished'), 2, 'and is not counted twice');
-select is_empty('select from resolver.goal where recorded is null', 'and its goal is settled');
+select is_empty('select from resolver.goal where recorded_at is null', 'and its goal is settled');
 
 -- A database without the counter.
 select pg_temp.put_off('c');

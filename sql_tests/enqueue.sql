@@ -82,9 +82,9 @@ select t.load();
 -- Many.
 select is(cardinality(resolver.enqueue('local', 'many', 'many.nix', (select jsonb_agg(pg_temp.job('a')) from generate_series(1, 1200)), null, true)), 1200,
           'more jobs than are opened at once');
-select is((select count(*) from resolver.goal where ended is null), 100::bigint, 'a bounded number is opened now');
+select is((select count(*) from resolver.goal where ended_at is null), 100::bigint, 'a bounded number is opened now');
 select t.go_on();
-select is((select count(*) from resolver.goal where ended is null and retry), 1200::bigint, 'the others by the next calls, and all of them try known failures again');
+select is((select count(*) from resolver.goal where ended_at is null and retry), 1200::bigint, 'the others by the next calls, and all of them try known failures again');
 select t.load();
 select t.go_on();
 

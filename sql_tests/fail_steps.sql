@@ -22,7 +22,7 @@ select results_eq(
     $$select resolver.hydra_time('2026-01-01 12:00:00+00'), resolver.hydra_time('2026-01-01 12:00:10+00'),
              resolver.hydra_time('2026-01-01 12:00:10+00'), null::bigint$$, 'the build has its times');
 select results_eq(
-    $$select class, status, message, build, stepnr, cleared from resolver.failure where derivation = t.number('bad')$$,
+    $$select class, status, message, build, stepnr, cleared_at from resolver.failure where derivation = t.number('bad')$$,
     $$select 'builder', 1, 'bad is broken', t.id('bad'), 1, null::timestamptz$$, 'the failure is kept');
 select t.keep();
 select is((select outcome from resolver.fail_steps(jsonb_build_array(t.failure('bad')))), 'already', 'a failure that is reported twice happened once');

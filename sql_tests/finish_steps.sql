@@ -36,7 +36,7 @@ select results_eq(
 select results_eq($$select name, unit, value, project, jobset, job, timestamp from BuildMetrics where build = t.id('leaf')$$,
                   $$values ('speed', 'm/s', 2.5::double precision, 'project', 'jobset', 'leaf', 1)$$, 'metrics are recorded');
 select results_eq(
-    $$select output, path, source, build, stepnr, machine, ceased from resolver.realisation where derivation = t.number('leaf')$$,
+    $$select output, path, source, build, stepnr, machine, ceased_at from resolver.realisation where derivation = t.number('leaf')$$,
     $$select 'out', t.path('leaf'), 'built', t.id('leaf'), 1, 'here', null::timestamptz$$, 'the build trace has the realisation');
 select is((select count from NrBuilds where what = 'finished'), 1, 'it is counted once');
 
@@ -202,7 +202,7 @@ select is((select count(*) from BuildProducts where build = t.id('moody-2')), 2:
 select is(t.outputs('moody-2'), jsonb_build_object('out', t.full(t.path('moody')), 'dev', t.full(t.path('moody-dev-other'))),
           'the output that was valid keeps its path; only the lost one gets the new path');
 select bag_eq(
-    $$select output, path, ceased is null from resolver.realisation where derivation = t.number('moody')$$,
+    $$select output, path, ceased_at is null from resolver.realisation where derivation = t.number('moody')$$,
     $$values ('out', t.path('moody'), true), ('dev', t.path('moody-dev'), false),
              ('out', t.path('moody-other'), true), ('dev', t.path('moody-dev-other'), true)$$,
     'the trace has all of them');

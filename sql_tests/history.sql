@@ -9,7 +9,7 @@ create function t.history(p_name text) returns setof text language sql as $$
 $$;
 create function t.output_history(p_name text) returns setof text language sql as $$
     select concat_ws(' ', h.output, case when h.valid then 'valid' else 'not valid' end,
-                     case when h.wanted then 'wanted' else 'not wanted' end, 'by', h.function, 'in', h.procedure)
+                     case when h.is_wanted then 'wanted' else 'not wanted' end, 'by', h.function, 'in', h.procedure)
       from resolver.history h where h.derivation = t.number(p_name) and h.output is not null
      order by h.event
 $$;
@@ -67,7 +67,7 @@ update resolver.derivation_state set stage = 'realised', resolved_to = t.number(
 -- Updates of other columns are none of its business.
 create temporary table before as select count(*) as rows from resolver.history;
 update resolver.derivation_state set priority = priority + 1, tries = 1, not_before = now();
-update resolver.output set lost = null;
+update resolver.output set lost_at = null;
 select is((select count(*) from resolver.history), (select rows from before), 'updates of other columns leave no trace');
 
 -- A function that fails takes its history with it.

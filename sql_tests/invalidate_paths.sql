@@ -22,9 +22,9 @@ select t.store_loses(t.path('a'));
 select is(resolver.invalidate_paths(array[t.full(t.path('a')), t.path('a')]), 1, 'one path, told twice, as a full path and as a base name');
 select is(t.stage('a'), 'unloaded', 'realised -> unloaded: it is looked at again when someone wants it');
 select results_eq(
-    $$select name, valid_since is null, lost from resolver.output where derivation = t.number('a') order by name$$,
+    $$select name, valid_since is null, lost_at from resolver.output where derivation = t.number('a') order by name$$,
     $$values ('dev', false, null::timestamptz), ('out', true, resolver.clock())$$, 'only that output is lost');
-select results_eq($$select output, ceased from resolver.realisation where derivation = t.number('a') order by output$$,
+select results_eq($$select output, ceased_at from resolver.realisation where derivation = t.number('a') order by output$$,
                   $$values ('dev', null::timestamptz), ('out', resolver.clock())$$, 'the trace knows when');
 select is(t.ended('a'), 'status 0', 'a finished build stays finished');
 select is(t.claim('load'), '{}', 'nobody wants it: nothing happens');
@@ -53,7 +53,7 @@ select t.resolve('c', 'r-c');
 select is(pg_temp.lose(t.path('b')), 1, 'the input of one that was resolved is lost');
 select is(t.stage('c') || ' ' || t.watches('c'), 'waiting b', 'resolved -> waiting');
 select is((select resolved_to from resolver.derivation_state where derivation = t.number('c')), null, 'it follows nothing');
-select results_eq($$select resolved, released from resolver.resolution where derivation = t.number('c')$$,
+select results_eq($$select resolved, released_at from resolver.resolution where derivation = t.number('c')$$,
                   $$values (t.number('r-c'), resolver.clock())$$, 'the resolution is released');
 select is(t.claim('build'), '{}', 'and what it was resolved to is not built: nobody needs it');
 select t.load();
@@ -100,7 +100,7 @@ select is(t.stage('g'), 'resolvable', 'g could be resolved');
 select is(pg_temp.lose(t.path('r-f')), 1, 'the path is lost');
 select is(t.stage('f') || ' ' || t.stage('r-f') || ' ' || t.stage('g'), 'unloaded unloaded waiting',
           'the derivation, its resolution and the dependent: all know');
-select is((select count(*) from resolver.resolution where derivation = t.number('f') and released is null), 0::bigint, 'the resolution is released');
+select is((select count(*) from resolver.resolution where derivation = t.number('f') and released_at is null), 0::bigint, 'the resolution is released');
 select t.load();
 select is(t.resolve('f', 'r-f'), 'done', 'it resolves to the same one');
 select is(t.stage('r-f'), 'buildable', 'which is built again: unloaded -> buildable');

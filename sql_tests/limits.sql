@@ -12,7 +12,7 @@ begin
 end
 $$;
 create function pg_temp.finish() returns void language sql as $$
-    select t.finish(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null order by l.lease;
+    select t.finish(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed_at is null order by l.lease;
     select t.work();
 $$;
 

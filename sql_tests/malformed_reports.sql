@@ -34,10 +34,10 @@ begin
     execute format('select array_agg(outcome order by nr) from resolver.%I(%L) with ordinality x (lease, outcome, detail, nr)',
                    p_procedure, jsonb_build_array(v_bad, v_good)) into v_seen;
     return next is(v_seen, '{refused,done}', format('%s: %s is refused, and the other counts', p_procedure, p_what));
-    return next is((select closed from resolver.lease where lease = t.lease(v_b, v_verb)), null, 'its claim is open still');
+    return next is((select closed_at from resolver.lease where lease = t.lease(v_b, v_verb)), null, 'its claim is open still');
     return next is_empty('select * from resolver.invariant_violations()', 'no invariant is broken');
     perform resolver.cancel_build(id) from Builds where finished = 0;
-    perform resolver.release_claims(t.worker_id(), array(select lease from resolver.lease where closed is null), 'the next case');
+    perform resolver.release_claims(t.worker_id(), array(select lease from resolver.lease where closed_at is null), 'the next case');
 end
 $$;
 

@@ -271,7 +271,7 @@ select is(pg_temp.prune() -> 'derivations', '1', 'until it is given back');
 insert into resolver.derivation (drv, name, system, kind)
 select md5('many ' || n) || '-many.drv', 'many', 'x86_64-linux', 'floating' from generate_series(1, 600) n;
 insert into resolver.derivation_state (derivation) select derivation from resolver.derivation;
-insert into resolver.lease (derivation, verb, worker, opened, closed, outcome)
+insert into resolver.lease (derivation, verb, worker, opened_at, closed_at, outcome)
 select derivation, 'load', t.worker_id(), resolver.clock() - interval '1 year', resolver.clock() - interval '1 year', 'done' from resolver.derivation
 union all
 select 0, 'load', t.worker_id(), resolver.clock() - interval '1 year', resolver.clock() - interval '1 year', 'done' from generate_series(1, 400);
@@ -324,7 +324,7 @@ select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv
 select resolver.invalidate_paths(array[t.path('r-served')]);
 select t.want('served-again', 'served');
 select t.work();
-select isnt((select ceased from resolver.realisation where derivation = t.number('served')), null, 'the original''s own realisation ceased');
+select isnt((select ceased_at from resolver.realisation where derivation = t.number('served')), null, 'the original''s own realisation ceased');
 select t.pass('91 days');
 select pg_temp.prune();
 select is((select path from resolver.output where derivation = t.number('served') and valid_since is not null), t.path('r-served'), 'its path is served');

@@ -35,7 +35,7 @@ begin
         exit when v_next = '{}';
         v_all := v_all || v_next;
     end loop;
-    perform resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed is null and l.verb = 'build'), '');
+    perform resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed_at is null and l.verb = 'build'), '');
     return v_all;
 end
 $$;
@@ -256,7 +256,7 @@ create function pg_temp.plans() returns text language sql as $$
 $$;
 select is((select count(*) from regexp_matches(pg_temp.plans(), 'using state_to_build', 'g')), 2::bigint, 'by the index, when much is ready');
 select doesnt_match(pg_temp.plans(), 'Sort|Seq Scan', 'nothing is sorted, and no table is read from end to end');
-select resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed is null), '');
+select resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed_at is null), '');
 delete from resolver.derivation_state s using resolver.derivation d
  where d.derivation = s.derivation and d.name in ('much', 'more', 'foreign') and s.owner = t.id('owner');
 analyze resolver.derivation_state;

@@ -14,7 +14,7 @@ select results_eq(
     $$select name, system, kind, features, prefer_local, must_resolve from resolver.derivation where derivation = t.number('b')$$,
     $$values ('b', 'builtin', 'floating', '{kvm}'::text[], false, true)$$, 'what its .drv says is recorded');
 select results_eq(
-    $$select name, path, valid_since, wanted from resolver.output where derivation = t.number('b') order by name$$,
+    $$select name, path, valid_since, is_wanted from resolver.output where derivation = t.number('b') order by name$$,
     $$values ('lib', null::text, null::timestamptz, true), ('out', null, null, true)$$, 'all outputs of a root are wanted');
 select results_eq($$select input, outputs from resolver.dependency where derivation = t.number('b')$$,
                   $$values (t.number('a'), '{out,dev}'::text[])$$, 'so is the dependency');
@@ -152,7 +152,7 @@ select t.store_loses(t.path('w'));
 select t.want('w3', 'w');
 select t.load();
 select is(t.stage('w'), 'buildable', 'the outputs have gone, load finds: it is built again');
-select isnt((select ceased from resolver.realisation where derivation = t.number('w')), null, 'the trace knows that it ceased to be valid');
+select isnt((select ceased_at from resolver.realisation where derivation = t.number('w')), null, 'the trace knows that it ceased to be valid');
 select is(t.ended('w3'), 'unfinished', 'history is no proof');
 select t.finish('w');
 select is(t.ended('w3'), 'status 0', 'then it ends');

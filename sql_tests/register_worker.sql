@@ -2,7 +2,7 @@
 \ir include/farm.sql
 
 select results_eq(
-    $$select name, verbs, systems, features, started, heartbeat, gone from resolver.worker$$,
+    $$select name, verbs, systems, features, started_at, heartbeat, gone_at from resolver.worker$$,
     $$select 'worker', '{load,resolve,build}'::text[], '{x86_64-linux}'::text[], '{}'::text[], resolver.clock(), resolver.clock(), null::timestamptz$$,
     'what it can do is known');
 select results_eq('select directory, identity from resolver.store', $$values ('/nix/store', 'one')$$,

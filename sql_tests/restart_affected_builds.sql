@@ -3,8 +3,8 @@
 
 -- Jobs by how they stand: {"status 2": "b c"}.
 create function pg_temp.standing(p_jobs text) returns jsonb language sql as $$
-    select jsonb_object_agg(x.ended, x.jobs)
-      from (select t.ended(j) as ended, string_agg(j, ' ' order by nr) as jobs
+    select jsonb_object_agg(x.ended_at, x.jobs)
+      from (select t.ended(j) as ended_at, string_agg(j, ' ' order by nr) as jobs
               from string_to_table(p_jobs, ' ') with ordinality u (j, nr) group by 1) x
 $$;
 -- Two hundred builds fail for one derivation, at any distance, and one of each other kind.
@@ -42,9 +42,9 @@ select is((select count(*) from Builds where finished = 0), 204::bigint, 'all tw
 select is(pg_temp.standing('both retried'), '{"status 2": "both", "status 2 cached": "retried"}', 'not who failed for another cause as well');
 select is(pg_temp.standing('slow cancelled moved'), '{"status 7": "slow", "status 4": "cancelled", "status 2": "moved"}',
           'nor who timed out, was cancelled, or is to be something else by now');
-select is((select count(*) from resolver.goal where ended is null), 204::bigint, 'their goals are open');
+select is((select count(*) from resolver.goal where ended_at is null), 204::bigint, 'their goals are open');
 select is(t.go_on(), 1, 'it is done');
-select is_empty('select from resolver.failure where reopening', 'and nothing is left to do');
+select is_empty('select from resolver.failure where is_reopening', 'and nothing is left to do');
 select is(resolver.advance(), false, 'nor is it said that there is');
 select t.pass('1 minute');
 select t.work();
@@ -89,7 +89,7 @@ select t.want('h', 'h');
 select t.want('h2', 'h');
 select t.load();
 select t.fail('g');
-update resolver.goal set recorded = null where build = t.id('h2');
+update resolver.goal set recorded_at = null where build = t.id('h2');
 update Builds set finished = 0, buildStatus = null, isCachedBuild = null, startTime = null, stopTime = null where id = t.id('h2');
 select t.pass('1 minute');
 update Builds set finished = 0, isCachedBuild = 0 where id = t.id('h');
@@ -131,11 +131,11 @@ select is((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$')
 select t.pass('1 minute');
 select resolver.restart_build(t.id('top'));
 select ok((select count(*) from Builds where finished = 1 and job ~ '^n[0-9]+$') > 50, 'a bounded number is done at once');
-select isnt_empty('select from resolver.failure where reopening', 'it is written down that there is more');
+select isnt_empty('select from resolver.failure where is_reopening', 'it is written down that there is more');
 select is(resolver.has_work(t.worker_id()), true, 'whoever drains the queue is told');
 select ok(t.go_on() > 1, 'the rest is done in several steps');
 select is((select count(*) from Builds where finished = 0 and job ~ '^n[0-9]+$'), 301::bigint, 'in the end all are open, whichever failure it was');
-select is_empty('select from resolver.failure where reopening', 'and that was all');
+select is_empty('select from resolver.failure where is_reopening', 'and that was all');
 -- By few reports: each leaves versions of rows that every later one has to read as long as this transaction lasts.
 create function pg_temp.work_in_large_reports() returns void language plpgsql as $$
 declare
@@ -169,12 +169,12 @@ select is(pg_temp.standing('p1 p2 q1 q2'), '{"status 2": "p1 p2 q1 q2"}', 'two f
 select t.pass('1 minute');
 select resolver.clear_failure(t.number(d), true) from unnest('{p,q}'::text[]) d;
 select resolver.restart_affected_builds(1);
-select is((select count(*) from resolver.failure where reopening), 2::bigint, 'before the walks have come to their ends nothing is done');
+select is((select count(*) from resolver.failure where is_reopening), 2::bigint, 'before the walks have come to their ends nothing is done');
 select resolver.run_propagations();
 select resolver.restart_affected_builds(1), resolver.run_propagations() from generate_series(1, 4);
 select is(pg_temp.standing('p1 p2 q1 q2'), '{"unfinished": "p1 p2 q1 q2"}', 'each comes to its turn');
 select resolver.restart_affected_builds(1);
-select is_empty('select from resolver.failure where reopening', 'then there is nothing left');
+select is_empty('select from resolver.failure where is_reopening', 'then there is nothing left');
 
 -- Two causes: whoever is cleared first, the other one keeps it, and is what brings it back.
 select t.derivation('one');
@@ -195,7 +195,7 @@ select t.go_on();
 select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-one", "status 2": "on-two on-both"}', 'the first is cleared, the second stands');
 select is((select t.named(d.drv) from resolver.goal g join resolver.derivation d on d.derivation = g.cause where g.build = t.id('on-both')), 'two',
           'and is what is to blame now');
-select is_empty('select from resolver.failure where reopening', 'nothing is left to do for the first');
+select is_empty('select from resolver.failure where is_reopening', 'nothing is left to do for the first');
 select t.load();
 select t.fail('one');
 select t.pass('1 minute');
@@ -206,7 +206,7 @@ select t.work();
 select t.pass('1 minute');
 select resolver.restart_build(t.id('on-one'));
 select is(pg_temp.standing('on-one on-two on-both'), '{"unfinished": "on-one on-both", "status 0": "on-two"}', 'when nothing is in its way it comes back');
-select is((select blamed from resolver.goal where build = t.id('on-both')), null, 'with nobody to blame');
+select is((select blamed_at from resolver.goal where build = t.id('on-both')), null, 'with nobody to blame');
 select t.work();
 select is(pg_temp.standing('on-one on-two on-both'), '{"status 0": "on-one on-two on-both"}', 'and succeeds');
 
@@ -227,7 +227,7 @@ select resolver.run_propagations(), resolver.restart_affected_builds(1) from gen
 select is((select count(*) from resolver.goal where cause = t.number('second')), 3::bigint, 'until all are done');
 select resolver.run_propagations(), resolver.restart_affected_builds(1);
 select is(pg_temp.standing('on-first held1 held2 held3'), '{"unfinished": "on-first", "status 2": "held1 held2 held3"}', 'who is not held is restarted meanwhile');
-select is_empty('select from resolver.failure where reopening', 'and nothing is left');
+select is_empty('select from resolver.failure where is_reopening', 'and nothing is left');
 select t.work();
 
 -- The failure was cleared by another route: the first restart is for all that it ended.
@@ -311,7 +311,7 @@ select t.go_on();
 select is(pg_temp.standing('on-old1 on-old2 on-old3 old on-both-old now-moved'), '{"unfinished": "on-old1 on-old2 on-old3 old on-both-old now-moved"}',
           'a restart of one still brings back the others, by Hydra''s rows');
 select is(pg_temp.standing('on-older now-cancelled'), '{"status 2": "on-older", "status 4": "now-cancelled"}', 'not who failed for another cause, nor who was cancelled');
-select is_empty('select from resolver.failure where reopening', 'and that was all');
+select is_empty('select from resolver.failure where is_reopening', 'and that was all');
 select is((select array_agg((class, status)::text) from resolver.failure where derivation = t.number('old')), '{"(builder,1)"}', 'what failed is known again');
 select t.load();
 select is(t.stage('older'), 'buildable', 'what else had failed is forgotten as well');
@@ -465,7 +465,7 @@ select resolver.run_propagations(), resolver.restart_affected_builds(2);
 select is(pg_temp.goals('{on-long1,on-long2,on-long3,on-long4,on-long5}'), 3::bigint, 'a bounded number at a time');
 select resolver.run_propagations(), resolver.restart_affected_builds(2) from generate_series(1, 3);
 select is(pg_temp.standing('long on-long1 on-long5'), '{"status 7": "long", "unfinished": "on-long1 on-long5"}', 'until all are done');
-select is_empty('select from resolver.failure where reopening', 'and nothing is left');
+select is_empty('select from resolver.failure where is_reopening', 'and nothing is left');
 select t.work();
 
 -- It fails again before others are restarted that come to it by another way: they end by that, instead of having it tried again, and
@@ -486,22 +486,22 @@ select t.pass('1 minute');
 update Builds set finished = 0, isCachedBuild = 0 where id = t.id('one-way');
 select resolver.open_goals(array[t.id('one-way')], array[t.id('one-way')], '{}'), resolver.run_propagations();
 -- Another transaction holds the counter of finished builds meanwhile, so to say.
-create temporary table marked as select failure from resolver.failure where reopening;
-update resolver.failure set reopening = false where reopening;
+create temporary table marked as select failure from resolver.failure where is_reopening;
+update resolver.failure set is_reopening = false where is_reopening;
 select t.load();
 select t.resolve('one-way', 'same');
 select t.pass('1 second');
 select t.fail('same');
-update resolver.failure set reopening = true where failure in (select failure from marked);
+update resolver.failure set is_reopening = true where failure in (select failure from marked);
 select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way other-way", "status 2": "on-other-way"}', 'the one that was restarted has failed again');
-select isnt_empty('select from resolver.failure where reopening', 'before the others are restarted');
+select isnt_empty('select from resolver.failure where is_reopening', 'before the others are restarted');
 select t.pass('1 second');
 select t.go_on();
 select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way", "unfinished": "other-way on-other-way"}', 'they are');
 select t.load();
 select t.resolve('other-way', 'same');
 select is(pg_temp.standing('one-way other-way on-other-way'), '{"status 1": "one-way", "status 1 cached": "other-way", "status 2 cached": "on-other-way"}', 'and fail with it');
-select is_empty('select from resolver.failure where reopening', 'nothing is left to do');
+select is_empty('select from resolver.failure where is_reopening', 'nothing is left to do');
 
 -- Who timed out and is known is not asked for either.
 select t.derivation('tired');

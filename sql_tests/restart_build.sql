@@ -20,7 +20,7 @@ select results_eq($$select job, finished, isCachedBuild, buildStatus from Builds
 select is((select count from NrBuilds where what = 'finished'), 0, 'the counter knows');
 select is(t.stage('a') || ' ' || t.stage('b') || ' ' || t.stage('c'), 'unloaded waiting waiting', 'failed -> unloaded: what failed is tried again');
 select is_empty('select from resolver.derivation_state where failed_dependency is not null', 'nobody remembers it as failed');
-select isnt((select cleared from resolver.failure), null, 'the failure is history');
+select isnt((select cleared_at from resolver.failure), null, 'the failure is history');
 select t.work();
 select is(t.ended('c'), 'status 0', 'it succeeds this time');
 select is(t.ended('b'), 'status 0', 'and so does the other');
@@ -63,7 +63,7 @@ select is(t.ended('f'), 'status 0', 'and it succeeds');
 
 -- What ended once stays as it ended, whatever becomes of its root.
 create function pg_temp.goal(p_job text) returns text language sql as $$
-    select concat_ws(' ', g.status, g.cached, (g.info is not null)::text, g.ended::time) from resolver.goal g where g.build = t.id(p_job)
+    select concat_ws(' ', g.status, g.is_cached, (g.info is not null)::text, g.ended_at::time) from resolver.goal g where g.build = t.id(p_job)
 $$;
 select t.derivation('m');
 select t.want('failed', 'm');
@@ -124,7 +124,7 @@ select is(t.ended('f'), 'unfinished', 'an output was lost');
 select is(t.stage('f'), 'resolvable', 'it is built anew');
 select t.work();
 select is(t.ended('f'), 'status 0', 'and there again');
-select is((select count(*) from resolver.realisation where derivation = t.number('r-f') and ceased is null), 1::bigint,
+select is((select count(*) from resolver.realisation where derivation = t.number('r-f') and ceased_at is null), 1::bigint,
           'the resolution has one valid realisation');
 
 -- The times of a build are those of the attempt that ended it.

@@ -93,7 +93,7 @@ select t.claim('resolve');
 select resolver.set_resolved_to(jsonb_build_array(
     jsonb_set(t.resolution('there', 'r-there'), '{resolved,outputs}',
               jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-there'), 'valid', true)))));
-select results_eq($$select resolutions, cut_off, seconds from resolver.savings(t.id('there'))$$,
+select results_eq($$select resolutions, is_cut_off, seconds from resolver.savings(t.id('there'))$$,
     $$values (1::bigint, 1::bigint, 0::double precision)$$, 'what was found in the store counts, without seconds');
 
 -- Several outputs took the time of one attempt.

@@ -20,13 +20,13 @@ select p.build, 1, 0, t.full(t.drv('past-' || p.i)), 0, 13, 1, 2, '', 'x86_64-li
 union all
 select p.build, 2, 0, t.full(t.drv('r-past-' || p.i)), 0, case when p.failed then 1 else 0 end, 1, 2, '', 'x86_64-linux', null from past p;
 insert into BuildStepOutputs (build, stepnr, name, path) select p.build, 2, 'out', t.full(t.path('past-' || p.i)) from past p;
-insert into resolver.goal (build, root, opened, ended, status, cached, cause, recorded)
+insert into resolver.goal (build, root, opened_at, ended_at, status, is_cached, cause, recorded_at)
 select p.build, p.original, '2025-01-01', '2025-01-01', case when p.failed then 1 else 0 end, false,
        case when p.failed then p.resolved end, '2025-01-01'
   from past p;
-insert into resolver.worker (name, verbs, systems, features, started, heartbeat, gone)
+insert into resolver.worker (name, verbs, systems, features, started_at, heartbeat, gone_at)
 select 'past-' || i, '{load,resolve,build}', '{x86_64-linux}', '{}', '2025-01-01', '2025-01-01', '2025-01-02' from generate_series(1, 2000) i;
-insert into resolver.lease (derivation, verb, worker, build, stepnr, opened, closed, outcome, digest)
+insert into resolver.lease (derivation, verb, worker, build, stepnr, opened_at, closed_at, outcome, digest)
 select case v.verb when 'build' then p.resolved else p.original end, v.verb, (select max(worker) from resolver.worker),
        case v.verb when 'build' then p.build end, case v.verb when 'build' then 2 end, '2025-01-01', '2025-01-01', 'done', md5(p.i::text)
   from past p, unnest('{load,resolve,build}'::text[]) v (verb);
@@ -36,12 +36,12 @@ select p.original, case when p.failed then 'failed' else 'realised' end, p.build
   from past p, Jobsets j
 union all
 select p.resolved, case when p.failed then 'failed' else 'realised' end, p.build, j.id, null, null from past p, Jobsets j;
-insert into resolver.output (derivation, name, path, valid_since, wanted)
+insert into resolver.output (derivation, name, path, valid_since, is_wanted)
 select d, 'out', case when not p.failed then t.path('past-' || p.i) end, case when not p.failed then timestamptz '2025-01-01' end, true
   from past p, unnest(array[p.original, p.resolved]) d;
 insert into resolver.dependency (derivation, input, outputs)
 select p.original, q.original, '{out}' from past p join past q on q.i = p.i - 1 and not q.failed;
-insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, build, stepnr, time, released)
+insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, build, stepnr, time, released_at)
 select p.original, p.resolved, '{}', '{}', '{}', p.build, 1, '2025-01-01', case when p.failed then timestamptz '2025-01-01' end from past p;
 insert into resolver.realisation (derivation, output, path, source, build, stepnr, seconds, time)
 select p.resolved, 'out', t.path('past-' || p.i), 'built', p.build, 2, 1, '2025-01-01' from past p where not p.failed;
@@ -155,7 +155,7 @@ select resolver.deregister_worker((select max(worker) from resolver.worker));
 select pg_temp.measure('adding', n, format('select pg_temp.add(''g%1$s'', %1$s)', n)) from unnest('{200,600}'::integer[]) n;
 select pg_temp.measure('bumping', n, format('update Builds set globalPriority = id where job like ''g%s-%%''; select pg_temp.until_done()', n))
   from unnest('{200,600}'::integer[]) n;
-select is((select count(*) from resolver.goal where ended is null), 800::bigint, '800 builds are open');
+select is((select count(*) from resolver.goal where ended_at is null), 800::bigint, '800 builds are open');
 select pg_temp.measure('a tick', n, 'select resolver.sync_builds(p_all => false), resolver.advance()') from unnest('{1,1}'::integer[]) n;
 select ok(max(c.rows) < 100, format('a tick that finds nothing reads little (%s)', max(c.rows))) from cost c where c.what = 'a tick';
 delete from cost c where c.what = 'a tick';

@@ -32,7 +32,7 @@ select results_eq(
     $$values (0, 0, 13, t.drv('r-mid'), true, null::text)$$, 'with the base name of what it was resolved to');
 select is_empty($$select from BuildStepOutputs where build = t.id('mid') and stepnr = 2$$, 'and no outputs');
 select results_eq(
-    $$select resolved, inputs, outputs, paths, build, stepnr, released from resolver.resolution where derivation = t.number('mid')$$,
+    $$select resolved, inputs, outputs, paths, build, stepnr, released_at from resolver.resolution where derivation = t.number('mid')$$,
     $$select t.number('r-mid'), array[t.number('leaf'), t.number('leaf')], array['dev', 'out'], array[t.path('leaf-dev'), t.path('leaf')],
              t.id('mid'), 2, null::timestamptz$$, 'the resolution is kept, with what was sampled');
 select is((select (terminal_build, terminal_stepnr) is null from resolver.resolved_step where build = t.id('mid')), true,
@@ -321,7 +321,7 @@ select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
                         jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-bad'), 'valid', true)))))), 'done',
           'it resolves to what failed, but the store has the outputs by now');
 select is(t.ended('healed'), 'status 0 cached', 'it succeeds');
-select is_empty($$select from resolver.failure where derivation = t.number('r-bad') and cleared is null$$, 'and the failure is forgotten');
+select is_empty($$select from resolver.failure where derivation = t.number('r-bad') and cleared_at is null$$, 'and the failure is forgotten');
 
 select t.derivation('ill', '{leaf}');
 select t.derivation('uses-ill', '{ill}');

@@ -25,9 +25,9 @@ select is(resolver.sweep(), 0, 'a worker that was silent for no longer than the 
 select is(t.changed(), '{}', 'nothing changes');
 select t.pass('1 second');
 select is(resolver.sweep(), 3, 'one that was silent for longer is dead: its claims are taken back');
-select isnt((select gone from resolver.worker where worker = t.worker_id()), null, 'the worker is gone');
+select isnt((select gone_at from resolver.worker where worker = t.worker_id()), null, 'the worker is gone');
 select is(t.stage('a') || ' ' || t.stage('b') || ' ' || t.stage('d'), 'buildable unloaded resolvable', 'building -> buildable; the others stay');
-select is((select array_agg(distinct outcome) from resolver.lease where closed = resolver.clock()), '{swept}', 'the leases are closed as swept');
+select is((select array_agg(distinct outcome) from resolver.lease where closed_at = resolver.clock()), '{swept}', 'the leases are closed as swept');
 select results_eq($$select status, busy, errorMsg, stopTime from BuildSteps where build = t.id('a')$$,
                   $$select 3, 0, 'the worker did not answer any more', resolver.hydra_time(resolver.clock())$$, 'the busy row gets status 3');
 select t.keep();
@@ -59,7 +59,7 @@ select resolver.heartbeat(t.worker_id('next'));
 select is(resolver.sweep(), 1, 'then it is taken back, though the worker lives');
 select is((select outcome from resolver.lease where lease = t.lease('d', 'resolve')), 'swept', 'that one');
 select is(t.stage('b') || ' ' || t.steps('b')::text, 'building {"1: b building"}', 'a build has no such limit: Nix has one');
-select is((select gone from resolver.worker where worker = t.worker_id('next')), null, 'the worker stays');
+select is((select gone_at from resolver.worker where worker = t.worker_id('next')), null, 'the worker stays');
 
 -- An input was lost meanwhile.
 select t.derivation('e');
@@ -103,13 +103,13 @@ select resolver.sweep();
 select is(t.changed(), '{}', 'once');
 select t.claim('build', 100, 'next');
 
-select is((select gone from resolver.worker where worker = t.worker_id()), '2026-01-01 12:01:01+00', 'who is dead stays dead since when it was found');
+select is((select gone_at from resolver.worker where worker = t.worker_id()), '2026-01-01 12:01:01+00', 'who is dead stays dead since when it was found');
 
 -- The lease time is a setting.
 update resolver.setting set lease_time = '5 seconds';
 select t.pass('6 seconds');
 select is(resolver.sweep(), 3, 'a shorter lease time');
-select is((select count(*) from resolver.worker where gone is null), 0::bigint, 'finds all dead');
+select is((select count(*) from resolver.worker where gone_at is null), 0::bigint, 'finds all dead');
 
 -- An attempt whose worker died counts: the second in a row is followed by a pause, and after the fifth the derivation fails.
 create function pg_temp.die(p_name text) returns text language plpgsql as $$
@@ -195,7 +195,7 @@ select t.worker('dead');
 select t.claim('build', 1, 'dead');
 select t.claim('build', 1, 'alive');
 select is(resolver.report_dead_workers(array[t.worker_id('dead'), 1000000]), 1, 'what a dead worker had is given back; an unknown one had nothing');
-select is((select array_agg(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null), '{theirs}',
+select is((select array_agg(t.named(d.drv)) from resolver.lease l join resolver.derivation d using (derivation) where l.closed_at is null), '{theirs}',
           'a worker that lives keeps what it has');
 select is(resolver.report_dead_workers(array[t.worker_id('dead')]), 0, 'once');
 select t.finish('theirs');
@@ -213,9 +213,9 @@ select t.load();
 select t.claim('resolve', 100, 'alive');
 select t.pass('-1 hour');
 select resolver.sweep();
-select is((select max(heartbeat) from resolver.worker where gone is null), resolver.clock(), 'heartbeats');
+select is((select max(heartbeat) from resolver.worker where gone_at is null), resolver.clock(), 'heartbeats');
 select is((select not_before - resolver.clock() from resolver.derivation_state where derivation = t.number('paused')), '1 minute'::interval, 'pauses');
-select is((select deadline - resolver.clock() from resolver.lease where closed is null), '10 minutes'::interval, 'deadlines');
+select is((select deadline - resolver.clock() from resolver.lease where closed_at is null), '10 minutes'::interval, 'deadlines');
 select t.pass('61 seconds');
 select is(resolver.sweep(), 1, 'who is silent is dead after the lease time');
 select t.worker();

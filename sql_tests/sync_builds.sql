@@ -2,7 +2,7 @@
 \ir include/farm.sql
 
 create function pg_temp.goal(p_job text) returns text language sql as $$
-    select t.named(d.drv) || case when g.ended is null then ' open' else ' ended ' || g.status end
+    select t.named(d.drv) || case when g.ended_at is null then ' open' else ' ended ' || g.status end
       from resolver.goal g join resolver.derivation d on d.derivation = g.root where g.build = t.id(p_job)
 $$;
 
@@ -35,13 +35,13 @@ update Builds set globalPriority = 50 where id = t.id('b');
 select resolver.sync_builds();
 select results_eq($$select global_priority, owner from resolver.derivation_state where derivation = t.number('a')$$, $$values (50, t.id('b'))$$,
                   'bumps what it depends on');
-select is((select resolver.clock() - opened from resolver.goal where build = t.id('a')), '1 minute'::interval, 'and does not open the goal anew');
+select is((select resolver.clock() - opened_at from resolver.goal where build = t.id('a')), '1 minute'::interval, 'and does not open the goal anew');
 
 -- Cancelled, deleted.
 update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('b');
 select resolver.sync_builds();
 select is(pg_temp.goal('b'), 'b ended 4', 'a build that was cancelled on Hydra''s page is a goal no more');
-select is((select count(*) from resolver.goal where ended is not null and recorded is null), 0::bigint, 'there is nothing to record for it');
+select is((select count(*) from resolver.goal where ended_at is not null and recorded_at is null), 0::bigint, 'there is nothing to record for it');
 select is(t.stage('b'), 'waiting', 'its derivations are not touched');
 select is(t.claim('build'), '{a}', 'what another build wants goes on');
 delete from Builds where id = t.id('a');
@@ -54,7 +54,7 @@ select t.derivation('c');
 select t.want('c1', 'c');
 select t.want('c2', 'c');
 select t.load();
-update resolver.goal set ended = resolver.clock(), status = 0, cached = false, info = t.info() where root = t.number('c');
+update resolver.goal set ended_at = resolver.clock(), status = 0, is_cached = false, info = t.info() where root = t.number('c');
 delete from Builds where id = t.id('c1');
 update Builds set finished = 1, buildStatus = 4, isCachedBuild = 0, startTime = resolver.hydra_time(resolver.clock()),
                   stopTime = resolver.hydra_time(resolver.clock()), notificationPendingSince = resolver.hydra_time(resolver.clock())
@@ -64,7 +64,7 @@ select is_empty($$select from resolver.goal where build = t.id('c1')$$, 'deleted
 select is(resolver.end_builds(), 0, 'cancelled in the same second, before its end was written: it is not finished a second time');
 select is(t.ended('c2'), 'status 4', 'it stays cancelled');
 select is_empty($$select from BuildProducts where build = t.id('c2')$$, 'and gets no products');
-select is_empty($$select from resolver.goal where build = t.id('c2') and recorded is null$$, 'and is not tried again');
+select is_empty($$select from resolver.goal where build = t.id('c2') and recorded_at is null$$, 'and is not tried again');
 select t.work();
 
 -- drvPath was changed.
@@ -108,7 +108,7 @@ select is(t.ended('moved'), 'unfinished', 'it is not finished as what it was');
 select is(resolver.end_builds(), 0, 'nor later');
 update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = t.id('moved');
 select resolver.end_builds();
-select is_empty($$select from resolver.goal where build = t.id('moved') and recorded is null$$, 'cancelled then, it is settled');
+select is_empty($$select from resolver.goal where build = t.id('moved') and recorded_at is null$$, 'cancelled then, it is settled');
 select is(t.ended('moved'), 'status 4', 'as cancelled');
 select resolver.restart_build(t.id('moved'));
 select is(pg_temp.goal('moved'), 'new open', 'restarted, it follows the new one');
@@ -212,7 +212,7 @@ select is(t.ended('g2'), 'status 1 cached', 'a known failure ends a new build');
 select t.build('g3', 'g');
 select resolver.sync_builds(array[t.id('g3')]);
 select is(t.stage('g'), 'unloaded', 'unless it is in retry: failed -> unloaded');
-select isnt((select cleared from resolver.failure where derivation = t.number('g')), null, 'the failure is cleared');
+select isnt((select cleared_at from resolver.failure where derivation = t.number('g')), null, 'the failure is cleared');
 select t.load();
 select t.finish('g');
 select is(t.ended('g3'), 'status 0', 'it may succeed');
@@ -227,9 +227,9 @@ select is_empty($$select from resolver.goal where build = t.id('over')$$, 'a bui
 insert into Builds (finished, timestamp, jobset_id, job, drvPath, system)
 select 0, 1, (select id from Jobsets where project = 'project'), 'many', t.full(t.drv('a')), 'x86_64-linux' from generate_series(1, 250);
 select is(resolver.sync_builds(p_all => false), true, 'there are more than are done at once');
-select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 100::bigint, 'a hundred');
+select is((select count(*) from resolver.goal where root = t.number('a') and ended_at is null), 100::bigint, 'a hundred');
 select t.go_on();
-select is((select count(*) from resolver.goal where root = t.number('a') and ended is null), 250::bigint, 'then the rest');
+select is((select count(*) from resolver.goal where root = t.number('a') and ended_at is null), 250::bigint, 'then the rest');
 select t.load();
 select is((select count(*) from Builds where job = 'many' and finished = 1), 150::bigint, 'their root is there: each look at it ends a bounded number');
 select is(resolver.end_builds(), 100, 'those that have ended, by end_builds()');

@@ -246,7 +246,7 @@ select is(t.ended('sixth'), 'status 0 cached', 'a build that comes later is cut 
 
 -- first_difference(): inputs of one name, inputs that were added, that are gone, that were forgotten.
 create function pg_temp.made_from(p_inputs text[], p_paths text[]) returns bigint language sql as $$
-    insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, time, released)
+    insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, time, released_at)
     select t.number('down-1'), t.number('r-down'), array(select t.number(split_part(i, '^', 1)) from unnest(p_inputs) i),
            array(select split_part(i, '^', 2) from unnest(p_inputs) i), array(select t.path(p) from unnest(p_paths) p),
            resolver.clock(), resolver.clock()
@@ -275,7 +275,7 @@ select is(pg_temp.differ('{}', '{}', '{}', '{}'), null, 'none at all');
 select is(pg_temp.differ('{gone^out,gone^dev}', '{tool-1,tool-1-dev}', '{up-1^out,gone^dev}', '{a,tool-2-dev}'),
           pg_temp.difference('tool-1', 'out', t.path('tool-1'), null), 'an input that was forgotten is known by its path');
 select is(pg_temp.differ('{gone^dev}', '{tool-dev}', '{gone^dev}', '{tool-dev}'), null, 'and compared by it');
-delete from resolver.resolution where time = released;
+delete from resolver.resolution where time = released_at;
 
 select t.work();
 select * from t.done();

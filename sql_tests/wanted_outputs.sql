@@ -19,7 +19,7 @@ $$;
 
 -- Also what was claimed along the way.
 create function pg_temp.work() returns void language sql as $$
-    select resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed is null), '');
+    select resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed_at is null), '');
     select t.work();
 $$;
 
@@ -28,7 +28,7 @@ select t.want('user1', 'user1');
 select t.load();
 select t.finish('leaf');
 select t.resolve('a1', 'r');
-select is((select array_agg(name order by name) from resolver.output where derivation = t.number('r') and wanted), '{out}',
+select is((select array_agg(name order by name) from resolver.output where derivation = t.number('r') and is_wanted), '{out}',
           'what is wanted of the original is wanted of what it resolves to');
 select t.finish('r');
 select pg_temp.work();
@@ -41,7 +41,7 @@ select t.load();
 select is(t.resolve('a2', 'r'), 'confirm', 'the output that is left has to be confirmed');
 select is(t.resolve('a2', 'r', array[t.path('r')]), 'done', 'it is');
 select is(t.stage('a2') || ' ' || t.stage('r'), 'realised realised', 'who wants that alone ends at once');
-select is((select cut_off from resolver.resolution where derivation = t.number('a2')), true, 'by early cut-off');
+select is((select is_cut_off from resolver.resolution where derivation = t.number('a2')), true, 'by early cut-off');
 select is(pg_temp.known('a2'), jsonb_build_object('out', t.path('r')), 'with the output that is there');
 select is(t.steps('user2'), array['1: a2 resolved to r', '2: r found'], 'the build has both rows');
 select results_eq($$select name, path from BuildStepOutputs where build = t.id('user2') and stepnr = 2 order by name$$,
@@ -153,7 +153,7 @@ select is(t.steps('both'), array['1: c1 resolved to rc', '2: rc found', '3: c2 r
 
 -- Who wants more has lost its build meanwhile: nobody builds it, until somebody wants it again.
 select resolver.invalidate_paths(array[t.path('rc-dev')]);
-update resolver.output set wanted = false where derivation = t.number('rc') and name = 'dev';
+update resolver.output set is_wanted = false where derivation = t.number('rc') and name = 'dev';
 update resolver.derivation_state set stage = 'realised' where derivation = t.number('rc');
 select t.derivation('c3', '{leaf}', p_outputs => '{out,dev}');
 select t.derivation('late', '{"c3^dev"}');
@@ -207,11 +207,11 @@ select t.derivation('d', '{leaf}');
 select t.want('d', 'd');
 select t.load();
 select t.resolve('d', 'rd');
-update resolver.output set wanted = false where derivation = t.number('rd');
+update resolver.output set is_wanted = false where derivation = t.number('rd');
 select results_eq('select derivation, resolved_to, name from resolver.check_wanted', $$values (t.number('d'), t.number('rd'), 'out')$$,
     'what is wanted of a derivation is wanted of what it waits for');
 select results_eq('select * from resolver.invariant_violations()', $$values ('check_wanted', 1::bigint)$$, 'which is checked');
-update resolver.output set wanted = true where derivation = t.number('rd');
+update resolver.output set is_wanted = true where derivation = t.number('rd');
 
 select pg_temp.work();
 select * from t.done();

@@ -271,18 +271,18 @@ create table resolver.output (
     name        text,
     path        text,
     valid_since timestamptz,
-    lost        timestamptz,
-    wanted      boolean not null default false,
+    lost_at        timestamptz,
+    is_wanted      boolean not null default false,
     constraint output_key primary key (derivation, name),
     constraint output_valid_has_path check (valid_since is null or path is not null),
-    constraint output_valid_is_not_lost check (valid_since is null or lost is null)
+    constraint output_valid_is_not_lost check (valid_since is null or lost_at is null)
 ) with (fillfactor = 80);
 create index output_path on resolver.output (path);
 comment on table resolver.output is 'Outputs of a derivation, with the path that is served to its dependents.';
 comment on column resolver.output.path is 'Base name of the store path; null until it is known.';
 comment on column resolver.output.valid_since is 'When it was recorded as valid in the store; null: not valid now.';
-comment on column resolver.output.lost is 'When it was found to have gone.';
-comment on column resolver.output.wanted is 'A goal or a dependent asks for it.';
+comment on column resolver.output.lost_at is 'When it was found to have gone.';
+comment on column resolver.output.is_wanted is 'A goal or a dependent asks for it.';
 
 create table resolver.dependency (
     derivation bigint,
@@ -347,36 +347,36 @@ comment on column resolver.propagation.after is 'The neighbours up to this numbe
 create table resolver.goal (
     build    integer primary key,
     root     bigint not null references resolver.derivation,
-    opened   timestamptz not null,
+    opened_at   timestamptz not null,
     retry    boolean,
-    ended    timestamptz,
+    ended_at    timestamptz,
     status   integer,
-    cached   boolean,
+    is_cached   boolean,
     cause    bigint references resolver.derivation,
     info     jsonb,
-    recorded timestamptz,
+    recorded_at timestamptz,
     jobset   integer,
-    blamed   timestamptz,
-    constraint goal_ended_has_status check ((ended is null) = (status is null)),
-    constraint goal_recorded_after_end check (recorded is null or ended is not null)
+    blamed_at   timestamptz,
+    constraint goal_ended_has_status check ((ended_at is null) = (status is null)),
+    constraint goal_recorded_after_end check (recorded_at is null or ended_at is not null)
 );
 create index goal_root on resolver.goal (root);
 create index goal_cause on resolver.goal (cause) where cause is not null;
-create index goal_unrecorded on resolver.goal (build) where ended is not null and recorded is null;
-create index goal_open on resolver.goal (build) where ended is null and build > 0;
-create index goal_open_root on resolver.goal (root, (build + 0)) where ended is null and root > 0;
+create index goal_unrecorded on resolver.goal (build) where ended_at is not null and recorded_at is null;
+create index goal_open on resolver.goal (build) where ended_at is null and build > 0;
+create index goal_open_root on resolver.goal (root, (build + 0)) where ended_at is null and root > 0;
 comment on table resolver.goal is 'A build that wants its root, and how it ended.';
 comment on column resolver.goal.root is 'The build''s top-level derivation.';
-comment on column resolver.goal.opened is 'Since when it is wanted: failures before this time are cached failures.';
+comment on column resolver.goal.opened_at is 'Since when it is wanted: failures before this time are cached failures.';
 comment on column resolver.goal.retry is
     'Whether known failures are tried again instead of ending it; null: those of class builder end it.';
 comment on column resolver.goal.status is 'Status for Hydra''s Builds.';
-comment on column resolver.goal.cached is 'The root was not built on this build''s account.';
+comment on column resolver.goal.is_cached is 'The root was not built on this build''s account.';
 comment on column resolver.goal.cause is 'The derivation that failed, if one did.';
 comment on column resolver.goal.info is 'What was read from the outputs: sizes, release name, products, metrics.';
-comment on column resolver.goal.recorded is 'When Hydra''s Builds row was updated: later than ended if another transaction held that row.';
+comment on column resolver.goal.recorded_at is 'When Hydra''s Builds row was updated: later than ended if another transaction held that row.';
 comment on column resolver.goal.jobset is 'Jobset of the build.';
-comment on column resolver.goal.blamed is
+comment on column resolver.goal.blamed_at is
     'Since when another failure is its cause than the one by which it ended: that was cleared, and this one is in the way still.';
 
 create table resolver.build_request (
@@ -394,7 +394,7 @@ create table resolver.build_scan (
     seen_xact xid8 not null default '0',
     position  integer,
     again     boolean not null default false,
-    began     timestamptz not null default '-infinity',
+    began_at     timestamptz not null default '-infinity',
     constraint build_scan_is_one check (only_row)
 );
 comment on table resolver.build_scan is 'How far Hydra''s Builds have been looked through: see changed_builds(). One row.';
@@ -403,7 +403,7 @@ comment on column resolver.build_scan.complete is
 comment on column resolver.build_scan.seen is 'The highest number that was seen when seen_xact was the next transaction to begin.';
 comment on column resolver.build_scan.position is 'How far the pass over all open goals came; null: none is under way.';
 comment on column resolver.build_scan.again is 'Something was changed since it began: another one is to follow.';
-comment on column resolver.build_scan.began is 'When that pass, or the last one, began.';
+comment on column resolver.build_scan.began_at is 'When that pass, or the last one, began.';
 insert into resolver.build_scan default values;
 
 create table resolver.failure (
@@ -415,19 +415,19 @@ create table resolver.failure (
     build      integer,
     stepnr     integer,
     time       timestamptz not null,
-    cleared    timestamptz,
-    reopening  boolean not null default false,
+    cleared_at    timestamptz,
+    is_reopening  boolean not null default false,
     constraint failure_class_known check (class in ('builder', 'transient', 'timeout', 'unsupported')),
-    constraint failure_reopening_is_cleared check (not reopening or cleared is not null)
+    constraint failure_reopening_is_cleared check (not is_reopening or cleared_at is not null)
 );
 create index failure_derivation on resolver.failure (derivation);
-create index failure_reopening on resolver.failure (failure) where reopening;
-create unique index failure_in_force on resolver.failure (derivation) where cleared is null and derivation > 0;
+create index failure_reopening on resolver.failure (failure) where is_reopening;
+create unique index failure_in_force on resolver.failure (derivation) where cleared_at is null and derivation > 0;
 comment on table resolver.failure is 'Derivations that failed for good. Only failures of class builder are remembered for other builds.';
 comment on column resolver.failure.status is 'Status as in Hydra''s BuildSteps.';
 comment on column resolver.failure.build is 'Build and step that ran it.';
-comment on column resolver.failure.cleared is 'When it was restarted; null: in force.';
-comment on column resolver.failure.reopening is
+comment on column resolver.failure.cleared_at is 'When it was restarted; null: in force.';
+comment on column resolver.failure.is_reopening is
     'A person restarted a build that was in its way: others that ended by it have yet to be opened again.';
 
 create table resolver.resolution (
@@ -439,22 +439,22 @@ create table resolver.resolution (
     paths      text[] not null,
     build      integer,
     stepnr     integer,
-    cut_off    boolean not null default false,
+    is_cut_off    boolean not null default false,
     time       timestamptz not null,
-    released   timestamptz,
+    released_at   timestamptz,
     constraint resolution_samples_are_whole check (cardinality(inputs) = cardinality(outputs) and cardinality(inputs) =
         cardinality(paths))
 );
 create index resolution_derivation on resolver.resolution (derivation);
 create index resolution_resolved on resolver.resolution (resolved);
-create unique index resolution_in_force on resolver.resolution (derivation) where released is null and derivation > 0;
+create unique index resolution_in_force on resolver.resolution (derivation) where released_at is null and derivation > 0;
 create index resolution_build on resolver.resolution (build);
 comment on table resolver.resolution is 'Every resolution ever made, with the paths it was made from.';
 comment on column resolver.resolution.inputs is 'Sampled inputs; outputs[i] of inputs[i] had paths[i].';
 comment on column resolver.resolution.build is 'Build that has the step row with status 13, and stepnr its number.';
-comment on column resolver.resolution.cut_off is
+comment on column resolver.resolution.is_cut_off is
     'It ended without an attempt for its sake: what it resolves to was realised before, or was built for another.';
-comment on column resolver.resolution.released is 'When it was given up because an input of it was lost, or was replaced; null: in force.';
+comment on column resolver.resolution.released_at is 'When it was given up because an input of it was lost, or was replaced; null: in force.';
 
 create table resolver.realisation (
     realisation bigint generated always as identity primary key,
@@ -467,24 +467,24 @@ create table resolver.realisation (
     machine     text,
     seconds     real,
     time        timestamptz not null,
-    ceased      timestamptz,
+    ceased_at      timestamptz,
     constraint realisation_source_known check (source in ('built', 'local', 'substituted'))
 );
 create index realisation_derivation on resolver.realisation (derivation);
-create index realisation_path on resolver.realisation (path) where ceased is null and path > '';
-create unique index realisation_valid on resolver.realisation (derivation, output, path) where ceased is null and derivation > 0;
+create index realisation_path on resolver.realisation (path) where ceased_at is null and path > '';
+create unique index realisation_valid on resolver.realisation (derivation, output, path) where ceased_at is null and derivation > 0;
 comment on table resolver.realisation is 'The build trace: every path that an output was ever found to have.';
 comment on column resolver.realisation.source is 'How it was learned: built by a step, found in the local store, substituted.';
 comment on column resolver.realisation.build is 'Build on whose account it was built or found; a plain number that outlives the build.';
 comment on column resolver.realisation.seconds is 'How long the attempt took that built it.';
-comment on column resolver.realisation.ceased is 'When the path ceased to be valid; null: in force.';
+comment on column resolver.realisation.ceased_at is 'When the path ceased to be valid; null: in force.';
 
 create table resolver.lost_path (
     path text primary key,
-    lost timestamptz not null
+    lost_at timestamptz not null
 );
 comment on table resolver.lost_path is 'Store paths that are gone: outputs that have them cease to be valid, a bounded number at a time.';
-comment on column resolver.lost_path.lost is 'What was recorded as valid later than this was made again.';
+comment on column resolver.lost_path.lost_at is 'What was recorded as valid later than this was made again.';
 
 create table resolver.worker (
     worker         integer generated always as identity primary key,
@@ -492,9 +492,9 @@ create table resolver.worker (
     verbs          text[] not null,
     systems        text[] not null,
     features       text[] not null,
-    started        timestamptz not null,
+    started_at        timestamptz not null,
     heartbeat      timestamptz not null,
-    gone           timestamptz,
+    gone_at           timestamptz,
     jobs           integer,
     builders       resolver.builder[] not null default '{}',
     feature_limits jsonb not null default '{}',
@@ -502,13 +502,13 @@ create table resolver.worker (
     constraint worker_verbs_known check (verbs <@ array['load', 'resolve', 'build']),
     constraint worker_only_kind_known check (only_kind in ('local', 'prefer-local'))
 );
-create index worker_living on resolver.worker (worker) where gone is null;
-create index worker_gone on resolver.worker (gone) where gone is not null;
+create index worker_living on resolver.worker (worker) where gone_at is null;
+create index worker_gone on resolver.worker (gone_at) where gone_at is not null;
 comment on table resolver.worker is 'Worker processes.';
 comment on column resolver.worker.systems is
     'Systems that its own machine builds for, and features what that has; see builders for others.';
 comment on column resolver.worker.heartbeat is 'Last sign of life; older than the lease time: dead, and its claims are taken back.';
-comment on column resolver.worker.gone is 'When it left, or was found dead.';
+comment on column resolver.worker.gone_at is 'When it left, or was found dead.';
 comment on column resolver.worker.jobs is 'How many builds it does at the same time; null: it did not say.';
 comment on column resolver.worker.builders is 'Remote builders that its Nix sends derivations to.';
 comment on column resolver.worker.feature_limits is
@@ -523,24 +523,24 @@ create table resolver.lease (
     worker     integer not null references resolver.worker,
     build      integer,
     stepnr     integer,
-    opened     timestamptz not null,
+    opened_at     timestamptz not null,
     deadline   timestamptz,
-    closed     timestamptz,
+    closed_at     timestamptz,
     outcome    text,
     digest     text,
-    started    timestamptz,
+    started_at    timestamptz,
     constraint lease_verb_known check (verb in ('load', 'resolve', 'build')),
-    constraint lease_closed_has_outcome check ((closed is null) = (outcome is null)),
+    constraint lease_closed_has_outcome check ((closed_at is null) = (outcome is null)),
     constraint lease_build_has_step check ((verb = 'build') = (stepnr is not null))
 );
-create unique index lease_open on resolver.lease (derivation) where closed is null;
-create index lease_open_of_worker on resolver.lease (worker) where closed is null;
-create index lease_closed on resolver.lease (closed) where closed is not null;
+create unique index lease_open on resolver.lease (derivation) where closed_at is null;
+create index lease_open_of_worker on resolver.lease (worker) where closed_at is null;
+create index lease_closed on resolver.lease (closed_at) where closed_at is not null;
 comment on table resolver.lease is 'One claim of one derivation by one worker. Its number is the fence of the report.';
 comment on column resolver.lease.deadline is 'Taken back after this time even from a living worker.';
 comment on column resolver.lease.outcome is 'How it was closed: done, failed, retried, released, swept, stale.';
 comment on column resolver.lease.digest is 'Digest of the report, so that the same report twice is told from another one.';
-comment on column resolver.lease.started is 'When a machine began to build it: only this is charged to the jobset.';
+comment on column resolver.lease.started_at is 'When a machine began to build it: only this is charged to the jobset.';
 
 create table resolver.interrupted_step (
     build  integer,
@@ -576,9 +576,9 @@ create table resolver.history (
     output      text,
     path        text,
     valid       boolean,
-    wanted      boolean,
+    is_wanted      boolean,
     constraint history_is_of_stage_or_output check ((from_stage is null) = (to_stage is null) and (to_stage is null) =
-        (output is not null) and (output is null) = (valid is null) and (valid is null) = (wanted is null))
+        (output is not null) and (output is null) = (valid is null) and (valid is null) = (is_wanted is null))
 );
 comment on table resolver.history is
     'Append-only, while keep_history() is on: each change of a stage, lease or resolution, and of what is known of an output.';

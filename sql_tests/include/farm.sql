@@ -129,7 +129,7 @@ create function t.lease(p_name text, p_verb text) returns bigint language sql st
 $$;
 create function t.ensure_claimed(p_name text, p_verb text) returns void language plpgsql as $$
 begin
-    if not exists (select from resolver.lease l where l.lease = t.lease(p_name, p_verb) and l.closed is null) then
+    if not exists (select from resolver.lease l where l.lease = t.lease(p_name, p_verb) and l.closed_at is null) then
         perform t.claim(p_verb);
     end if;
 end
@@ -246,7 +246,7 @@ begin
             return;
         end if;
         perform t.finish(c.name) from (select c.name from t.claim c join resolver.lease l using (lease)
-                                        where c.verb = 'build' and l.closed is null order by c.nr) c;
+                                        where c.verb = 'build' and l.closed_at is null order by c.nr) c;
     end loop;
     raise exception 'there is no end of working at %', v_names;
 end

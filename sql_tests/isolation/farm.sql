@@ -59,7 +59,7 @@ begin
     if p_claim then
         perform resolver.claim_derivations(1, 'build', 100);
     else
-        perform resolver.release_claims(1, array(select lease from resolver.lease where closed is null), 'setup');
+        perform resolver.release_claims(1, array(select lease from resolver.lease where closed_at is null), 'setup');
     end if;
 end
 $$;
@@ -74,7 +74,7 @@ $$;
 
 create procedure t.release() language plpgsql as $$
 begin
-    perform resolver.release_claims(1, array(select lease from resolver.lease where closed is null), 'setup');
+    perform resolver.release_claims(1, array(select lease from resolver.lease where closed_at is null), 'setup');
 end
 $$;
 

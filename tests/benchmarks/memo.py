@@ -49,7 +49,7 @@ KNOWN = """
     ), state as (
         insert into resolver.derivation_state (derivation, stage) select derivation, 'realised' from new
     )
-    insert into resolver.output (derivation, name, path, valid_since, wanted)
+    insert into resolver.output (derivation, name, path, valid_since, is_wanted)
     select distinct on (n.derivation, o.name) n.derivation, o.name, o.path, resolver.clock(), true
       from new n join golden g on g.resolved = n.drv
       join resolver.derivation d on d.drv = g.drv join resolver.output o on o.derivation = d.derivation
@@ -95,7 +95,7 @@ def _database(name: str, graph: Graph, leaf: str | None) -> bool:
         procedures.close()
         with psycopg.connect(conninfo) as connection:
             kinds = connection.execute(
-                "select d.kind, count(*), count(*) filter (where r.cut_off) from resolver.resolution r "
+                "select d.kind, count(*), count(*) filter (where r.is_cut_off) from resolver.resolution r "
                 "join resolver.derivation d on d.derivation = r.derivation where d.drv = any (%s) group by 1",
                 [list(changed.names.values())],
             ).fetchall()
@@ -190,7 +190,7 @@ def _resolve_known(state: Path, root: Path, graph: Graph, wanted: dict[str, str]
             connection.execute("vacuum analyze")
         seconds = _resolving(options, conninfo, store)
         with psycopg.connect(conninfo) as connection:
-            rows = connection.execute("select cut_off from resolver.resolution").fetchall()
+            rows = connection.execute("select is_cut_off from resolver.resolution").fetchall()
     assert Counter(rows) == {(True,): len(wanted)}, Counter(rows)
     return seconds - idle
 

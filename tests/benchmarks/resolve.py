@@ -38,7 +38,8 @@ PREPARE = """
     with golden (drv, output, path) as (select * from unnest(%s::text[], %s::text[], %s::text[]))
     insert into resolver.output (derivation, name, path, valid_since)
     select d.derivation, g.output, g.path, resolver.clock() from golden g join resolver.derivation d using (drv)
-    on conflict (derivation, name) do update set path = excluded.path, valid_since = excluded.valid_since, lost = null
+    on conflict (derivation, name) do update
+       set path = excluded.path, valid_since = excluded.valid_since, lost_at = null
 """
 READY = """
     update resolver.derivation_state s set stage = 'resolvable'

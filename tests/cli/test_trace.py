@@ -326,7 +326,7 @@ def test_what_is_not_deterministic_is_found_out_when_it_is_built_again(shared: F
     (replaced,) = farm.rows("select * from resolver.replaced_input where path = any (%s)", paths)
     assert replaced["drv"] == Path(before["drv"]).name, "but this one was made from the first"
     assert [replaced["path"], replaced["new_path"]] == paths
-    assert replaced["ceased"] is not None
+    assert replaced["ceased_at"] is not None
     assert farm.violations() == []
 
 
@@ -526,7 +526,7 @@ def test_what_our_own_trace_knows_is_not_built_again_by_a_store_that_is_not_trus
     assert [name_of(drv) for drv in farm.built_by_nix() - before] == ["up"]
     assert len(farm.rows("select distinct path from BuildOutputs")) == 1
     traced = (
-        "select source, ceased is null as in_force from resolver.realisation where path like '%%-down' order by time"
+        "select source, ceased_at is null as in_force from resolver.realisation where path like '%%-down' order by time"
     )
     assert farm.rows(traced) == [{"source": "built", "in_force": False}, {"source": "local", "in_force": True}]
 

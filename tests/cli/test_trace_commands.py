@@ -268,7 +268,7 @@ def test_prune_keeps_what_is_valid_and_forgets_what_is_gone(made: Made) -> None:
     lines = farm.command("prune", "--older-than", "0h").stdout.splitlines()
     assert lines[0] == f"{would['withdrawn']} paths of old derivations are not in the store any more"
     assert lines[1].startswith(f"forgotten: {would['derivations']} derivations, ")
-    assert {row["path"] for row in farm.rows("select path from resolver.realisation where ceased is null")} == {keep}
+    assert {row["path"] for row in farm.rows("select path from resolver.realisation where ceased_at is null")} == {keep}
     # Both library derivations have it.
     assert {name_of(row["drv"]) for row in farm.rows("select drv from resolver.derivation")} == {"library"}
     assert farm.rows("select count(*) from Builds") == [{"count": 9}], "Hydra's rows are its own"

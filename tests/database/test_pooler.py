@@ -124,7 +124,7 @@ def builds_all(farm: Farm, *words: str | Path, database: str) -> str:
         output = worker.output()
     assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}] * 2, output
     assert_sound(farm)
-    assert farm.rows("select from resolver.worker where gone is null") == []
+    assert farm.rows("select from resolver.worker where gone_at is null") == []
     return output
 
 

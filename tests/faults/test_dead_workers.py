@@ -78,12 +78,12 @@ def test_so_does_one_that_was_there_before_and_leaves_those_alone_that_live(tmp_
         os.kill(third.pid, signal.SIGSTOP)
         time.sleep(3)  # some ticks
         assert times(begun) == 1
-        assert farm.rows("select 1 from resolver.worker where gone is not null") == []
+        assert farm.rows("select 1 from resolver.worker where gone_at is not null") == []
         os.kill(third.pid, signal.SIGCONT)
         first.send_signal(signal.SIGKILL)
         first.wait()
         wait_until(lambda: times(begun) == 2, within=WITHIN)
-        assert len(farm.rows("select 1 from resolver.worker where gone is not null")) == 1
+        assert len(farm.rows("select 1 from resolver.worker where gone_at is not null")) == 1
         stop(second, third)
         assert farm.violations() == []
 
@@ -92,7 +92,7 @@ def test_a_worker_that_was_declared_dead_and_lives_holds_its_file_under_its_new_
     with open_farm(tmp_path) as farm:
         worker = start_worker(farm)
         (row,) = farm.wait_for("select worker from resolver.worker")
-        execute(farm.conninfo, "update resolver.worker set gone = resolver.clock()")
+        execute(farm.conninfo, "update resolver.worker set gone_at = resolver.clock()")
         farm.wait_for(f"select 1 from resolver.worker where worker <> {row['worker']}")
         (file,) = files(farm)
         wait_until(lambda: json.loads(file.read_text())["worker"] == row["worker"] + 1)

@@ -166,7 +166,7 @@ def test_roots_stay_as_long_as_they_are_needed_and_go_then(colony: Colony, monke
         name for name in sweep_roots(colony, monkeypatch) if name.startswith("rooted")
     }
     colony.execute("update resolver.output set valid_since = valid_since - interval '2 days'")
-    colony.execute("update resolver.goal set ended = ended - interval '2 days'")
+    colony.execute("update resolver.goal set ended_at = ended_at - interval '2 days'")
     assert {name for name in sweep_roots(colony, monkeypatch) if name.startswith("rooted")} == set()
     colony.collect()
     assert not any(Path(path).exists() for path in colony.outputs(*(f"rooted-{name}" for name in NAMES)))

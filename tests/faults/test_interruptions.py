@@ -68,7 +68,7 @@ def test_an_interrupted_command_ends_its_builds_and_releases_its_claims(
 
 def test_a_signal_that_reaches_another_thread_than_the_first_ends_the_worker_as_well(farm: Farm) -> None:
     with running(farm, "worker") as command:
-        wait_until(lambda: bool(farm.rows("select 1 from resolver.worker where gone is null")))
+        wait_until(lambda: bool(farm.rows("select 1 from resolver.worker where gone_at is null")))
         process = command.process.pid
         other = next(int(task.name) for task in Path(f"/proc/{process}/task").iterdir() if task.name != str(process))
         assert ctypes.CDLL(None).tgkill(process, other, int(signal.SIGTERM)) == 0

@@ -59,8 +59,8 @@ def test_a_dead_workers_claims_come_back_within_the_lease_time_and_a_tick(tmp_pa
         killed.wait()
         farm.wait_for("select 1 from Builds having min(finished) = 1")
         (swept,) = farm.rows(
-            "select l.closed - w.heartbeat < interval '2 s' + interval '1 s' + interval '10 s' as in_time,"
-            " l.closed - w.heartbeat > interval '2 s' as not_early"
+            "select l.closed_at - w.heartbeat < interval '2 s' + interval '1 s' + interval '10 s' as in_time,"
+            " l.closed_at - w.heartbeat > interval '2 s' as not_early"
             " from resolver.lease l join resolver.worker w on w.worker = l.worker where l.outcome = 'swept'"
         )
         assert swept == {"in_time": True, "not_early": True}
@@ -116,12 +116,12 @@ def test_a_claim_that_outlives_its_deadline_is_taken_over_though_its_worker_live
         for pid in nix:
             os.kill(pid, signal.SIGSTOP)
         farm.command("enqueue", farm.write("second.nix", '{ second = floating "second" "echo 2 > $out" { }; }'))
-        farm.wait_for("select 1 from resolver.lease where closed is null and verb = 'load'")
+        farm.wait_for("select 1 from resolver.lease where closed_at is null and verb = 'load'")
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
-            connection.execute("update resolver.lease set deadline = now() where closed is null")
+            connection.execute("update resolver.lease set deadline = now() where closed_at is null")
         farm.command("worker", "--drain")
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}] * 2
-        assert farm.rows("select 1 from resolver.worker where gone is null") == [{"?column?": 1}]
+        assert farm.rows("select 1 from resolver.worker where gone_at is null") == [{"?column?": 1}]
         for pid in nix:
             os.kill(pid, signal.SIGCONT)
         time.sleep(1)

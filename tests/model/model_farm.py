@@ -75,14 +75,14 @@ select jsonb_build_object(
           left join resolver.derivation r on r.derivation = s.resolved_to),
     'claims', (
         select coalesce(jsonb_object_agg(l.lease, jsonb_build_array(named(d.drv), l.verb, l.worker)), '{}')
-          from resolver.lease l join resolver.derivation d using (derivation) where l.closed is null),
+          from resolver.lease l join resolver.derivation d using (derivation) where l.closed_at is null),
     'failed', (
         select coalesce(jsonb_object_agg(named(d.drv), f.build), '{}')
-          from resolver.failure f join resolver.derivation d using (derivation) where f.cleared is null),
+          from resolver.failure f join resolver.derivation d using (derivation) where f.cleared_at is null),
     'goals', (
         select coalesce(jsonb_object_agg(g.build, jsonb_build_array(
-                   named(d.drv), g.recorded is not null,
-                   case when g.ended is not null then jsonb_build_array(g.status, g.cached) end)), '{}')
+                   named(d.drv), g.recorded_at is not null,
+                   case when g.ended_at is not null then jsonb_build_array(g.status, g.is_cached) end)), '{}')
           from resolver.goal g join resolver.derivation d on d.derivation = g.root),
     'causes', (
         select coalesce(jsonb_object_agg(g.build, named(d.drv)), '{}')

@@ -43,7 +43,7 @@ def _failed_by(world: World) -> Mapping[tuple[str, float], AbstractSet[int]]:
         " join storm.all_failure f using (derivation)"
         " where b.finished = 1 and b.buildStatus = any (%s) and s.type = 0 and s.status = any (%s)"
         " and f.build is not null and b.stopTime >= resolver.hydra_time(f.time)"
-        " and (f.cleared is null or b.stopTime <= resolver.hydra_time(f.cleared))"
+        " and (f.cleared_at is null or b.stopTime <= resolver.hydra_time(f.cleared_at))"
         " order by s.build, s.stepnr desc, f.time desc",
         [FAILED, DEPENDENCY_FAILED],
         [FAILED, CACHED_FAILURE],
@@ -58,7 +58,9 @@ def _stayed(cause: str, builds: AbstractSet[int], opened: AbstractSet[int]) -> l
 
 def _opened(world: World, since: float) -> AbstractSet[int]:
     """Builds that have ended since then, and so were opened again (their `opened` may be earlier), or blame another."""
-    rows = world.farm.rows("select build from resolver.goal where greatest(ended, blamed) > to_timestamp(%s)", since)
+    rows = world.farm.rows(
+        "select build from resolver.goal where greatest(ended_at, blamed_at) > to_timestamp(%s)", since
+    )
     return {row["build"] for row in rows}
 
 

@@ -184,13 +184,13 @@ def read_past(conninfo: str, file: Path, store_dir: StoreDir) -> Past:
             failures=rows(
                 Failure,
                 "select d.drv, f.build, extract(epoch from f.time)::float8,"
-                " coalesce(extract(epoch from least(f.cleared, f.gone))::float8, 'infinity')"
+                " coalesce(extract(epoch from least(f.cleared_at, f.gone_at))::float8, 'infinity')"
                 " from storm.all_failure f join storm.all_derivation d using (derivation) where f.class = 'builder'"
                 " and f.build is not null",  # else it was recalled from Hydra's rows, as one that is cleared
             ),
             attempts=rows(
                 Attempt,
-                "select d.drv, l.build, l.stepnr, extract(epoch from l.opened)::float8, l.outcome = 'swept'"
+                "select d.drv, l.build, l.stepnr, extract(epoch from l.opened_at)::float8, l.outcome = 'swept'"
                 " from storm.all_lease l join storm.all_derivation d using (derivation) where l.verb = 'build'",
             ),
             runs=read_runs(file, drvs, store_dir),
@@ -201,12 +201,12 @@ def read_past(conninfo: str, file: Path, store_dir: StoreDir) -> Past:
             ),
             ends=rows(
                 End,
-                "select g.build, d.drv, extract(epoch from g.opened)::float8, g.cached,"
+                "select g.build, d.drv, extract(epoch from g.opened_at)::float8, g.is_cached,"
                 " (select extract(epoch from max(r.time))::float8 from resolver.resolution r"
                 " where r.resolved = g.cause)"
                 " from resolver.goal g join resolver.derivation d on d.derivation = g.cause"
-                " join Builds b on b.id = g.build and b.buildStatus = g.status where g.ended is not null"
-                " and g.blamed is null",
+                " join Builds b on b.id = g.build and b.buildStatus = g.status where g.ended_at is not null"
+                " and g.blamed_at is null",
             ),
             builds={build for (build,) in connection.execute("select id from Builds").fetchall()},
         )

@@ -51,7 +51,7 @@ declare
 begin
     with recursive needed (derivation) as (
         select g.root from resolver.goal g join public.Builds b on b.id = g.build
-         where b.finished = 0 and g.ended is null
+         where b.finished = 0 and g.ended_at is null
         union
         select i.derivation
           from needed n
@@ -67,7 +67,7 @@ begin
     select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'delete_pruned',
            s.derivation, s.stage, 'unloaded', s.lease
       from resolver.derivation_state s where s.derivation = any (p_derivations);
-    insert into resolver.history (transaction, time, procedure, function, derivation, output, path, valid, wanted)
+    insert into resolver.history (transaction, time, procedure, function, derivation, output, path, valid, is_wanted)
     select pg_current_xact_id()::text::bigint, resolver.clock(), 'prune', 'delete_pruned',
            o.derivation, o.name, o.path, false, false
       from resolver.output o where o.derivation = any (p_derivations);
@@ -100,7 +100,8 @@ def read_all(conninfo: str) -> Record:
             ).fetchall()
         )
         leases = connection.execute(
-            "select lease, derivation, verb, build, stepnr, opened, closed, outcome from storm.all_lease order by 1"
+            "select lease, derivation, verb, build, stepnr, opened_at, closed_at, outcome"
+            " from storm.all_lease order by 1"
         ).fetchall()
         steps = connection.execute(
             "select s.build, s.stepnr, d.derivation, s.type, s.busy, s.status from BuildSteps s"

@@ -71,7 +71,7 @@ def drain(world: World) -> float:
     """Wait until every build is finished, and none is to be restarted; how long that took, in seconds."""
     began = time.monotonic()
     while world.evaluating or world.farm.rows(
-        "select from Builds where finished = 0 union all select from resolver.failure where reopening limit 1"
+        "select from Builds where finished = 0 union all select from resolver.failure where is_reopening limit 1"
     ):
         if time.monotonic() > began + DRAIN_SECONDS:
             pytest.fail(f"the builds do not finish: {world.farm.rows('select resolver.status()')}")

@@ -42,7 +42,7 @@ def contents(farm: Farm) -> list[dict[str, object]]:
 
 def assert_sound(farm: Farm) -> None:
     """Nothing is claimed, nothing is busy, no invariant is broken."""
-    assert farm.rows("select * from resolver.lease where closed is null") == []
+    assert farm.rows("select * from resolver.lease where closed_at is null") == []
     assert farm.rows("select * from BuildSteps where busy <> 0") == []
     assert farm.violations() == []
 

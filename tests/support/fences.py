@@ -56,10 +56,10 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("leases/match_reports", [
         ("l.lease is null or l.verb <> p_verb", "l.verb <> p_verb", "set_resolved_to.sql"),
         ("l.lease is null or l.verb <> p_verb", "l.lease is null", "leases.sql"),
-        ("l.closed is null and e.copy = 1", "e.copy = 1", "fail_steps.sql"),
-        ("l.closed is null and e.copy = 1", "l.closed is null", "register_derivations.sql"),
-        ("when l.closed is null and e.digest = e.first_digest then 'already'", "", "register_derivations.sql"),
-        ("when l.closed is null then 'refused'", "", "fail_steps.sql"),
+        ("l.closed_at is null and e.copy = 1", "e.copy = 1", "fail_steps.sql"),
+        ("l.closed_at is null and e.copy = 1", "l.closed_at is null", "register_derivations.sql"),
+        ("when l.closed_at is null and e.digest = e.first_digest then 'already'", "", "register_derivations.sql"),
+        ("when l.closed_at is null then 'refused'", "", "fail_steps.sql"),
         ("when l.digest = e.digest then 'already'", "", "fail_steps.sql"),
         ("when l.digest is null then 'lease_lost'", "", "register_derivations.sql"),
     ]),
@@ -104,13 +104,13 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
         (" and s.owner is not null", "", "register_derivations.sql"),
         ("           and d.kind is null\n", "", "register_derivations.sql"),
-        ("           and not exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended is null)\n",
+        ("           and not exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended_at is null)\n",
          "", "register_derivations.sql"),
         ("for update of s skip locked", "for update of s", "ahead_and_claim.spec"),
     ]),
     # Claims.
     ("queue/claim_derivations", [
-        ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
+        ("w.worker = p_worker and w.gone_at is null", "w.worker = p_worker", "sweep.sql"),
     ]),
     ("queue/claim_builds", [
         ("where resolver.can_build(v_worker, m)", "", "claim_derivations.sql"),
@@ -131,10 +131,10 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("where n.number > n.places", "where false", "claim_derivations.sql"),
     ]),
     ("workers/fail_unsupported", [
-        ("(g.build is null or g.opened <= v_before)", "true", "unsupported.sql"),
-        ("g.build = s.owner and g.opened <= v_before\n", "g.build = s.owner\n", "unsupported.sql"),
+        ("(g.build is null or g.opened_at <= v_before)", "true", "unsupported.sql"),
+        ("g.build = s.owner and g.opened_at <= v_before\n", "g.build = s.owner\n", "unsupported.sql"),
         ("or m.unsupported_since <= v_before", "", "unsupported.sql"),
-        ("if not exists (select from resolver.worker w where w.gone is null)\n       or not", "if not", "unsupported.sql"),
+        ("if not exists (select from resolver.worker w where w.gone_at is null)\n       or not", "if not", "unsupported.sql"),
     ]),
     ("graph/propagate_height", [
         ("i.height < a.height and ", "", "queue.sql"),
@@ -165,12 +165,12 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     # Claims that end without a report.
     ("workers/heartbeat", [
-        ("w.worker = p_worker and w.gone is null", "w.worker = p_worker", "sweep.sql"),
+        ("w.worker = p_worker and w.gone_at is null", "w.worker = p_worker", "sweep.sql"),
         (" and s.owner is null\n", "\n", "heartbeat.sql"),
     ]),
     ("queue/release_claims", [
-        ("l.worker = p_worker and l.closed is null", "l.closed is null", "deregister_worker.sql"),
-        ("l.worker = p_worker and l.closed is null", "l.worker = p_worker", "deregister_worker.sql"),
+        ("l.worker = p_worker and l.closed_at is null", "l.closed_at is null", "deregister_worker.sql"),
+        ("l.worker = p_worker and l.closed_at is null", "l.worker = p_worker", "deregister_worker.sql"),
     ]),
     ("queue/release_other_claims", [
         ("l.worker = p_worker and l.verb = p_verb", "l.verb = p_verb", "deregister_worker.sql"),
@@ -178,13 +178,13 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         (" and l.lease <> all (p_held)", "", "deregister_worker.sql"),
     ]),
     ("workers/deregister_worker", [
-        ("l.worker = p_worker and l.closed is null", "l.closed is null", "deregister_worker.sql"),
+        ("l.worker = p_worker and l.closed_at is null", "l.closed_at is null", "deregister_worker.sql"),
     ]),
     ("workers/sweep", [
-        ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
+        ("     where w.gone_at is null and w.heartbeat < v_now - resolver.lease_time();\n",
          "     where w.heartbeat < v_now - resolver.lease_time();\n", "sweep.sql"),
-        ("     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();\n",
-         "     where w.gone is null;\n", "beat_and_sweep.spec"),
+        ("     where w.gone_at is null and w.heartbeat < v_now - resolver.lease_time();\n",
+         "     where w.gone_at is null;\n", "beat_and_sweep.spec"),
         ("l.deadline < v_now or exists", "exists", "sweep.sql"),
     ]),
     # What Hydra's programs are told.
@@ -199,14 +199,14 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         (" for update skip locked", "", "dump_status.spec"),
     ]),
     ("graph/close_leases_of", [
-        ("l.derivation = any (p_derivations) and l.closed is null", "l.derivation = any (p_derivations)", "leases.sql"),
+        ("l.derivation = any (p_derivations) and l.closed_at is null", "l.derivation = any (p_derivations)", "leases.sql"),
     ]),
     ("graph/reevaluate_readiness_along", [
         ("           and (s.stage <> 'unloaded' or s.lease is null)\n", "", "claim_load_and_resolve.spec"),
     ]),
     ("hydra/end_orphaned_steps", [
         ("       and not exists (select from resolver.lease l"
-         " where l.closed is null and l.build = b.build and l.stepnr = b.stepnr);", ";", "sweep.sql"),
+         " where l.closed_at is null and l.build = b.build and l.stepnr = b.stepnr);", ";", "sweep.sql"),
     ]),
     ("prune/prune", [
         ("for update skip locked", "for update", "prune_and_claim.spec"),
@@ -245,17 +245,17 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("reports/apply_resolutions", [
         ("s.derivation = any (v_ids) and s.stage = 'resolved'));", "s.derivation = any (v_ids)));", "wanted_outputs.sql"),
         ("s.stage = 'realised'\n       and exists", "false and exists", "wanted_outputs.sql"),
-        ("and o.wanted and o.valid_since is null", "and o.valid_since is null", "wanted_outputs.sql"),
+        ("and o.is_wanted and o.valid_since is null", "and o.valid_since is null", "wanted_outputs.sql"),
         ("    perform resolver.copy_wanted_outputs(v_ids);\n", "", "wanted_outputs.sql"),
     ]),
     ("reports/validate_resolutions", [
-        ("w.name = o.name and w.wanted", "w.name = o.name", "wanted_outputs.sql"),
+        ("w.name = o.name and w.is_wanted", "w.name = o.name", "wanted_outputs.sql"),
     ]),
     ("graph/mark_wanted_outputs", [
         ("    perform resolver.copy_wanted_outputs(v_inputs);\n", "", "wanted_outputs.sql"),
     ]),
     ("graph/record_terminals", [
-        ("o.derivation = e.derivation and o.wanted", "o.derivation = e.origin and o.wanted", "wanted_outputs.sql"),
+        ("o.derivation = e.derivation and o.is_wanted", "o.derivation = e.origin and o.is_wanted", "wanted_outputs.sql"),
     ]),
     ("hydra/record_steps", [
         ("n.type = 0 or ", "", "claim_derivations.sql"),
@@ -303,7 +303,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     # Hydra's rows: what ended stays as it ended, and nobody waits for them.
     ("failures/failure_of_goal", [
-        ("(f.cleared is null or f.cleared >= p_goal.ended)", "f.cleared is null", "held_failure.spec"),
+        ("(f.cleared_at is null or f.cleared_at >= p_goal.ended_at)", "f.cleared_at is null", "held_failure.spec"),
     ]),
     ("builds/record_end", [
         ("where b.id = p_build and b.finished + 0 = 0", "where b.id = p_build", "sync_builds.sql"),
@@ -318,9 +318,9 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/restart_affected_builds", [
         ("or exists (select from resolver.propagation w where w.kind in ('clear', 'follow', 'fail'))", "", "restart_affected_builds.sql"),
-        ("and coalesce(g.blamed, g.ended) between f.time and f.cleared", "", "restart_affected_builds.sql"),
-        ("coalesce(g.blamed, g.ended)", "g.ended", "restart_affected_builds.sql"),
-        ("set cause = resolver.failure_cause(g.root), blamed", "set blamed", "restart_affected_builds.sql"),
+        ("and coalesce(g.blamed_at, g.ended_at) between f.time and f.cleared_at", "", "restart_affected_builds.sql"),
+        ("coalesce(g.blamed_at, g.ended_at)", "g.ended_at", "restart_affected_builds.sql"),
+        ("set cause = resolver.failure_cause(g.root), blamed_at", "set blamed_at", "restart_affected_builds.sql"),
         ("(g.status = 2 or f.class = 'builder')", "true", "restart_affected_builds.sql"),
         ("s.stage = 'failed' or s.failed_dependency is not null as held", "false as held", "restart_affected_builds.sql"),
         ("and b.drvPath = resolver.hydra_path(d.drv)", "", "restart_affected_builds.sql"),
@@ -329,18 +329,18 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("if cardinality(v_builds || v_held || v_forgotten) < p_limit", "if cardinality(v_builds || v_forgotten) < p_limit",
          "restart_affected_builds.sql"),
         ("(b.buildStatus = 2 or f.class = 'builder' and b.buildStatus not in (0, 4, 6))", "true", "restart_affected_builds.sql"),
-        ("and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared)", "", "restart_affected_builds.sql"),
+        ("and b.stopTime between resolver.hydra_time(f.time) and resolver.hydra_time(f.cleared_at)", "", "restart_affected_builds.sql"),
         ("and not exists (select from resolver.goal g where g.build = s.build)", "", "restart_affected_builds.sql"),
         ("array(select x from unnest(v_builds) x where x <> all (v_forgotten))", "v_builds", "restart_affected_builds.sql"),
         (" or g.build is null", "", "restart_affected_builds.sql"),
-        ("set opened = x.since", "set opened = g.opened", "restart_affected_builds.sql"),
+        ("set opened_at = x.since", "set opened_at = g.opened_at", "restart_affected_builds.sql"),
         ("or not resolver.lock_finished_counter()", "", "restart_and_held.spec"),
         ("for update of b skip locked", "for update of b", "restart_and_held.spec"),
     ]),
     ("builds/restore_forgotten_failures", [
-        ("and coalesce(s.stopTime, 0) <= x.ended", "", "restart_affected_builds.sql"),
-        ("f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended", "false", "restart_affected_builds.sql"),
-        ("and x.ended between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared)", "", "restart_affected_builds.sql"),
+        ("and coalesce(s.stopTime, 0) <= x.ended_at", "", "restart_affected_builds.sql"),
+        ("f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended_at", "false", "restart_affected_builds.sql"),
+        ("and x.ended_at between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared_at)", "", "restart_affected_builds.sql"),
     ]),
     ("builds/cancel_build", [
         ("where b.id = p_build and b.finished + 0 = 0", "where b.id = p_build", "cancel_build.sql"),
@@ -350,8 +350,8 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ]),
     ("builds/open_goals", [
         ("where b.id = any (p_builds) and b.finished + 0 = 0", "where b.id = any (p_builds)", "sync_builds.sql"),
-        ("case when g.recorded is not null then excluded.opened else g.opened end",
-         "excluded.opened", "sync_builds.sql"),
+        ("case when g.recorded_at is not null then excluded.opened_at else g.opened_at end",
+         "excluded.opened_at", "sync_builds.sql"),
         ("    perform resolver.copy_wanted_outputs(v_roots);\n", "", "wanted_outputs.sql"),
     ]),
     ("builds/sync_builds", [
@@ -360,11 +360,11 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("builds/sync_goals_together", [
         ("b.buildStatus not in (0, 4, 6)", "true", "restart_affected_builds.sql"),
         ("on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv", "on b.id = g.build", "restart_affected_builds.sql"),
-        ("coalesce(g.blamed, g.ended)", "g.ended", "restart_affected_builds.sql"),
+        ("coalesce(g.blamed_at, g.ended_at)", "g.ended_at", "restart_affected_builds.sql"),
     ]),
     ("graph/record_completions", [
-        ("x.root = e.derivation and x.root > 0 and x.ended is null", "x.root = e.derivation", "restart_build.sql"),
-        ("ended = case when m.info is not null then v_now end", "ended = v_now", "finish_steps.sql"),
+        ("x.root = e.derivation and x.root > 0 and x.ended_at is null", "x.root = e.derivation", "restart_build.sql"),
+        ("ended_at = case when m.info is not null then v_now end", "ended_at = v_now", "finish_steps.sql"),
         ("where e.info is not null or g.build = e.built_for", "where e.info is not null", "finish_steps.sql"),
     ]),
     ("graph/as_follower", [
@@ -385,7 +385,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("v_goal.cause, v_goal.restarted", "v_goal.cause, true", "restart_affected_builds.sql"),
         ("and resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time)", "and false", "set_resolved_to.sql"),
         ("v_goal.attempted_for is distinct from g.build", "true", "reports.sql"),
-        ("g.root = x.subject and g.root > 0 and g.ended is null\n", "g.root = x.subject and g.root > 0\n", "restart_build.sql"),
+        ("g.root = x.subject and g.root > 0 and g.ended_at is null\n", "g.root = x.subject and g.root > 0\n", "restart_build.sql"),
     ]),
     ("failures/resolved_since", [
         (" and r.time > p_time", "", "set_resolved_to.sql"),

@@ -173,7 +173,7 @@ def read(conninfo: str) -> Record:
             events=rows(
                 Event,
                 "select event, transaction, derivation, procedure, function, from_stage, to_stage, from_lease,"
-                " to_lease, resolved_to, output, path, coalesce(valid, false), coalesce(wanted, false)"
+                " to_lease, resolved_to, output, path, coalesce(valid, false), coalesce(is_wanted, false)"
                 " from resolver.history order by event",
             ),
             transitions={(a, b, by) for a, b, by in tuples("select * from resolver.transition")},
@@ -186,7 +186,8 @@ def read(conninfo: str) -> Record:
             },
             leases=rows(
                 Lease,
-                "select lease, derivation, verb, build, stepnr, opened, closed, outcome from resolver.lease order by 1",
+                "select lease, derivation, verb, build, stepnr, opened_at, closed_at, outcome"
+                " from resolver.lease order by 1",
             ),
             realisations={(d, o, p) for d, o, p in tuples("select derivation, output, path from resolver.realisation")},
             resolved={row[0] for row in tuples("select distinct resolved from resolver.resolution")},
@@ -197,7 +198,7 @@ def read(conninfo: str) -> Record:
             ),
             builds=rows(
                 Build,
-                "select b.id, b.finished = 1, b.buildStatus, case when g.build > 0 then g.recorded is not null end"
+                "select b.id, b.finished = 1, b.buildStatus, case when g.build > 0 then g.recorded_at is not null end"
                 " from Builds b left join resolver.goal g on g.build = b.id order by 1",
             ),
             counted=sum(row[0] for row in tuples("select count from NrBuilds where what = 'finished'")),

@@ -167,7 +167,7 @@ class RestartedFarm(Farm):
             if process.poll() is None:
                 process.send_signal(signal.SIGABRT)
                 process.wait()
-        claims = self.rows("select * from resolver.lease where closed is null")
+        claims = self.rows("select * from resolver.lease where closed_at is null")
         unfinished = self.rows("select * from resolver.derivation_state where stage not in ('realised', 'failed')")
         return "\n".join([self.output(), "-- open claims", *map(str, claims), "-- unfinished", *map(str, unfinished)])
 
@@ -191,7 +191,7 @@ class RestartedFarm(Farm):
             " (select jsonb_object_agg(o.name, o.path) from BuildOutputs o where o.build = b.id) as outputs,"
             " coalesce(r.drv, d.drv) as root"
             " from Builds b join resolver.goal g on g.build = b.id join resolver.derivation d on d.derivation = g.root"
-            " left join resolver.resolution n on n.derivation = g.root and n.released is null"
+            " left join resolver.resolution n on n.derivation = g.root and n.released_at is null"
             " left join resolver.derivation r on r.derivation = n.resolved"
         )
         cached: Counter[str] = Counter()
@@ -202,7 +202,7 @@ class RestartedFarm(Farm):
             " (select jsonb_object_agg(o.name, jsonb_build_array(o.path, o.valid_since is not null))"
             "    from resolver.output o where o.derivation = d.derivation) as outputs"
             " from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation"
-            " left join resolver.resolution n on n.derivation = d.derivation and n.released is null"
+            " left join resolver.resolution n on n.derivation = d.derivation and n.released_at is null"
             " left join resolver.derivation r on r.derivation = n.resolved"
             " left join resolver.derivation f on f.derivation = s.failed_dependency"
         )
@@ -221,7 +221,7 @@ class RestartedFarm(Farm):
             "second rows": self.rows(
                 "select build, drvPath, status from BuildSteps where status <> 3 group by 1, 2, 3 having count(*) > 1"
             ),
-            "open leases": self.rows("select * from resolver.lease where closed is null"),
+            "open leases": self.rows("select * from resolver.lease where closed_at is null"),
             "violations": self.violations(),
         }
 

@@ -105,7 +105,7 @@ class World:
         assert {row["job"]: row["buildstatus"] for row in rows} == {
             row["job"]: expected.get(row["job"], 0) for row in rows
         }
-        self.wait_for("select where not exists (select from resolver.lease where closed is null)")
+        self.wait_for("select where not exists (select from resolver.lease where closed_at is null)")
         assert_sound(self.farm)
         for columns, table in (
             ("build, drvPath, status", "BuildSteps"),

@@ -51,7 +51,7 @@ def test_the_session_of_another_builder_is_what_psql_does(tmp_path: Path) -> Non
             "select verb, name from resolver.lease join resolver.worker using (worker) where verb = 'build'"
             " group by 1, 2"
         ) == [{"verb": "build", "name": "a builder"}]
-        assert farm.rows("select from resolver.worker where gone is null") == []
+        assert farm.rows("select from resolver.worker where gone_at is null") == []
         assert farm.built_by_nix() == farm.built_by_rows()
 
 

@@ -80,7 +80,7 @@ def test_after_a_crash_nobody_responds_until_there_is_a_worker_again(farm: Farm)
     assert asked(farm.conninfo, SILENCE)[1] is False
     heir = start_worker(farm)
     farm.wait_for(LISTENING.format(1))
-    farm.wait_for("select 1 from SystemStatus, resolver.worker where worker = 2 and started < clock_timestamp()")
+    farm.wait_for("select 1 from SystemStatus, resolver.worker where worker = 2 and started_at < clock_timestamp()")
     told, heard = asked(farm.conninfo)
     assert (told["status"], heard) == ("up", True)
     heir.send_signal(signal.SIGTERM)

@@ -29,7 +29,7 @@ def test_what_is_above_the_change_is_resolved_anew_and_cut_off(database: str) ->
     }
     with psycopg.connect(database) as connection:
         rows = connection.execute(
-            "select o.drv, r.drv, x.cut_off from resolver.resolution x "
+            "select o.drv, r.drv, x.is_cut_off from resolver.resolution x "
             "join resolver.derivation o on o.derivation = x.derivation "
             "join resolver.derivation r on r.derivation = x.resolved where o.drv = any (%s)",
             [list(changed.names.values())],

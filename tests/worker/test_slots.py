@@ -201,4 +201,4 @@ def test_a_claim_that_waits_for_a_slot_is_released_when_the_worker_stops(
     with running_worker(options, farm.conninfo, open_store(options), jobs=2, observer=Told()):
         farm.wait_for("select 1 from BuildSteps where busy <> 0")
     assert_sound(farm)
-    wait_until(lambda: not farm.rows("select 1 from resolver.lease where closed is null"))
+    wait_until(lambda: not farm.rows("select 1 from resolver.lease where closed_at is null"))

@@ -257,7 +257,7 @@ def test_a_thousand_slow_connections_cost_a_worker_nothing(tmp_path: Path) -> No
         limited = shlex.join([*words, "--status-address", str(port)])
         worker = subprocess.Popen(["sh", "-c", f"ulimit -n 200; exec {limited}"])
         try:
-            farm.wait_for("select 1 from resolver.worker where gone is null")
+            farm.wait_for("select 1 from resolver.worker where gone_at is null")
             connections = silent(port, 900)
             farm.command("enqueue", farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }'))
             farm.wait_for("select 1 from Builds where finished = 1 and buildStatus = 0")
@@ -291,7 +291,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 def test_a_worker_serves_its_status_where_it_was_told_to(tmp_path: Path) -> None:
     with free_port() as port, open_farm(tmp_path) as farm:
         worker = start_worker(farm, "--status-address", str(port))
-        farm.wait_for("select 1 from resolver.worker where gone is null")
+        farm.wait_for("select 1 from resolver.worker where gone_at is null")
         assert json.loads(get(port, "/status/machines")[2])["machines"].keys() == {"localhost"}
         second = farm.command("worker", "--drain", "--status-address", str(port))
         assert second.returncode == 0

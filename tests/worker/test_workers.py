@@ -97,7 +97,7 @@ def test_a_stopped_worker_leaves_nothing_busy(tmp_path: Path) -> None:
         stopped.send_signal(signal.SIGTERM)
         assert stopped.wait(PATIENCE) == 0, stopped.communicate()[0]
         assert farm.rows("select busy, status from BuildSteps") == [{"busy": 0, "status": 3}]
-        assert farm.rows("select 1 from resolver.lease where closed is null") == []
+        assert farm.rows("select 1 from resolver.lease where closed_at is null") == []
         assert farm.violations() == []
         farm.command("worker", "--drain")
         assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]

@@ -36,7 +36,7 @@ def _refuse_living_workers(connection: psycopg.Connection) -> None:
     living = connection.execute(
         "select w.name, round(extract(epoch from resolver.clock() - w.heartbeat)),"
         " ceil(extract(epoch from w.heartbeat + resolver.lease_time() - resolver.clock()))"
-        " from resolver.worker w where w.gone is null and w.heartbeat > resolver.clock() - resolver.lease_time()"
+        " from resolver.worker w where w.gone_at is null and w.heartbeat > resolver.clock() - resolver.lease_time()"
         " order by w.worker"
     ).fetchall()
     if living:
@@ -48,7 +48,9 @@ def _refuse_living_workers(connection: psycopg.Connection) -> None:
 
 
 def _end_what_is_open(connection: psycopg.Connection) -> None:
-    leases = [row[0] for row in connection.execute("select lease from resolver.lease where closed is null").fetchall()]
+    leases = [
+        row[0] for row in connection.execute("select lease from resolver.lease where closed_at is null").fetchall()
+    ]
     connection.execute(
         "select resolver.revoke_leases(%s::bigint[], 'swept', 'hydra-resolver was removed', false)", [leases]
     )
@@ -57,7 +59,7 @@ def _end_what_is_open(connection: psycopg.Connection) -> None:
     row = connection.execute(
         """
         select (select count(*) from resolver.goal g
-                 where g.ended is not null and g.recorded is null
+                 where g.ended_at is not null and g.recorded_at is null
                    and exists (select from public.Builds b where b.id = g.build))
              + (select count(*) from resolver.lease l
                   join public.BuildSteps s on s.build = l.build and s.stepnr = l.stepnr and s.busy <> 0

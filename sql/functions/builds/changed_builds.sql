@@ -41,13 +41,13 @@ begin
     end if;
 
     v_scan.again := v_scan.again or p_all;
-    if v_scan.position is null and (v_scan.again or v_now not between v_scan.began and v_scan.began + interval '60 seconds') then
+    if v_scan.position is null and (v_scan.again or v_now not between v_scan.began_at and v_scan.began_at + interval '60 seconds') then
         v_scan.position := 0;
-        v_scan.began := v_now;
+        v_scan.began_at := v_now;
         v_scan.again := false;
     end if;
     if v_scan.position is not null then
-        v_part := array(select g.build from resolver.goal g where g.ended is null and g.build > 0 and g.build > v_scan.position order by g.build limit 500);
+        v_part := array(select g.build from resolver.goal g where g.ended_at is null and g.build > 0 and g.build > v_scan.position order by g.build limit 500);
         v_found := resolver.changed_goals(v_part, v_limit);
         builds := builds || v_found;
         v_scan.position := coalesce(v_found[v_limit], v_part[500]);
@@ -62,7 +62,7 @@ begin
     more := more or v_scan.position is not null or cardinality(v_part) = v_limit;
     if v_scan is distinct from v_old then
         update resolver.build_scan s
-           set complete = v_scan.complete, seen = v_scan.seen, seen_xact = v_scan.seen_xact, position = v_scan.position, again = v_scan.again, began = v_scan.began;
+           set complete = v_scan.complete, seen = v_scan.seen, seen_xact = v_scan.seen_xact, position = v_scan.position, again = v_scan.again, began_at = v_scan.began_at;
     end if;
 end
 $$;

@@ -14,7 +14,7 @@ declare
 begin
     perform resolver.lock_graph();
     v_failed := array(select f.derivation from resolver.failure f
-                       where f.cleared is null and f.class = 'builder'
+                       where f.cleared_at is null and f.class = 'builder'
                        order by f.derivation limit v_limit);
     perform resolver.clear_failure(x, false) from unnest(v_failed) x;
     perform resolver.run_deferred_work(20);

@@ -8,7 +8,7 @@ create or replace function resolver.end_builds() returns integer
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
+    if not exists (select from resolver.goal g where g.ended_at is not null and g.recorded_at is null) then
         return 0;
     end if;
     perform resolver.failpoint('end_builds: there is something');

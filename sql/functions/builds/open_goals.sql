@@ -22,16 +22,16 @@ begin
     insert into resolver.derivation_state (derivation) select n.derivation from new n;
 
     with opened as (
-        insert into resolver.goal as g (build, root, jobset, opened, retry)
+        insert into resolver.goal as g (build, root, jobset, opened_at, retry)
         select b.id, d.derivation, b.jobset_id, v_now, case when b.id = any (p_retry) then true when b.id = any (p_accept) then false end
           from public.Builds b join resolver.derivation d on d.drv = resolver.base_name(b.drvPath)
          where b.id = any (p_builds) and b.finished + 0 = 0
          order by b.id
         on conflict (build) do update
-           set root = excluded.root, jobset = excluded.jobset, ended = null, status = null, cause = null, blamed = null, info = null,
-               recorded = null, cached = case when g.ended is null then g.cached end,
-               retry = case when g.root <> excluded.root then excluded.retry when g.recorded is not null then true else g.retry end,
-               opened = case when g.recorded is not null then excluded.opened else g.opened end
+           set root = excluded.root, jobset = excluded.jobset, ended_at = null, status = null, cause = null, blamed_at = null, info = null,
+               recorded_at = null, is_cached = case when g.ended_at is null then g.is_cached end,
+               retry = case when g.root <> excluded.root then excluded.retry when g.recorded_at is not null then true else g.retry end,
+               opened_at = case when g.recorded_at is not null then excluded.opened_at else g.opened_at end
         returning g.root
     )
     select array_agg(distinct o.root) into v_roots from opened o;
@@ -47,11 +47,11 @@ begin
            height = case when s.stage = 'realised' or s.owner is null then 0 else s.height end
       from (select distinct on (g.root) g.root, g.build, g.jobset, b.globalPriority as global_priority, b.priority
               from resolver.goal g join public.Builds b on b.id = g.build
-             where g.root = any (v_roots) and g.root > 0 and g.ended is null
+             where g.root = any (v_roots) and g.root > 0 and g.ended_at is null
              order by g.root, b.globalPriority desc, b.priority desc, b.id) w
      where s.derivation = w.root
        and (s.owner is null or s.stage = 'realised' or (w.global_priority, w.priority) >= (s.global_priority, s.priority)
-            or (select g.ended is null from resolver.goal g where g.build = s.owner) is not true);
+            or (select g.ended_at is null from resolver.goal g where g.build = s.owner) is not true);
     update resolver.derivation_state s
        set max_silent = greatest(s.max_silent, w.max_silent), timeout = greatest(s.timeout, w.timeout)
       from (select g.root, max(l.max_silent) filter (where l.max_silent > 3600) as max_silent,
@@ -60,11 +60,11 @@ begin
               join public.Builds b on b.id = g.build
              cross join lateral (select case when b.maxsilent = 0 then 2147483647 else b.maxsilent end as max_silent,
                                         case when b.timeout = 0 then 2147483647 else b.timeout end as timeout) l
-             where g.root = any (v_roots) and g.root > 0 and g.ended is null
+             where g.root = any (v_roots) and g.root > 0 and g.ended_at is null
              group by g.root) w
      where s.derivation = w.root
        and (w.max_silent > coalesce(s.max_silent, 0) or w.timeout > coalesce(s.timeout, 0));
-    update resolver.output o set wanted = true where o.derivation = any (v_roots) and not o.wanted;
+    update resolver.output o set is_wanted = true where o.derivation = any (v_roots) and not o.is_wanted;
     perform resolver.copy_wanted_outputs(v_roots);
 
     perform resolver.start_propagations('want', v_roots);
@@ -73,7 +73,7 @@ begin
     update resolver.derivation_state s set not_before = null
      where s.not_before > v_now
        and s.owner in (select g.build from resolver.goal g
-                        where g.ended is null and g.root in (select n.root from resolver.goal n where n.build = any (p_retry)));
+                        where g.ended_at is null and g.root in (select n.root from resolver.goal n where n.build = any (p_retry)));
     if found then
         perform pg_notify('step_ready', '');
     end if;

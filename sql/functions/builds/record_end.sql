@@ -17,12 +17,12 @@ begin
         return false;
     end if;
     select * into v_goal from resolver.goal g where g.build = p_build;
-    v_now := resolver.hydra_time(v_goal.ended);
+    v_now := resolver.hydra_time(v_goal.ended_at);
     if v_goal.cause is not null then
         v_failure := resolver.failure_of_goal(v_goal);
         perform resolver.record_failure_rows(v_goal, v_failure);
         select s.startTime into v_started from public.BuildSteps s where s.build = v_failure.build and s.stepnr = v_failure.stepnr;
-    elsif not v_goal.cached then
+    elsif not v_goal.is_cached then
         -- The latest: it may have been restarted.
         select max(s.startTime) into v_started
           from public.BuildSteps s
@@ -30,17 +30,17 @@ begin
            and s.drvPath in (select resolver.hydra_path(d.drv) from resolver.derivation d
                               where d.derivation = v_goal.root
                                  or d.derivation = (select r.resolved from resolver.resolution r
-                                                     where r.derivation = v_goal.root and r.released is null));
+                                                     where r.derivation = v_goal.root and r.released_at is null));
     end if;
 
     update public.Builds b
-       set finished = 1, buildStatus = v_goal.status, isCachedBuild = v_goal.cached::integer,
-           startTime = case when v_goal.cached then v_now else coalesce(v_started, v_now) end, stopTime = v_now,
+       set finished = 1, buildStatus = v_goal.status, isCachedBuild = v_goal.is_cached::integer,
+           startTime = case when v_goal.is_cached then v_now else coalesce(v_started, v_now) end, stopTime = v_now,
            size = (v_goal.info ->> 'size')::bigint, closureSize = (v_goal.info ->> 'closure_size')::bigint,
            releaseName = v_goal.info ->> 'release_name', notificationPendingSince = v_now
      where b.id = p_build and b.finished + 0 = 0;
     v_finished := found;
-    update resolver.goal g set recorded = resolver.clock() where g.build = p_build and g.recorded is null;
+    update resolver.goal g set recorded_at = resolver.clock() where g.build = p_build and g.recorded_at is null;
     if v_finished and v_goal.info is not null then
         perform resolver.record_products(v_goal);
     end if;

@@ -16,7 +16,7 @@ declare
     v_build    integer;
     v_group    record;
 begin
-    if not exists (select from resolver.goal g where g.ended is not null and g.recorded is null) then
+    if not exists (select from resolver.goal g where g.ended_at is not null and g.recorded_at is null) then
         return 0;
     end if;
     if not resolver.lock_finished_counter() then
@@ -31,7 +31,7 @@ begin
           join public.Builds b on b.id = g.build
           join public.Jobsets j on j.id = b.jobset_id
           join public.Projects p on p.name = j.project
-         where g.ended is not null and g.recorded is null
+         where g.ended_at is not null and g.recorded_at is null
            -- An evaluator may have given it another derivation since: sync_builds() will see that.
            and (b.finished = 1 or right(b.drvPath, length(d.drv)) = d.drv)
          order by b.id limit p_limit
@@ -64,8 +64,8 @@ begin
     for v_group in
         select array_remove(array[r.build], null) || array_remove(array_agg(g.build order by g.build), r.build) as builds
           from resolver.goal g
-          left join lateral resolver.failure_of_goal(g) f on not g.cached
-          left join resolver.goal r on r.build = f.build and r.cause + 0 = g.cause and r.recorded is not null
+          left join lateral resolver.failure_of_goal(g) f on not g.is_cached
+          left join resolver.goal r on r.build = f.build and r.cause + 0 = g.cause and r.recorded_at is not null
          where g.build = any (v_recorded)
          group by coalesce(f.failure, -g.build), r.build
          order by min(g.build)

@@ -11,13 +11,13 @@ as $$
     select b.id
       from public.Builds b
       left join resolver.goal g on g.build = b.id
-     where b.finished = 0 and (g.build is null or g.recorded is not null)
+     where b.finished = 0 and (g.build is null or g.recorded_at is not null)
     union
     select g.build
       from resolver.goal g
       join resolver.derivation d on d.derivation = g.root
       left join public.Builds b on b.id = g.build
-     where g.ended is not null and g.recorded is null and (b.id is null or right(b.drvPath, length(d.drv)) <> d.drv)
+     where g.ended_at is not null and g.recorded_at is null and (b.id is null or right(b.drvPath, length(d.drv)) <> d.drv)
     on conflict do nothing
 $$;
 

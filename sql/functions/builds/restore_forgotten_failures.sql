@@ -12,9 +12,9 @@ declare
     v_ended  integer[];
     v_causes bigint[];
 begin
-    select coalesce(array_agg(x.drv order by x.drv, x.ended), '{}'), coalesce(array_agg(x.ended order by x.drv, x.ended), '{}')
+    select coalesce(array_agg(x.drv order by x.drv, x.ended_at), '{}'), coalesce(array_agg(x.ended_at order by x.drv, x.ended_at), '{}')
       into v_drvs, v_ended
-      from (select distinct resolver.base_name(s.drvPath) as drv, coalesce(b.stopTime, resolver.hydra_time(v_now)) as ended
+      from (select distinct resolver.base_name(s.drvPath) as drv, coalesce(b.stopTime, resolver.hydra_time(v_now)) as ended_at
               from public.BuildSteps s join public.Builds b on b.id = s.build
              where s.build = any (p_builds)
                and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) and resolver.is_drv(resolver.base_name(s.drvPath))) x;
@@ -31,29 +31,29 @@ begin
                         join resolver.derivation d on d.drv = x.drv order by x.nr);
 
     -- One that is in force is cleared when a build that was restarted meets it.
-    insert into resolver.failure (derivation, class, status, time, cleared)
+    insert into resolver.failure (derivation, class, status, time, cleared_at)
     select distinct on (x.cause, h.time) x.cause, h.class, h.status, to_timestamp(h.time), v_now
-      from unnest(v_causes, v_drvs, v_ended) x (cause, drv, ended)
+      from unnest(v_causes, v_drvs, v_ended) x (cause, drv, ended_at)
      cross join lateral (
           select case when s.status in (1, 8, 12) then 'builder' when s.status in (7, 10, 11) then 'timeout'
                       when s.status = 9 then 'unsupported' else 'transient' end as class,
                  case when s.status = 8 then 1 else s.status end as status,
-                 coalesce(s.stopTime, x.ended) as time
+                 coalesce(s.stopTime, x.ended_at) as time
             from public.BuildSteps s
            where s.drvPath = resolver.hydra_path(x.drv) and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13)
-             and coalesce(s.stopTime, 0) <= x.ended
+             and coalesce(s.stopTime, 0) <= x.ended_at
            order by s.stopTime desc nulls last limit 1) h
      where not exists (select from resolver.failure f
-                        where f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended
-                          and (f.cleared is null or resolver.hydra_time(f.cleared) >= x.ended));
-    update resolver.failure f set reopening = true
+                        where f.derivation = x.cause and resolver.hydra_time(f.time) <= x.ended_at
+                          and (f.cleared_at is null or resolver.hydra_time(f.cleared_at) >= x.ended_at));
+    update resolver.failure f set is_reopening = true
      where f.failure = any (array(
                select c.failure
-                 from unnest(v_causes, v_ended) x (cause, ended)
+                 from unnest(v_causes, v_ended) x (cause, ended_at)
                 -- offset: as in sync_builds().
                 cross join lateral (select k.failure from resolver.failure k
-                                     where k.derivation = x.cause and k.cleared is not null
-                                       and x.ended between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared)
+                                     where k.derivation = x.cause and k.cleared_at is not null
+                                       and x.ended_at between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared_at)
                                     offset 0) c));
 end
 $$;

@@ -14,7 +14,7 @@ declare
 begin
     begin
         v_more := resolver.run_propagations(p_raise => p_raise);
-        if not v_more and exists (select from resolver.failure f where f.reopening) then
+        if not v_more and exists (select from resolver.failure f where f.is_reopening) then
             v_more := resolver.restart_affected_builds(50);
             v_more := resolver.run_propagations(p_raise => p_raise) or v_more;
         end if;

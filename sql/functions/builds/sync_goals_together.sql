@@ -11,7 +11,7 @@ declare
 begin
     v_gone := array(
         select g.build from resolver.goal g
-         where g.build = any (p_builds) and (g.ended is null or g.recorded is null)
+         where g.build = any (p_builds) and (g.ended_at is null or g.recorded_at is null)
            and not exists (select from public.Builds b where b.id = g.build));
     v_changed := array(
         select g.build
@@ -21,13 +21,13 @@ begin
          where g.build = any (p_builds));
     delete from resolver.goal g where g.build = any (v_gone);
     update resolver.goal g
-       set ended = coalesce(g.ended, resolver.clock()), recorded = resolver.clock(), cached = false, status = coalesce(g.status, 4)
-     where g.build = any (v_changed) and g.recorded is null;
+       set ended_at = coalesce(g.ended_at, resolver.clock()), recorded_at = resolver.clock(), is_cached = false, status = coalesce(g.status, 4)
+     where g.build = any (v_changed) and g.recorded_at is null;
     with closed as (
         update resolver.goal g
-           set ended = resolver.clock(), recorded = resolver.clock(), cached = false, status = coalesce(b.buildStatus, 4)
+           set ended_at = resolver.clock(), recorded_at = resolver.clock(), is_cached = false, status = coalesce(b.buildStatus, 4)
           from public.Builds b
-         where g.build = any (p_builds) and g.ended is null and b.id = g.build and b.finished = 1
+         where g.build = any (p_builds) and g.ended_at is null and b.id = g.build and b.finished = 1
         returning g.build
     )
     select array_agg(c.build) into v_closed from closed c;
@@ -43,8 +43,8 @@ begin
           left join resolver.derivation_state s on s.derivation = g.root
          where b.id = any (p_builds) and b.finished + 0 = 0
            and not exists (select from resolver.propagation d where d.kind = 'disown' and d.subject = b.id)
-           and (g.build is null or g.recorded is not null
-                or g.ended is null and s.stage not in ('realised', 'failed')
+           and (g.build is null or g.recorded_at is not null
+                or g.ended_at is null and s.stage not in ('realised', 'failed')
                    and ((b.globalPriority, b.priority) > (s.global_priority, s.priority)
                         or case when b.maxsilent = 0 then 2147483647 else b.maxsilent end > coalesce(s.max_silent, 3600)
                         or case when b.timeout = 0 then 2147483647 else b.timeout end > coalesce(s.timeout, 36000)))
@@ -55,7 +55,7 @@ begin
     v_opened := array(select b.id from public.Builds b
                        where b.id = any (v_opened) and resolver.is_drv(resolver.base_name(b.drvPath)) order by b.id);
     -- A failure by which such a build ended may have been cleared by others: a restart is for all that ended by it.
-    update resolver.failure f set reopening = true
+    update resolver.failure f set is_reopening = true
      where f.failure = any (array(
                select x.failure
                  from resolver.goal g
@@ -63,9 +63,9 @@ begin
                  join public.Builds b on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv
                 -- offset: few failures are cleared, says the planner, and begins with all of them.
                 cross join lateral (select c.failure from resolver.failure c
-                                     where c.derivation = g.cause and c.cleared is not null
-                                       and coalesce(g.blamed, g.ended) between c.time and c.cleared offset 0) x
-                where g.build = any (v_opened) and g.recorded is not null));
+                                     where c.derivation = g.cause and c.cleared_at is not null
+                                       and coalesce(g.blamed_at, g.ended_at) between c.time and c.cleared_at offset 0) x
+                where g.build = any (v_opened) and g.recorded_at is not null));
     perform resolver.restore_forgotten_failures(array(
         select b.id from public.Builds b
          where b.id = any (v_opened) and b.buildStatus not in (0, 4, 6)

@@ -9,15 +9,15 @@ create or replace function resolver.clear_failure(p_derivation bigint, p_reopeni
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update resolver.failure f set cleared = resolver.clock(), reopening = p_reopening
-     where f.derivation = p_derivation and f.cleared is null;
+    update resolver.failure f set cleared_at = resolver.clock(), is_reopening = p_reopening
+     where f.derivation = p_derivation and f.cleared_at is null;
     -- An owner that has ended is none: those that depend on it want it again.
     update resolver.derivation_state s
        set stage = 'unloaded', tries = 0, not_before = null, failed_dependency = null,
            owner = g.build, jobset = case when g.build is not null then s.jobset end
       from (select p_derivation as derivation) x
       left join resolver.derivation_state o on o.derivation = x.derivation
-      left join resolver.goal g on g.build = o.owner and g.ended is null
+      left join resolver.goal g on g.build = o.owner and g.ended_at is null
      where s.derivation = x.derivation and s.stage = 'failed';
     perform resolver.start_propagations('clear', array[p_derivation]);
     perform pg_notify('derivation_wanted', '');

@@ -7,7 +7,7 @@ begin
     return (
         select f
           from resolver.failure f
-         where f.derivation = p_goal.cause and f.time <= p_goal.ended and (f.cleared is null or f.cleared >= p_goal.ended)
+         where f.derivation = p_goal.cause and f.time <= p_goal.ended_at and (f.cleared_at is null or f.cleared_at >= p_goal.ended_at)
          order by f.failure desc
          limit 1);
 end

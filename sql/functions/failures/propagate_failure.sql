@@ -11,44 +11,44 @@ declare
     v_limit  constant integer := 50;
     v_builds integer[] := array(
         select g.build from unnest(p_ranges) x
-         cross join lateral (select g.build from resolver.goal g where g.root = x.subject and g.root > 0 and g.ended is null
+         cross join lateral (select g.build from resolver.goal g where g.root = x.subject and g.root > 0 and g.ended_at is null
                               order by g.build + 0 limit v_limit) g
          limit v_limit);
     v_goal   record;
 begin
     for v_goal in
-        select g.build, g.root, g.opened, g.retry, s.stage, f.derivation as cause, f.class, f.time, f.build as attempted_for,
+        select g.build, g.root, g.opened_at, g.retry, s.stage, f.derivation as cause, f.class, f.time, f.build as attempted_for,
                -- An unfinished build with a status was finished before: a person restarted it, or another one.
                (b.finished = 0 and b.buildStatus is not null and g.retry) is true as restarted
           from resolver.goal g
           join resolver.derivation_state s on s.derivation = g.root
-          join resolver.failure f on f.derivation = resolver.failure_cause(g.root) and f.cleared is null
+          join resolver.failure f on f.derivation = resolver.failure_cause(g.root) and f.cleared_at is null
           left join public.Builds b on b.id = g.build
          where g.build = any (v_builds)
          order by restarted desc, g.build
     loop
-        if v_goal.time < v_goal.opened and coalesce(v_goal.retry, v_goal.class <> 'builder') then
+        if v_goal.time < v_goal.opened_at and coalesce(v_goal.retry, v_goal.class <> 'builder') then
             perform resolver.clear_failure(v_goal.cause, v_goal.restarted);
             -- There may be others: it is looked at again when that one is cleared.
             perform resolver.start_propagations('fail', array[v_goal.root]);
         else
             update resolver.goal g
-               set ended = resolver.clock(),
+               set ended_at = resolver.clock(),
                    status = case when v_goal.stage <> 'failed' then 2 else f.status end,
                    -- What was attempted for this build is not cached, however its root came to follow that.
-                   cached = v_goal.time < v_goal.opened
+                   is_cached = v_goal.time < v_goal.opened_at
                             or v_goal.attempted_for is distinct from g.build
                                and resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time),
                    cause = v_goal.cause
               from resolver.failure f
-             where g.build = v_goal.build and f.derivation = v_goal.cause and f.cleared is null;
+             where g.build = v_goal.build and f.derivation = v_goal.cause and f.cleared_at is null;
             perform resolver.start_propagations('disown', array[v_goal.build::bigint]);
         end if;
     end loop;
     if found and cardinality(v_builds) = v_limit then
         perform resolver.start_propagations('fail', array(
             select x.subject from unnest(p_ranges) x
-             where exists (select from resolver.goal g where g.root = x.subject and g.root > 0 and g.ended is null)));
+             where exists (select from resolver.goal g where g.root = x.subject and g.root > 0 and g.ended_at is null)));
     end if;
 
     with changed as (

@@ -26,7 +26,7 @@ begin
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (v_cleared) and s.stage = 'unloaded'
-           and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true));
+           and (select g.ended_at is null from resolver.goal g where g.build = s.owner) is not true));
     perform resolver.reevaluate_readiness(v_waiting);
 
     perform resolver.start_propagations('clear', array(

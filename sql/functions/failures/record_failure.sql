@@ -9,7 +9,7 @@ create or replace function resolver.record_failure(
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update resolver.failure f set cleared = resolver.clock() where f.derivation = p_derivation and f.cleared is null;
+    update resolver.failure f set cleared_at = resolver.clock() where f.derivation = p_derivation and f.cleared_at is null;
     insert into resolver.failure (derivation, class, status, message, build, stepnr, time)
     values (p_derivation, p_class, p_status, p_message, p_build, p_stepnr, resolver.clock());
 

@@ -16,7 +16,7 @@ begin
         perform resolver.record_resolutions(array[p_goal.root], array[p_goal.cause], array[p_goal.build]);
     end if;
     perform resolver.record_steps(array[row(p_goal.build, p_goal.cause, 0, 0,
-                                            case when p_goal.cached then 8 else p_failure.status end, p_failure.message,
+                                            case when p_goal.is_cached then 8 else p_failure.status end, p_failure.message,
                                             nullif(p_failure.build, p_goal.build), null)::resolver.new_step]);
 end
 $$;

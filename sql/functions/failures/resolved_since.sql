@@ -10,7 +10,7 @@ begin
     return (
         select exists (
             select from resolver.failing_chain(p_derivation) c
-              join resolver.resolution r on r.derivation = c.derivation and r.released is null
+              join resolver.resolution r on r.derivation = c.derivation and r.released_at is null
              where r.resolved = p_cause and r.time > p_time));
 end
 $$;

@@ -20,7 +20,7 @@ begin
                       (select f.owner from resolver.derivation_state f
                         where x.after = 0 and f.resolved_to = x.subject and f.resolved_to > 0 and f.stage = 'resolved' and f.owner is not null
                         limit 100)) o
-                  join resolver.goal g on g.build = o.owner and g.ended is null
+                  join resolver.goal g on g.build = o.owner and g.ended_at is null
                  order by x.subject, g.build) n
          where s.derivation = n.subject and s.owner is null
         returning s.derivation, s.stage

@@ -13,7 +13,7 @@ begin
                      union all
                      (select f.derivation from resolver.derivation_state f
                        where f.resolved_to = p_derivation and f.resolved_to > 0 and f.stage = 'resolved' order by f.derivation + 0 limit 200)) r
-              cross join lateral (select g.build from resolver.goal g where g.root = r.derivation and g.root > 0 and g.ended is null
+              cross join lateral (select g.build from resolver.goal g where g.root = r.derivation and g.root > 0 and g.ended_at is null
                                    order by g.build + 0 limit 1) g),
             (select s.owner from resolver.derivation_state s where s.derivation = p_derivation)));
 end

@@ -7,9 +7,9 @@ create or replace function resolver.close_leases_of(p_derivations bigint[]) retu
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update resolver.lease l set closed = resolver.clock(), outcome = 'stale'
+    update resolver.lease l set closed_at = resolver.clock(), outcome = 'stale'
       from resolver.derivation_state s
-     where l.derivation = any (p_derivations) and l.closed is null
+     where l.derivation = any (p_derivations) and l.closed_at is null
        and s.derivation = l.derivation and s.lease is null;
 end
 $$;

@@ -6,12 +6,12 @@ create or replace function resolver.copy_wanted_outputs(p_derivations bigint[]) 
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update resolver.output o set wanted = true
+    update resolver.output o set is_wanted = true
       -- offset: else the planner, while there are few outputs, looks for them by their names.
       from (select s.resolved_to, w.name
-              from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.wanted
+              from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.is_wanted
              where s.derivation = any (p_derivations) and s.stage = 'resolved' offset 0) x
-     where o.derivation = x.resolved_to and o.name = x.name and not o.wanted;
+     where o.derivation = x.resolved_to and o.name = x.name and not o.is_wanted;
 end
 $$;
 

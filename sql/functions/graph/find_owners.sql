@@ -17,7 +17,7 @@ begin
     update resolver.derivation_state s set owner = g.build, jobset = g.jobset
       from (select distinct on (x.derivation) x.derivation, r.build, r.jobset
               from unnest(p_derivations) x (derivation)
-             cross join lateral (select g.build, g.jobset from resolver.goal g where g.root = x.derivation and g.root > 0 and g.ended is null
+             cross join lateral (select g.build, g.jobset from resolver.goal g where g.root = x.derivation and g.root > 0 and g.ended_at is null
                                   order by g.build + 0 limit 1) r) g
      where s.derivation = g.derivation;
     perform resolver.assign_owners_along(resolver.next_edge_ranges('seek', array(

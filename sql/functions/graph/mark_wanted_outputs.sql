@@ -17,16 +17,16 @@ begin
           join resolver.derivation i on i.derivation = dep.input
          cross join unnest(dep.outputs) n (name)
           left join resolver.output x on x.derivation = dep.input and x.name = n.name
-         where x.wanted is not true
+         where x.is_wanted is not true
     ), lacking as (
         insert into resolver.propagation as w (kind, subject)
         select distinct 'missing', n.input from needed n where not n.known and not n.unloaded
         on conflict (kind, subject) do update set after = 0 where w.after > 0
     ), wished as (
-        insert into resolver.output as o (derivation, name, wanted)
+        insert into resolver.output as o (derivation, name, is_wanted)
         select distinct n.input, n.name, true from needed n where n.known or n.unloaded
          order by 1, 2
-        on conflict (derivation, name) do update set wanted = true where not o.wanted
+        on conflict (derivation, name) do update set is_wanted = true where not o.is_wanted
         returning o.derivation
     )
     select array_agg(distinct w.derivation) into v_inputs from wished w;

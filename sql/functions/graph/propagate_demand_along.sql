@@ -41,10 +41,10 @@ begin
           from wish w
          where i.derivation = w.derivation
            and (i.stage <> 'realised' or exists (select from resolver.output o where o.derivation = i.derivation
-                                                    and o.wanted and o.valid_since is null))
+                                                    and o.is_wanted and o.valid_since is null))
            and (i.owner is null or (w.global_priority, w.priority) > (i.global_priority, i.priority)
                 or i.stage = 'realised'
-                or (select g.ended is null from resolver.goal g where g.build = i.owner) is not true)
+                or (select g.ended_at is null from resolver.goal g where g.build = i.owner) is not true)
         returning i.derivation, i.stage
     )
     select array_agg(c.derivation), array_agg(distinct c.stage) into v_changed, v_stages from changed c;

@@ -18,7 +18,7 @@ begin
         return;
     end if;
     update resolver.output f
-       set path = o.path, valid_since = v_now, lost = null
+       set path = o.path, valid_since = v_now, lost_at = null
       from (select e.derivation, o.name, o.path
               from unnest(p_ended) e join resolver.output o on o.derivation = e.origin and o.valid_since is not null
              where e.derivation <> e.origin offset 0) o
@@ -31,7 +31,7 @@ begin
        set stage = 'realised', lease = null, failed_dependency = null, not_before = null, tries = 0
      where s.derivation = any (v_ids)
        and not exists (select from resolver.output o
-                        where o.derivation = s.derivation and o.wanted and o.valid_since is null);
+                        where o.derivation = s.derivation and o.is_wanted and o.valid_since is null);
     perform resolver.close_leases_of(v_ids);
     delete from resolver.watch w using resolver.derivation_state s
      where w.derivation = any (v_ids) and s.derivation = w.derivation and s.stage = 'realised';
@@ -40,29 +40,29 @@ begin
     with met as materialized (
         select g.build, e.info, e.built_for, e.origin
           from unnest(p_ended) e
-         cross join lateral (select x.build from resolver.goal x where x.build = e.built_for and x.root = e.derivation and x.ended is null
+         cross join lateral (select x.build from resolver.goal x where x.build = e.built_for and x.root = e.derivation and x.ended_at is null
                              union
-                             (select x.build from resolver.goal x where x.root = e.derivation and x.root > 0 and x.ended is null
+                             (select x.build from resolver.goal x where x.root = e.derivation and x.root > 0 and x.ended_at is null
                                order by x.build + 0 limit 99)) g
          where e.info is not null or g.build = e.built_for
          limit 100
     ), ended as (
         update resolver.goal g
-           set ended = case when m.info is not null then v_now end,
+           set ended_at = case when m.info is not null then v_now end,
                status = case when (m.info -> 'failed')::boolean then 6 when m.info is not null then 0 end,
-               cached = coalesce(g.cached, true) and g.build is distinct from m.built_for
+               is_cached = coalesce(g.is_cached, true) and g.build is distinct from m.built_for
                         -- It was built for this build while the root was not resolved to it.
                         and not exists (select from resolver.derivation d join public.BuildSteps b on b.drvPath = resolver.hydra_path(d.drv)
                                          where d.derivation = m.origin and b.build + 0 = g.build and b.type = 0 and b.status = 0
-                                           and b.stopTime >= resolver.hydra_time(g.opened)),
+                                           and b.stopTime >= resolver.hydra_time(g.opened_at)),
                info = m.info
           from met m
          where g.build = m.build
-        returning g.build, g.ended
+        returning g.build, g.ended_at
     )
     insert into resolver.propagation as w (kind, subject)
     select 'disown', e.build from ended e
-     where e.ended is not null
+     where e.ended_at is not null
        and exists (select from resolver.derivation_state s
                     where s.owner = e.build and s.owner > 0 and s.stage not in ('realised', 'failed'))
     on conflict (kind, subject) do update set after = 0 where w.after > 0;
@@ -70,7 +70,7 @@ begin
     update resolver.derivation_state s
        set stage = 'unloaded', resolved_to = null
      where s.derivation = any (v_ids) and s.stage = 'realised'
-       and exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended is null);
+       and exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended_at is null);
     if found then
         perform pg_notify('derivation_wanted', '');
     end if;

@@ -13,9 +13,9 @@ declare
     v_now timestamptz := resolver.clock();
     v_new bigint[];
 begin
-    insert into resolver.output as o (derivation, name, path, wanted)
+    insert into resolver.output as o (derivation, name, path, is_wanted)
     select d.derivation, r.name, r.path,
-           exists (select from resolver.goal g where g.root = d.derivation and g.root > 0 and g.ended is null)
+           exists (select from resolver.goal g where g.root = d.derivation and g.root > 0 and g.ended_at is null)
       from jsonb_to_recordset(p_outputs) r (drv text, name text, path text, valid boolean)
       join resolver.derivation d on d.drv = r.drv
      order by 1, 2
@@ -29,7 +29,7 @@ begin
           join resolver.derivation d on d.drv = r.drv
          where r.valid
     ), served as (
-        update resolver.output o set path = v.path, valid_since = v_now, lost = null
+        update resolver.output o set path = v.path, valid_since = v_now, lost_at = null
           from valid v
          where o.derivation = v.derivation and o.name = v.name and o.valid_since is null
         returning o.derivation
@@ -37,7 +37,7 @@ begin
         insert into resolver.realisation (derivation, output, path, source, build, time)
         select v.derivation, v.name, v.path, p_source, coalesce(v.build, s.owner), v_now
           from valid v join resolver.derivation_state s on s.derivation = v.derivation
-        on conflict (derivation, output, path) where ceased is null and derivation > 0 do nothing
+        on conflict (derivation, output, path) where ceased_at is null and derivation > 0 do nothing
     )
     select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
     -- One output may be all that a dependent waits for, though its derivation is not realised by it.

@@ -12,11 +12,11 @@ begin
     v_steps := array(
         select distinct on (r.build, e.origin) row(r.build, e.origin, 1, 0, 0, null, null, null)::resolver.new_step
           from unnest(p_ended) e
-          join resolver.resolution r on r.derivation = e.derivation and r.released is null and r.build + 0 is not null
+          join resolver.resolution r on r.derivation = e.derivation and r.released_at is null and r.build + 0 is not null
           join resolver.derivation d on d.derivation = e.origin
          where e.derivation <> e.origin
            and not exists (select from resolver.output o
-                            where o.derivation = e.derivation and o.wanted and o.valid_since is null)
+                            where o.derivation = e.derivation and o.is_wanted and o.valid_since is null)
            and not exists (select from public.BuildSteps t
                             where t.build + 0 = r.build and t.status = 0 and t.drvPath = v_directory || d.drv)
          order by r.build, e.origin);

@@ -14,7 +14,7 @@ begin
     for v_round in 1..2 loop
         -- One query for each verb: only a literal stage lets the planner use the partial index.
         select count(*), array_agg(q.derivation) filter (where not exists (select from resolver.goal g
-                                                                            where g.build = q.owner and g.ended is null))
+                                                                            where g.build = q.owner and g.ended_at is null))
           into v_all, v_stale
           from ((select s.derivation, s.owner from resolver.derivation_state s
                   where p_verb = 'load' and s.stage = 'unloaded' and s.lease is null and s.owner > 0

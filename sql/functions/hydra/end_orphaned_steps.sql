@@ -16,7 +16,7 @@ begin
     select array_agg(b.build order by b.build, b.stepnr), array_agg(b.stepnr order by b.build, b.stepnr) into v_builds, v_stepnrs
       from public.BuildSteps b
      where b.busy <> 0
-       and not exists (select from resolver.lease l where l.closed is null and l.build = b.build and l.stepnr = b.stepnr);
+       and not exists (select from resolver.lease l where l.closed_at is null and l.build = b.build and l.stepnr = b.stepnr);
     if v_builds is null then
         return;
     end if;

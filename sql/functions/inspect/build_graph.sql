@@ -16,7 +16,7 @@ as $$
          cross join lateral (
               select dep.input as derivation from resolver.dependency dep where dep.derivation = n.derivation
               union all
-              select r.resolved from resolver.resolution r where r.derivation = n.derivation and r.released is null) x
+              select r.resolved from resolver.resolution r where r.derivation = n.derivation and r.released_at is null) x
     )
     select jsonb_build_object(
         'root', resolver.base_name(b.drvPath),
@@ -24,7 +24,7 @@ as $$
                              'drv', d.drv, 'stage', s.stage, 'kind', d.kind, 'producer', resolver.producer_of(d.drv),
                              'resolved_to', (select x.drv from resolver.resolution r
                                                join resolver.derivation x on x.derivation = r.resolved
-                                              where r.derivation = n.derivation and r.released is null)) order by d.drv), '[]')
+                                              where r.derivation = n.derivation and r.released_at is null)) order by d.drv), '[]')
                     from needed n
                     join resolver.derivation d on d.derivation = n.derivation
                     join resolver.derivation_state s on s.derivation = n.derivation),

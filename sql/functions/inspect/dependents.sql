@@ -20,7 +20,7 @@ as $$
                      where dep.derivation = d.derivation
                      group by di.drv) i),
            (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from resolver.output o where o.derivation = d.derivation),
-           array(select o.name from resolver.output o where o.derivation = d.derivation and o.wanted order by 1)
+           array(select o.name from resolver.output o where o.derivation = d.derivation and o.is_wanted order by 1)
       from resolver.derivation d
      where d.derivation in (select dep.derivation
                               from resolver.derivation c join resolver.dependency dep on dep.input = c.derivation

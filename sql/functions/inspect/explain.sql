@@ -13,7 +13,7 @@ as $$
         'build', (select jsonb_build_object('build', b.id, 'job', b.job, 'finished', b.finished = 1, 'status', b.buildStatus,
                                             'cached', b.isCachedBuild = 1)
                     from public.Builds b where b.id = p_build),
-        'wanted_by', (select g.build from resolver.goal g where g.build = s.owner and g.ended is null),
+        'wanted_by', (select g.build from resolver.goal g where g.build = s.owner and g.ended_at is null),
         'chain', (select jsonb_agg(jsonb_build_object('drv', cd.drv, 'stage', cs.stage, 'how', c.how,
                                                       'reason', resolver.reason(c.derivation), 'claim', l.claim,
                                                       'producer', resolver.producer_of(cd.drv)) order by c.depth)
@@ -22,7 +22,7 @@ as $$
                     join resolver.derivation_state cs on cs.derivation = c.derivation
                     left join lateral (
                          select jsonb_build_object('worker', w.name, 'build', l.build, 'stepnr', l.stepnr,
-                                                   'seconds', extract(epoch from resolver.clock() - l.opened)) as claim
+                                                   'seconds', extract(epoch from resolver.clock() - l.opened_at)) as claim
                            from resolver.lease l join resolver.worker w on w.worker = l.worker
                           where l.lease = cs.lease) l on true))
       from resolver.derivation d join resolver.derivation_state s on s.derivation = d.derivation

@@ -5,7 +5,7 @@ create or replace function resolver.failures_of(p_derivation bigint) returns jso
 as $$
     select coalesce(jsonb_agg(jsonb_build_object(
                'class', f.class, 'status', f.status, 'message', f.message, 'build', f.build, 'stepnr', f.stepnr,
-               'time', f.time, 'cleared', f.cleared) order by f.failure), '[]')
+               'time', f.time, 'cleared', f.cleared_at) order by f.failure), '[]')
       from resolver.failure f
      where f.derivation = p_derivation
 $$;

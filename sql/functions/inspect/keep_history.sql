@@ -14,10 +14,10 @@ begin
             when (old.stage <> new.stage or old.lease is distinct from new.lease or old.resolved_to is distinct from new.resolved_to)
             execute function resolver.record_move();
         create or replace trigger history_new_output after insert on resolver.output for each row
-            when (new.wanted or new.valid_since is not null)
+            when (new.is_wanted or new.valid_since is not null)
             execute function resolver.record_output_change();
         create or replace trigger history_output after update on resolver.output for each row
-            when ((old.valid_since is null) <> (new.valid_since is null) or old.wanted <> new.wanted
+            when ((old.valid_since is null) <> (new.valid_since is null) or old.is_wanted <> new.is_wanted
                   or new.valid_since is not null and old.path <> new.path)
             execute function resolver.record_output_change();
     elsif exists (select from pg_trigger t where t.tgrelid = 'resolver.output'::regclass and t.tgname = 'history_output') then

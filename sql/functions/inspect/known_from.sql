@@ -7,8 +7,8 @@ create or replace function resolver.known_from(p_resolution bigint) returns bigi
 as $$
     select n.realisation
       from resolver.resolution r join resolver.realisation n on n.derivation = r.resolved
-     where r.resolution = p_resolution and r.cut_off
-     order by (n.time <= r.time and (n.ceased is null or n.ceased > r.time)) desc, n.time <= r.time, n.realisation
+     where r.resolution = p_resolution and r.is_cut_off
+     order by (n.time <= r.time and (n.ceased_at is null or n.ceased_at > r.time)) desc, n.time <= r.time, n.realisation
      limit 1
 $$;
 

@@ -10,7 +10,7 @@ as $$
            (select jsonb_object_agg(o.name, o.path) from resolver.output o
              where o.derivation = d.derivation and o.valid_since is not null),
            (select coalesce(f.message, 'no reason given') from resolver.failure f
-             where f.derivation = d.derivation and f.cleared is null and f.class = 'builder')
+             where f.derivation = d.derivation and f.cleared_at is null and f.class = 'builder')
       from resolver.derivation d
      where d.drv = any (p_drvs)
 $$;

@@ -5,7 +5,7 @@ create or replace function resolver.realisations_of(p_derivation bigint) returns
 as $$
     select coalesce(jsonb_agg(jsonb_build_object(
                'output', n.output, 'path', n.path, 'source', n.source, 'build', n.build, 'stepnr', n.stepnr,
-               'machine', n.machine, 'seconds', n.seconds, 'time', n.time, 'ceased', n.ceased) order by n.realisation), '[]')
+               'machine', n.machine, 'seconds', n.seconds, 'time', n.time, 'ceased', n.ceased_at) order by n.realisation), '[]')
       from resolver.realisation n
      where n.derivation = p_derivation
 $$;

@@ -8,7 +8,7 @@ as $$
         when s.stage = 'building' then 'is being built'
         when s.stage = 'failed' then coalesce(
             (select format('failed (%s)%s', f.class, coalesce(': ' || f.message, ''))
-               from resolver.failure f where f.derivation = s.derivation and f.cleared is null), 'what it was resolved to failed')
+               from resolver.failure f where f.derivation = s.derivation and f.cleared_at is null), 'what it was resolved to failed')
         when s.stage = 'waiting' then
             (select format('waits for %s of its %s inputs',
                            count(*) filter (where cardinality(dep.outputs) > (
@@ -33,7 +33,7 @@ as $$
                   from public.BuildSteps b
                  where b.drvPath = resolver.hydra_path(d.drv) and b.status = 3), '')
         when resolver.missing_capabilities(s.machine_type) is not null then resolver.missing_capabilities(s.machine_type) || coalesce(
-            '; fails at ' || to_char(case when m.unsupported_since < g.opened then g.opened else m.unsupported_since end
+            '; fails at ' || to_char(case when m.unsupported_since < g.opened_at then g.opened_at else m.unsupported_since end
                                      + x.max_unsupported_time, 'YYYY-MM-DD HH24:MI TZ'), '')
         else 'waits for a worker to build it' end
       from resolver.derivation_state s

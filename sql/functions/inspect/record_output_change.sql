@@ -11,9 +11,9 @@ declare
 begin
     get diagnostics v_context = pg_context;
     v_callers := (resolver.calling_functions(v_context))[2:];
-    insert into resolver.history (transaction, time, procedure, function, derivation, output, path, valid, wanted)
+    insert into resolver.history (transaction, time, procedure, function, derivation, output, path, valid, is_wanted)
     values (pg_current_xact_id()::text::bigint, resolver.clock(), v_callers[cardinality(v_callers)], v_callers[1],
-            new.derivation, new.name, new.path, new.valid_since is not null, new.wanted);
+            new.derivation, new.name, new.path, new.valid_since is not null, new.is_wanted);
     return null;
 end
 $$;

@@ -17,11 +17,11 @@ as $$
         select b.id, (select max(m.eval) from public.JobsetEvalMembers m where m.build = b.id and m.isNew = 1)
           from public.Builds b where b.id = p_build
     )
-    select c.eval, count(distinct c.build), count(r.resolution), count(r.resolution) filter (where r.cut_off),
+    select c.eval, count(distinct c.build), count(r.resolution), count(r.resolution) filter (where r.is_cut_off),
            coalesce(sum(n.seconds), 0)::double precision
       from chosen c
       left join resolver.resolution r on r.build = c.build
-      left join resolver.realisation n on r.cut_off and n.realisation = resolver.known_from(r.resolution)
+      left join resolver.realisation n on r.is_cut_off and n.realisation = resolver.known_from(r.resolution)
      group by c.eval
     having p_build is not null or p_eval is not null or count(r.resolution) > 0
      order by c.eval

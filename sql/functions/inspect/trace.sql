@@ -18,8 +18,8 @@ as $$
         'realisations', resolver.realisations_of(d.derivation),
         'resolutions', (
             select coalesce(jsonb_agg(jsonb_build_object(
-                       'resolved', x.drv, 'build', r.build, 'stepnr', r.stepnr, 'time', r.time, 'released', r.released,
-                       'cut_off', r.cut_off, 'realisations', resolver.realisations_of(r.resolved),
+                       'resolved', x.drv, 'build', r.build, 'stepnr', r.stepnr, 'time', r.time, 'released', r.released_at,
+                       'cut_off', r.is_cut_off, 'realisations', resolver.realisations_of(r.resolved),
                        'failures', resolver.failures_of(r.resolved),
                        'known_from', (select jsonb_build_object('build', n.build, 'stepnr', n.stepnr, 'source', n.source,
                                                                 'time', n.time, 'seconds', n.seconds)
@@ -40,8 +40,8 @@ as $$
              cross join lateral (select resolver.previous_resolution(r.resolution) as previous) q
              where r.derivation = d.derivation),
         'resolved_from', (
-            select coalesce(jsonb_agg(jsonb_build_object('drv', o.drv, 'build', r.build, 'time', r.time, 'cut_off', r.cut_off,
-                                                         'in_force', r.released is null) order by r.resolution), '[]')
+            select coalesce(jsonb_agg(jsonb_build_object('drv', o.drv, 'build', r.build, 'time', r.time, 'cut_off', r.is_cut_off,
+                                                         'in_force', r.released_at is null) order by r.resolution), '[]')
               from resolver.resolution r join resolver.derivation o on o.derivation = r.derivation
              where r.resolved = d.derivation),
         'failures', resolver.failures_of(d.derivation))

@@ -6,7 +6,7 @@ create or replace function resolver.close_leases(p_reports resolver.report[]) re
     set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update resolver.lease l set closed = resolver.clock(), outcome = r.outcome, digest = r.digest
+    update resolver.lease l set closed_at = resolver.clock(), outcome = r.outcome, digest = r.digest
       from unnest(p_reports) r
      where l.lease = r.lease;
 end

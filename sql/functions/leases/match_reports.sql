@@ -11,9 +11,9 @@ begin
     return (
         select coalesce(array_agg(row(e.lease, l.derivation, l.build, l.stepnr,
                    case when l.lease is null or l.verb <> p_verb then 'refused'
-                        when l.closed is null and e.copy = 1 then 'open'
-                        when l.closed is null and e.digest = e.first_digest then 'already'
-                        when l.closed is null then 'refused'
+                        when l.closed_at is null and e.copy = 1 then 'open'
+                        when l.closed_at is null and e.digest = e.first_digest then 'already'
+                        when l.closed_at is null then 'refused'
                         when l.digest = e.digest then 'already'
                         when l.digest is null then 'lease_lost'
                         else 'refused' end,

@@ -10,9 +10,9 @@ declare
 begin
     delete from resolver.jobset_use u where u.hour < v_now - interval '25 hours';
     insert into resolver.jobset_use as u (hour, jobset, seconds)
-    select date_trunc('hour', v_now, 'UTC'), g.jobset, sum(extract(epoch from v_now - l.started))
+    select date_trunc('hour', v_now, 'UTC'), g.jobset, sum(extract(epoch from v_now - l.started_at))
       from resolver.lease l join resolver.goal g on g.build = l.build
-     where l.lease = any (p_leases) and l.started is not null and g.jobset is not null
+     where l.lease = any (p_leases) and l.started_at is not null and g.jobset is not null
      group by g.jobset
     on conflict (hour, jobset) do update set seconds = u.seconds + excluded.seconds;
 end

@@ -41,13 +41,13 @@ begin
            not_before = case when p_attempted and s.tries > 0 then v_now + x.retry_delay * 3 ^ (s.tries - 1) end
       from resolver.lease l cross join resolver.setting x
      where l.lease = any (p_leases) and s.derivation = l.derivation;
-    update resolver.lease l set closed = v_now, outcome = p_outcome
+    update resolver.lease l set closed_at = v_now, outcome = p_outcome
      where l.lease = any (p_leases);
     -- What it was resolved from may have been lost: then its inputs are gone, and no derivation waits for it any more.
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (v_derivations) and s.stage = 'buildable'
-           and exists (select from resolver.resolution r where r.resolved = s.derivation and r.released is not null)));
+           and exists (select from resolver.resolution r where r.resolved = s.derivation and r.released_at is not null)));
     perform resolver.reevaluate_readiness(v_derivations);
     perform resolver.start_propagations('want', array(
         select s.derivation from resolver.derivation_state s where s.derivation = any (v_derivations) and s.stage = 'waiting'));

@@ -16,24 +16,24 @@ declare
     v_old   integer;
 begin
     with gone as (
-        update resolver.output o set valid_since = null, lost = v_now
+        update resolver.output o set valid_since = null, lost_at = v_now
           from (select x.derivation, x.name
                   from unnest(v_paths) v (path)
                   join resolver.lost_path p on p.path = v.path
                  cross join lateral (select y.derivation, y.name from resolver.output y
-                                      where y.path = p.path and y.valid_since <= p.lost limit p_limit) x
+                                      where y.path = p.path and y.valid_since <= p.lost_at limit p_limit) x
                  limit p_limit) x
          where o.derivation = x.derivation and o.name = x.name
         returning o.derivation
     )
     select coalesce(array_agg(distinct g.derivation), '{}'), count(*) into v_lost, v_n from gone g;
     -- Also what was never served: a second path of an output.
-    update resolver.realisation r set ceased = v_now
+    update resolver.realisation r set ceased_at = v_now
       from (select y.realisation
               from unnest(v_paths) v (path)
               join resolver.lost_path p on p.path = v.path
              cross join lateral (select y.realisation from resolver.realisation y
-                                  where y.path = p.path and y.path > '' and y.ceased is null and y.time <= p.lost limit p_limit) y
+                                  where y.path = p.path and y.path > '' and y.ceased_at is null and y.time <= p.lost_at limit p_limit) y
              limit p_limit) x
      where r.realisation = x.realisation;
     get diagnostics v_old = row_count;
@@ -47,9 +47,9 @@ begin
 
     update resolver.derivation_state s set stage = 'unloaded', resolved_to = null
      where s.derivation = any (v_lost) and s.stage = 'realised'
-       and exists (select from resolver.output o where o.derivation = s.derivation and o.wanted and o.valid_since is null);
-    update resolver.resolution r set released = v_now
-     where r.derivation = any (v_lost) and r.released is null
+       and exists (select from resolver.output o where o.derivation = s.derivation and o.is_wanted and o.valid_since is null);
+    update resolver.resolution r set released_at = v_now
+     where r.derivation = any (v_lost) and r.released_at is null
        and not exists (select from resolver.derivation_state s where s.derivation = r.derivation and s.resolved_to is not null);
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s where s.derivation = any (v_lost) and s.stage = 'unloaded'));

@@ -9,8 +9,8 @@ begin
     if p_paths = '{}' then
         return;
     end if;
-    insert into resolver.lost_path (path, lost) select distinct p, resolver.clock() from unnest(p_paths) p
-    on conflict (path) do update set lost = excluded.lost;
+    insert into resolver.lost_path (path, lost_at) select distinct p, resolver.clock() from unnest(p_paths) p
+    on conflict (path) do update set lost_at = excluded.lost_at;
     perform resolver.invalidate_lost_outputs(200);
 end
 $$;

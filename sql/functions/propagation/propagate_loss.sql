@@ -16,13 +16,13 @@ begin
         select distinct dep.derivation
           from unnest(p_ranges) x
           join resolver.dependency dep on dep.input = x.subject and dep.derivation + 0 > x.after and dep.derivation + 0 <= x.upto
-         where exists (select from resolver.output o where o.derivation = dep.input and o.name = any (dep.outputs) and o.lost is not null));
+         where exists (select from resolver.output o where o.derivation = dep.input and o.name = any (dep.outputs) and o.lost_at is not null));
     if v_needing = '{}' then
         return;
     end if;
     v_dependents := array(select s.derivation from resolver.derivation_state s
                            where s.derivation = any (v_needing) and s.stage in ('resolvable', 'buildable', 'resolved'));
-    update resolver.resolution r set released = v_now where r.derivation = any (v_dependents) and r.released is null;
+    update resolver.resolution r set released_at = v_now where r.derivation = any (v_dependents) and r.released_at is null;
     perform resolver.failpoint('invalidate_outputs: dependents found');
     -- First this, since it waits for claims that are being made without the graph lock; only then are all of them seen.
     update resolver.derivation_state s set stage = 'waiting', resolved_to = null, lease = null where s.derivation = any (v_dependents);
@@ -33,7 +33,7 @@ begin
               from unnest(p_ranges) x
               join resolver.dependency dep on dep.input = x.subject and dep.derivation + 0 > x.after and dep.derivation + 0 <= x.upto
              where dep.derivation = any (v_needing)
-               and exists (select from resolver.output o where o.derivation = dep.input and o.name = any (dep.outputs) and o.lost is not null)
+               and exists (select from resolver.output o where o.derivation = dep.input and o.name = any (dep.outputs) and o.lost_at is not null)
              group by dep.derivation) l
      where w.derivation = l.derivation and w.in_order and w.input > l.input;
     delete from resolver.propagation k where k.kind = 'settle' and k.subject = any (v_needing)
@@ -49,7 +49,7 @@ begin
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (array(select r.resolved from resolver.resolution r
-                                          where r.derivation = any (v_dependents) and r.released = v_now))
+                                          where r.derivation = any (v_dependents) and r.released_at = v_now))
            and s.stage in ('unloaded', 'buildable')));
     perform resolver.start_propagations('want', v_dependents);
 end

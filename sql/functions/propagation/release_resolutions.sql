@@ -19,7 +19,7 @@ begin
     if v_resolved is null then
         return;
     end if;
-    update resolver.resolution r set released = resolver.clock() where r.derivation = any (v_followers) and r.released is null;
+    update resolver.resolution r set released_at = resolver.clock() where r.derivation = any (v_followers) and r.released_at is null;
     update resolver.derivation_state s set stage = 'waiting', resolved_to = null where s.derivation = any (v_followers);
     perform resolver.revoke_leases(array(select s.lease from resolver.derivation_state s
                                       where s.derivation = any (v_resolved) and s.lease is not null),

@@ -5,9 +5,9 @@ create or replace function resolver.is_held_back(p_goal resolver.goal) returns b
     language sql stable
     set search_path = pg_catalog, pg_temp
 as $$
-    select p_goal.blamed is not null
+    select p_goal.blamed_at is not null
        and exists (select from public.Builds b where b.id = p_goal.build and b.finished = 1 and b.buildStatus = p_goal.status)
-       and exists (select from resolver.failure f where f.derivation = p_goal.cause and (f.cleared is null or f.reopening))
+       and exists (select from resolver.failure f where f.derivation = p_goal.cause and (f.cleared_at is null or f.is_reopening))
 $$;
 
 comment on function resolver.is_held_back(resolver.goal) is 'Whether only this goal tells which failure a build waits for.';

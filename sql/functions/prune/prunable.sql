@@ -17,7 +17,7 @@ begin
         v_found := array(
             select x from unnest(v_found) x
              where not exists (select from resolver.output o where o.derivation = x and o.valid_since is not null)
-               and not exists (select from resolver.realisation n where n.derivation = x and n.ceased is null));
+               and not exists (select from resolver.realisation n where n.derivation = x and n.ceased_at is null));
     end if;
     v_found := array(
         select s.derivation
@@ -28,9 +28,9 @@ begin
            and not exists (select from resolver.resolution r where r.resolved = s.derivation and r.time >= p_before)
            and not exists (select from resolver.failure f where f.derivation = s.derivation and f.time >= p_before)
            and not exists (select from resolver.goal g
-                            where g.root = s.derivation and (g.recorded is null or g.recorded >= p_before or resolver.is_held_back(g)))
+                            where g.root = s.derivation and (g.recorded_at is null or g.recorded_at >= p_before or resolver.is_held_back(g)))
            and not exists (select from resolver.goal g
-                            where g.cause = s.derivation and (g.recorded is null or g.recorded >= p_before or resolver.is_held_back(g)))
+                            where g.cause = s.derivation and (g.recorded_at is null or g.recorded_at >= p_before or resolver.is_held_back(g)))
            and not exists (select from resolver.propagation w where w.subject = s.derivation and w.kind not in ('raise', 'disown')));
 
     -- What is realised, or failed, or is looked at anew before it is built, has its inputs no more, or learns of them again.

@@ -21,18 +21,18 @@ begin
     v_paths := array(
         select o.path from resolver.output o where o.derivation = any (v_old) and o.valid_since is not null
         union
-        select n.path from resolver.realisation n where n.derivation = any (v_old) and n.ceased is null);
+        select n.path from resolver.realisation n where n.derivation = any (v_old) and n.ceased_at is null);
     v_known := array(
         select o.derivation from resolver.output o where o.path = any (v_paths) and o.valid_since is not null
         union
-        select n.derivation from resolver.realisation n where n.path = any (v_paths) and n.path > '' and n.ceased is null);
+        select n.derivation from resolver.realisation n where n.path = any (v_paths) and n.path > '' and n.ceased_at is null);
     v_old := resolver.prunable(array(select unnest(v_known) union select unnest(v_seen)), resolver.clock() - p_older_than, true);
     v_paths := array(
         select p.path from unnest(v_paths) p (path)
          where not exists (select from resolver.output o
                             where o.path = p.path and o.valid_since is not null and o.derivation <> all (v_old))
            and not exists (select from resolver.realisation n
-                            where n.path = p.path and n.path > '' and n.ceased is null and n.derivation <> all (v_old)));
+                            where n.path = p.path and n.path > '' and n.ceased_at is null and n.derivation <> all (v_old)));
     return jsonb_build_object(
         'paths', (
             select coalesce(jsonb_object_agg(k.drv, k.paths), '{}')
@@ -41,7 +41,7 @@ begin
                                 where o.derivation = d.derivation and o.valid_since is not null
                                union
                                select n.path from resolver.realisation n
-                                where n.derivation = d.derivation and n.ceased is null order by 1) as paths
+                                where n.derivation = d.derivation and n.ceased_at is null order by 1) as paths
                       from resolver.derivation d where d.derivation = any (v_seen) and d.derivation = any (v_old)) k
              where k.paths <> '{}' and k.paths <@ v_paths),
         'after', v_seen[v_limit]);

@@ -29,7 +29,7 @@ begin
     end if;
     v_gone := resolver.prunable(v_seen, v_before, false);
     if not p_dry_run then
-        select p.gone, coalesce(p.next, v_next) into v_gone, v_next
+        select p.gone_at, coalesce(p.next, v_next) into v_gone, v_next
           from resolver.prune_edges(resolver.prunable(array(select s.derivation from resolver.derivation_state s
                                                              where s.derivation = any (v_gone) and s.lease is null
                                                                for update skip locked), v_before, false)) p;
@@ -39,31 +39,31 @@ begin
     -- What only a goal tells is kept: that a build ended by another failure than the one that its rows name.
     v_goals := array(
         select g.build from resolver.goal g
-         where (g.root = any (v_seen) and g.recorded < v_before or g.cause = any (v_gone))
+         where (g.root = any (v_seen) and g.recorded_at < v_before or g.cause = any (v_gone))
            and not resolver.is_held_back(g));
     v_realisations := array(
         select n.realisation from resolver.realisation n
          where n.derivation = any (v_gone)
-            or n.derivation = any (v_seen) and n.ceased < v_before
+            or n.derivation = any (v_seen) and n.ceased_at < v_before
                -- What made first what is there again, or is served through a resolution, is no past.
                and not exists (select from resolver.output o where o.derivation = n.derivation and o.name = n.output and o.path = n.path
                                   and o.valid_since is not null)
                and not exists (select from resolver.realisation again
                                 where again.derivation = n.derivation and again.output = n.output and again.path = n.path
-                                  and again.ceased is null));
+                                  and again.ceased_at is null));
     v_resolutions := array(
-        select r.resolution from resolver.resolution r where r.derivation = any (v_seen) and (r.released < v_before or r.derivation = any (v_gone))
+        select r.resolution from resolver.resolution r where r.derivation = any (v_seen) and (r.released_at < v_before or r.derivation = any (v_gone))
         union
         select r.resolution from resolver.resolution r where r.resolved = any (v_gone));
     v_failures := array(
         select f.failure from resolver.failure f
          where f.derivation = any (v_gone)
-            or f.derivation = any (v_seen) and f.cleared < v_before and not f.reopening
+            or f.derivation = any (v_seen) and f.cleared_at < v_before and not f.is_reopening
                and not exists (select from resolver.goal g
                                 where g.cause = f.derivation and g.build <> all (v_goals)
-                                  and coalesce(g.blamed, g.ended) between f.time and f.cleared));
-    v_leases := array(select l.lease from resolver.lease l where l.closed < v_before
-                       order by l.closed limit case when p_dry_run and p_after = 0 then null when p_dry_run then 0 else v_limit end);
+                                  and coalesce(g.blamed_at, g.ended_at) between f.time and f.cleared_at));
+    v_leases := array(select l.lease from resolver.lease l where l.closed_at < v_before
+                       order by l.closed_at limit case when p_dry_run and p_after = 0 then null when p_dry_run then 0 else v_limit end);
     if not p_dry_run then
         perform resolver.delete_pruned(v_gone, v_goals, v_realisations, v_resolutions, v_failures, v_leases);
         if cardinality(v_leases) = v_limit then

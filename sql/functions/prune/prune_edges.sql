@@ -3,7 +3,7 @@
 -- Returns   gone: they; next: where the next call has to begin, null if that is all. Of one that has too many by itself a part of the
 --           edges is deleted, and the next call sees it again.
 -- Locks     the caller holds the graph lock.
-create or replace function resolver.prune_edges(p_derivations bigint[], out gone bigint[], out next bigint)
+create or replace function resolver.prune_edges(p_derivations bigint[], out gone_at bigint[], out next bigint)
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
@@ -13,7 +13,7 @@ declare
     v_edges integer;
     v_one   bigint;
 begin
-    gone := '{}';
+    gone_at := '{}';
     for v_one in select x from unnest(p_derivations) x order by 1
     loop
         select count(*) into v_edges
@@ -23,7 +23,7 @@ begin
                  limit v_left + 1) x;
         if v_edges > v_left then
             next := v_one - 1;
-            if gone = '{}' then
+            if gone_at = '{}' then
                 delete from resolver.dependency dep
                  where (dep.derivation, dep.input) in (
                        select e.derivation, e.input
@@ -34,7 +34,7 @@ begin
             end if;
             return;
         end if;
-        gone := gone || v_one;
+        gone_at := gone_at || v_one;
         v_left := v_left - v_edges;
     end loop;
 end

@@ -9,8 +9,8 @@ create or replace function resolver.advance() returns boolean
 as $$
 begin
     if not exists (select from resolver.propagation) and not exists (select from resolver.lost_path)
-       and not exists (select from resolver.failure f where f.reopening)
-       and not exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
+       and not exists (select from resolver.failure f where f.is_reopening)
+       and not exists (select from resolver.goal g where g.ended_at is not null and g.recorded_at is null)
        and resolver.find_cycle() is null then
         return false;
     end if;

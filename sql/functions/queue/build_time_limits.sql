@@ -20,7 +20,7 @@ begin
             select count(*) > 0 as any, max(case when b.maxsilent = 0 then v_none else b.maxsilent end) as max_silent,
                    max(case when b.timeout = 0 then v_none else b.timeout end) as timeout
               from (select g.build from same m
-                     cross join lateral (select g.build from resolver.goal g where g.root = m.derivation and g.root > 0 and g.ended is null
+                     cross join lateral (select g.build from resolver.goal g where g.root = m.derivation and g.root > 0 and g.ended_at is null
                                           order by g.build + 0 limit 200) g
                      limit 200) g
               join public.Builds b on b.id = g.build

@@ -23,14 +23,14 @@ begin
     perform resolver.failpoint('claim_builds: there is something');
     perform resolver.lock_graph();
     v_now := resolver.clock();
-    select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone is null;
+    select * into v_worker from resolver.worker w where w.worker = p_worker and w.gone_at is null;
     v_types := array(select m.machine_type from resolver.machine_type m where resolver.can_build(v_worker, m));
     for v_round in 1..3 loop
         v_ids := case when v_worker.feature_limits = '{}' then resolver.next_to_build(v_types, v_most)
                       else resolver.next_within_limits(v_worker, v_types, v_most) end;
         v_stale := array(select s.derivation from resolver.derivation_state s
                           where s.derivation = any (v_ids)
-                            and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true);
+                            and (select g.ended_at is null from resolver.goal g where g.build = s.owner) is not true);
         exit when v_stale = '{}';
         perform resolver.find_owners(v_stale);
         v_ids := array(select x from unnest(v_ids) x where x <> all (v_stale));
@@ -52,7 +52,7 @@ begin
         select x.* from unnest(v_ids, v_builds, v_stepnrs) with ordinality x (derivation, build, stepnr, nr)
          where x.stepnr is not null
     ), opened as (
-        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened, started)
+        insert into resolver.lease as l (derivation, verb, worker, build, stepnr, opened_at, started_at)
         select x.derivation, 'build', p_worker, x.build, x.stepnr, v_now, case when v_worker.builders = '{}' then v_now end from started x order by x.nr
         returning l.lease, l.derivation, l.build, l.stepnr
     ), moved as (

@@ -12,7 +12,7 @@ create or replace function resolver.claim_derivations(p_worker integer, p_verb t
 as $$
 begin
     perform resolver.limit_idle_transaction();
-    if not exists (select from resolver.worker w where w.worker = p_worker and w.gone is null) then
+    if not exists (select from resolver.worker w where w.worker = p_worker and w.gone_at is null) then
         raise exception 'the worker is not registered'
             using errcode = 'NX016', detail = format('Worker %s is unknown, has left, or was silent for too long.', p_worker),
                   hint = 'Stop its builds, drop its claims, and register again.';

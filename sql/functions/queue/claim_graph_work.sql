@@ -27,7 +27,7 @@ begin
     perform resolver.failpoint('claim_graph_work: chosen');
     return query
     with opened as (
-        insert into resolver.lease as l (derivation, verb, worker, opened, deadline)
+        insert into resolver.lease as l (derivation, verb, worker, opened_at, deadline)
         select c.derivation, p_verb, p_worker, resolver.clock(), resolver.clock() + interval '10 minutes'
           from unnest(v_claimed) with ordinality c (derivation, nr) order by c.nr
         returning l.lease, l.derivation
@@ -36,7 +36,7 @@ begin
         returning s.derivation, s.owner
     )
     select o.lease, d.drv, s.owner, null::integer,
-           exists (select from resolver.goal g where g.root = o.derivation and g.root > 0 and g.ended is null),
+           exists (select from resolver.goal g where g.root = o.derivation and g.root > 0 and g.ended_at is null),
            case when p_verb = 'resolve' and not resolver.has_many_inputs(o.derivation) then resolver.sampled_inputs(o.derivation) end,
            (select coalesce(jsonb_object_agg(x.name, x.path), '{}') from resolver.output x
              where x.derivation = o.derivation and x.valid_since is not null),

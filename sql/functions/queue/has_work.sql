@@ -11,25 +11,25 @@ begin
            exists (select from resolver.propagation w where w.kind <> 'raise')
         or exists (select from resolver.lost_path)
         or exists (select from resolver.build_request)
-        or exists (select from resolver.failure f where f.reopening)
-        or exists (select from resolver.goal g where g.ended is not null and g.recorded is null)
-        or exists (select from resolver.lease l where l.closed is null)
+        or exists (select from resolver.failure f where f.is_reopening)
+        or exists (select from resolver.goal g where g.ended_at is not null and g.recorded_at is null)
+        or exists (select from resolver.lease l where l.closed_at is null)
         or resolver.find_cycle() is not null
         or exists (select from resolver.worker w, resolver.derivation_state s
                     where w.worker = p_worker and 'load' = any (w.verbs)
                       and s.stage = 'unloaded' and s.lease is null and s.owner > 0
-                      and (select g.ended is null from resolver.goal g where g.build = s.owner))
+                      and (select g.ended_at is null from resolver.goal g where g.build = s.owner))
         or exists (select from resolver.worker w, resolver.derivation_state s
                     where w.worker = p_worker and 'resolve' = any (w.verbs)
                       and s.stage = 'resolvable' and s.lease is null and s.owner > 0
-                      and (select g.ended is null from resolver.goal g where g.build = s.owner))
+                      and (select g.ended_at is null from resolver.goal g where g.build = s.owner))
         or exists (select from resolver.worker w
                      join resolver.machine_type m on resolver.can_build(w, m)
                      join resolver.derivation_state s on s.machine_type = m.machine_type
                     where w.worker = p_worker and 'build' = any (w.verbs)
                       and s.stage = 'buildable' and s.owner > 0
                       and (s.not_before is null or s.not_before < resolver.clock() + interval '2 minutes')
-                      and (select g.ended is null from resolver.goal g where g.build = s.owner));
+                      and (select g.ended_at is null from resolver.goal g where g.build = s.owner));
 end
 $$;
 

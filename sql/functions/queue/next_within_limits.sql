@@ -8,7 +8,7 @@ create or replace function resolver.next_within_limits(p_worker resolver.worker,
 as $$
 declare
     v_held   bigint[] := array(select l.derivation from resolver.lease l
-                                where l.worker = p_worker.worker and l.closed is null and l.verb = 'build');
+                                where l.worker = p_worker.worker and l.closed_at is null and l.verb = 'build');
     v_types  integer[];
     v_next   bigint[];
     v_end    bigint;

@@ -17,17 +17,17 @@ begin
      cross join lateral (select f.derivation, f.owner from resolver.derivation_state f
                           where f.resolved_to = x.resolved and f.resolved_to > 0 and f.stage = 'resolved'
                           order by f.derivation + 0 limit 200) s
-      join resolver.resolution r on r.derivation = s.derivation and r.released is null
+      join resolver.resolution r on r.derivation = s.derivation and r.released_at is null
      where not exists (select from public.Builds b where b.id = r.build)
        and (exists (select from resolver.goal g where g.build = x.build and g.root = s.derivation)
-            or not exists (select from resolver.goal g where g.build = s.owner and g.ended is null and g.build <> x.build));
+            or not exists (select from resolver.goal g where g.build = s.owner and g.ended_at is null and g.build <> x.build));
     if v_derivations is null then
         return;
     end if;
     update resolver.resolution r set build = x.build, stepnr = x.stepnr
       from unnest(v_derivations, v_builds, resolver.record_resolutions(v_derivations, v_resolved, v_builds))
            x (derivation, build, stepnr)
-     where r.derivation = x.derivation and r.released is null and x.stepnr is not null;
+     where r.derivation = x.derivation and r.released_at is null and x.stepnr is not null;
 end
 $$;
 

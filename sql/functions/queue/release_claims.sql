@@ -10,7 +10,7 @@ begin
     perform resolver.lock_graph();
     perform resolver.revoke_leases(
         array(select l.lease from resolver.lease l
-               where l.worker = p_worker and l.closed is null and l.lease = any (p_leases) order by l.lease),
+               where l.worker = p_worker and l.closed_at is null and l.lease = any (p_leases) order by l.lease),
         'released', p_reason, p_attempted);
     perform resolver.run_deferred_work(20);
 end

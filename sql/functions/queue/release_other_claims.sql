@@ -7,7 +7,7 @@ begin
     perform resolver.lock_graph();
     perform resolver.revoke_leases(
         array(select l.lease from resolver.lease l
-               where l.worker = p_worker and l.verb = p_verb and l.closed is null and l.lease <> all (p_held)
+               where l.worker = p_worker and l.verb = p_verb and l.closed_at is null and l.lease <> all (p_held)
                order by l.lease),
         'released', 'the answer to the claim was lost', false);
 end

@@ -17,9 +17,9 @@ begin
           from (select x.jobset, sum(x.seconds) as seconds
                   from (select h.jobset, h.seconds from resolver.jobset_use h where h.hour > v_now - interval '24 hours'
                         union all
-                        select g.jobset, extract(epoch from v_now - l.started)::double precision
+                        select g.jobset, extract(epoch from v_now - l.started_at)::double precision
                           from resolver.lease l join resolver.goal g on g.build = l.build
-                         where l.closed is null and l.started is not null
+                         where l.closed_at is null and l.started_at is not null
                         union all
                         select p, 0 from unnest(p_jobsets) p) x
                  group by x.jobset) u

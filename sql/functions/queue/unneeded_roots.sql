@@ -16,7 +16,7 @@ as $$
                 where o.path = p.path
                   and (o.valid_since > resolver.clock() - interval '1 day'
                        or exists (select from resolver.goal g
-                                   where g.root = o.derivation and coalesce(g.ended, 'infinity') > resolver.clock() - interval '1 day')))
+                                   where g.root = o.derivation and coalesce(g.ended_at, 'infinity') > resolver.clock() - interval '1 day')))
        and not exists (
                select from resolver.output o
                  join resolver.dependency dep on dep.input = o.derivation and o.name = any (dep.outputs)

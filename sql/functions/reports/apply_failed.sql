@@ -35,7 +35,7 @@ begin
     perform resolver.find_owners(array(
         select s.derivation from unnest(v_failed) r join resolver.derivation_state s on s.derivation = r.derivation
          where r.outcome = 'retried'
-           and exists (select from resolver.resolution x where x.resolved = s.derivation and x.released is not null)));
+           and exists (select from resolver.resolution x where x.resolved = s.derivation and x.released_at is not null)));
     update resolver.derivation_state s set not_before = null
       from unnest(v_failed) r where s.derivation = r.derivation and r.outcome = 'retried' and s.owner is null;
     perform resolver.reevaluate_readiness(array(select r.derivation from unnest(v_failed) r where r.outcome = 'retried'));

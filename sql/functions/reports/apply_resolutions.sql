@@ -18,7 +18,7 @@ begin
         return;
     end if;
     v_resolved := resolver.register_resolved(p_reports);
-    update resolver.resolution r set released = v_now where r.derivation = any (v_ids) and r.released is null;
+    update resolver.resolution r set released_at = v_now where r.derivation = any (v_ids) and r.released_at is null;
     v_stepnrs := resolver.record_resolutions(v_ids, v_resolved, v_builds);
     insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, build, stepnr, time)
     select r.derivation, x.resolved, s.inputs, s.outputs, s.paths, x.build, x.stepnr, v_now
@@ -33,7 +33,7 @@ begin
      where not r.body ? 'resolution'
      order by r.nr;
     -- Those that compare_samples() has put on record.
-    update resolver.resolution n set resolved = x.resolved, build = x.build, stepnr = x.stepnr, time = v_now, released = null
+    update resolver.resolution n set resolved = x.resolved, build = x.build, stepnr = x.stepnr, time = v_now, released_at = null
       from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
       join unnest(v_resolved, v_builds, v_stepnrs) with ordinality x (resolved, build, stepnr, nr) on x.nr = r.nr
      where n.resolution = (r.body ->> 'resolution')::bigint;
@@ -43,7 +43,7 @@ begin
     perform resolver.copy_wanted_outputs(v_ids);
     update resolver.derivation_state s set stage = 'unloaded'
      where s.derivation = any (v_resolved) and s.stage = 'realised'
-       and exists (select from resolver.output o where o.derivation = s.derivation and o.wanted and o.valid_since is null);
+       and exists (select from resolver.output o where o.derivation = s.derivation and o.is_wanted and o.valid_since is null);
 
     perform resolver.complete_known_resolutions(p_reports, v_resolved);
     perform resolver.propagate_demand(array(

@@ -23,7 +23,7 @@ begin
     loop
         select l.derivation into v_derivation
           from resolver.lease l
-         where l.closed is null and l.verb = 'resolve' and v_report @? '$.samples[1000]' and v_report ? 'resolved'
+         where l.closed_at is null and l.verb = 'resolve' and v_report @? '$.samples[1000]' and v_report ? 'resolved'
            and l.lease = resolver.lease_of(v_report);
         if found then
             select coalesce(array_agg(d.derivation order by e.nr), '{}'), coalesce(array_agg(e.sample ->> 1 order by e.nr), '{}'),
@@ -31,7 +31,7 @@ begin
               into v_inputs, v_outputs, v_paths
               from jsonb_array_elements(v_report -> 'samples') with ordinality e (sample, nr)
               join resolver.derivation d on d.drv = e.sample ->> 0;
-            insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, time, released)
+            insert into resolver.resolution (derivation, resolved, inputs, outputs, paths, time, released_at)
             values (v_derivation, v_derivation, v_inputs, v_outputs, v_paths, resolver.clock(), resolver.clock())
             returning resolution into v_resolution;
             v_report := v_report - 'samples' || jsonb_build_object(

@@ -13,7 +13,7 @@ declare
 begin
     perform resolver.clear_failure(f.derivation, false)
        from resolver.failure f
-      where f.derivation = any (p_resolved) and f.cleared is null
+      where f.derivation = any (p_resolved) and f.cleared_at is null
         and (f.class <> 'builder'
              or not exists (select from resolver.output o where o.derivation = f.derivation and o.valid_since is null));
 

@@ -21,7 +21,7 @@ begin
           join jsonb_array_elements(p_reports) e (report) on e.report ->> 'drv' = d.drv and e.report ->> 'lease' is null
          where d.drv = any (v_drvs) and s.stage = 'unloaded' and s.lease is null and s.owner is not null
            and d.kind is null
-           and not exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended is null)
+           and not exists (select from resolver.goal g where g.root = s.derivation and g.root > 0 and g.ended_at is null)
          order by s.derivation
            for update of s skip locked);
 end

@@ -10,18 +10,18 @@ declare
     v_now       timestamptz := resolver.clock();
     v_directory text := resolver.hydra_path('');
 begin
-    update resolver.output o set path = x.path, valid_since = v_now, lost = null
+    update resolver.output o set path = x.path, valid_since = v_now, lost_at = null
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      where o.derivation = r.derivation and o.name = x.name and o.valid_since is null;
     insert into resolver.realisation (derivation, output, path, source, build, stepnr, machine, seconds, time)
     select r.derivation, x.name, x.path, case when f.already_valid then 'local' else 'built' end, r.build, r.stepnr,
            case when not f.already_valid then r.body ->> 'machine' end,
-           case when not f.already_valid then extract(epoch from v_now - coalesce(l.started, l.opened)) end, v_now
+           case when not f.already_valid then extract(epoch from v_now - coalesce(l.started_at, l.opened_at)) end, v_now
       from unnest(p_reports) r
       join resolver.lease l on l.lease = r.lease
      cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      cross join lateral (select coalesce((r.body -> 'already_valid')::boolean, false) as already_valid) f
-    on conflict (derivation, output, path) where ceased is null and derivation > 0 do nothing;
+    on conflict (derivation, output, path) where ceased_at is null and derivation > 0 do nothing;
     update public.BuildStepOutputs b set path = v_directory || x.path
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      where b.build = r.build and b.stepnr = r.stepnr and b.name = x.name

@@ -11,13 +11,13 @@ declare
     v_lease resolver.lease;
 begin
     perform resolver.lock_graph();
-    update resolver.lease l set started = resolver.clock()
-     where l.lease = p_lease and l.closed is null and l.verb = 'build' and l.started is null;
-    select * into v_lease from resolver.lease l where l.lease = p_lease and l.closed is null and l.verb = 'build';
+    update resolver.lease l set started_at = resolver.clock()
+     where l.lease = p_lease and l.closed_at is null and l.verb = 'build' and l.started_at is null;
+    select * into v_lease from resolver.lease l where l.lease = p_lease and l.closed_at is null and l.verb = 'build';
     if cardinality(resolver.lock_step_rows(array[v_lease.build], array[v_lease.stepnr])) = 0 then
         return false;
     end if;
-    update public.BuildSteps s set busy = 30, machine = p_machine, startTime = resolver.hydra_time(v_lease.started)
+    update public.BuildSteps s set busy = 30, machine = p_machine, startTime = resolver.hydra_time(v_lease.started_at)
      where s.build = v_lease.build and s.stepnr = v_lease.stepnr and s.busy <> 0;
     return found;
 end

@@ -40,7 +40,7 @@ begin
           from unnest(p_reports) r
          where r.derivation = any (v_ids)
            and not exists (select from resolver.output o
-                            where o.derivation = r.derivation and o.wanted and o.valid_since is null)
+                            where o.derivation = r.derivation and o.is_wanted and o.valid_since is null)
          order by r.derivation);
     perform resolver.complete_derivations(v_ended);
 

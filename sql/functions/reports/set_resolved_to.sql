@@ -23,7 +23,7 @@ begin
     return query select * from resolver.process_reports('resolved', v_reports);
     -- What was not put in force was not accepted.
     delete from resolver.resolution r
-     where r.released is not null and r.resolved = r.derivation
+     where r.released_at is not null and r.resolved = r.derivation
        and r.resolution in (select (e.report ->> 'resolution')::bigint from jsonb_array_elements(v_reports) e (report));
 end
 $$;

@@ -41,7 +41,7 @@ begin
                                 where d.drv = r.body -> 'resolved' ->> 'drv'
                                having bool_and(o.valid_since is not null
                                                or not exists (select from resolver.output w where w.derivation = r.derivation
-                                                                 and w.name = o.name and w.wanted)))
+                                                                 and w.name = o.name and w.is_wanted)))
         )
         select coalesce(array_agg(row(r.lease, r.derivation, r.build, r.stepnr,
                    case when r.outcome <> 'open' then r.outcome

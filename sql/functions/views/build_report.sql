@@ -7,8 +7,8 @@ as $$
     select jsonb_build_object(
         'build', b.id, 'job', b.job, 'drv', b.drvPath, 'finished', b.finished = 1, 'status', b.buildStatus,
         'cached', b.isCachedBuild = 1, 'system', b.system,
-        'held_up', (select resolver.blocking_derivations(g.root) from resolver.goal g where g.build = b.id and g.ended is null),
-        'message', (select f.message from resolver.goal g join resolver.failure f on f.derivation = g.cause and f.cleared is null
+        'held_up', (select resolver.blocking_derivations(g.root) from resolver.goal g where g.build = b.id and g.ended_at is null),
+        'message', (select f.message from resolver.goal g join resolver.failure f on f.derivation = g.cause and f.cleared_at is null
                      where g.build = b.id),
         'outputs', (select coalesce(jsonb_object_agg(o.name, o.path), '{}') from public.BuildOutputs o where o.build = b.id),
         'steps', (select coalesce(jsonb_agg(jsonb_build_object(

@@ -41,7 +41,7 @@ create or replace view resolver.check_owner as
     select s.derivation, s.stage, s.owner
       from resolver.derivation_state s
      where s.owner is not null and s.stage not in ('realised', 'failed')
-       and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true
+       and (select g.ended_at is null from resolver.goal g where g.build = s.owner) is not true
        and not exists (select from resolver.propagation k where k.kind = 'disown' and k.subject = s.owner);
 comment on view resolver.check_owner is 'What is unfinished is owned by an unfinished build, or by none (unless the build is giving up what it owned).';
 
@@ -77,21 +77,21 @@ comment on view resolver.check_chain is
 create or replace view resolver.check_realised as
     select s.derivation, o.name
       from resolver.derivation_state s join resolver.output o on o.derivation = s.derivation
-     where s.stage = 'realised' and o.wanted and o.valid_since is null;
+     where s.stage = 'realised' and o.is_wanted and o.valid_since is null;
 comment on view resolver.check_realised is 'All wanted outputs of what is realised are valid.';
 
 create or replace view resolver.check_wanted as
     select s.derivation, s.resolved_to, o.name
       from resolver.derivation_state s
-      join resolver.output o on o.derivation = s.derivation and o.wanted
-      join resolver.output x on x.derivation = s.resolved_to and x.name = o.name and not x.wanted
+      join resolver.output o on o.derivation = s.derivation and o.is_wanted
+      join resolver.output x on x.derivation = s.resolved_to and x.name = o.name and not x.is_wanted
      where s.stage = 'resolved';
 comment on view resolver.check_wanted is 'What is wanted of a derivation is wanted of what it waits for: else that might end without it.';
 
 create or replace view resolver.check_lease as
     select s.derivation, s.stage, s.lease as state_lease, l.lease
       from resolver.derivation_state s
-      full join (select * from resolver.lease where closed is null) l on l.lease = s.lease
+      full join (select * from resolver.lease where closed_at is null) l on l.lease = s.lease
      where (s.lease is not null or l.lease is not null)
        and (s.derivation is distinct from l.derivation
             or l.verb <> case s.stage when 'unloaded' then 'load' when 'resolvable' then 'resolve' when 'building' then 'build' end);
@@ -99,7 +99,7 @@ comment on view resolver.check_lease is 'Open leases and leased derivations are 
 
 create or replace view resolver.check_busy as
     select coalesce(l.build, b.build) as build, coalesce(l.stepnr, b.stepnr) as stepnr, l.lease, b.busy
-      from (select * from resolver.lease where closed is null and verb = 'build') l
+      from (select * from resolver.lease where closed_at is null and verb = 'build') l
       full join (select * from public.BuildSteps where busy <> 0) b on b.build = l.build and b.stepnr = l.stepnr
      where l.lease is null or b.build is null and exists (select from public.Builds x where x.id = l.build);
 comment on view resolver.check_busy is
@@ -108,7 +108,7 @@ comment on view resolver.check_busy is
 create or replace view resolver.check_resolution as
     select s.derivation, s.resolved_to, r.resolved
       from resolver.derivation_state s
-      full join (select * from resolver.resolution where released is null) r on r.derivation = s.derivation
+      full join (select * from resolver.resolution where released_at is null) r on r.derivation = s.derivation
      where s.resolved_to is not null and s.resolved_to is distinct from r.resolved;
 comment on view resolver.check_resolution is 'What a derivation follows is its resolution in force.';
 
@@ -118,14 +118,14 @@ create or replace view resolver.check_sampled_path as
       join resolver.derivation_state s on s.derivation = r.derivation and s.stage = 'resolved'
      cross join unnest(r.inputs, r.outputs, r.paths) i (input, output, path)
       left join resolver.output o on o.derivation = i.input and o.name = i.output and o.valid_since is not null
-     where r.released is null and o.path is distinct from i.path
+     where r.released_at is null and o.path is distinct from i.path
        and not exists (select from resolver.propagation k where k.kind = 'lose' and k.subject = i.input);
 comment on view resolver.check_sampled_path is 'Resolutions that are waited for were made from paths in force.';
 
 create or replace view resolver.check_one_path as
     select r.resolution, i.input, i.output
       from resolver.resolution r cross join unnest(r.inputs, r.outputs, r.paths) i (input, output, path)
-     where r.released is null
+     where r.released_at is null
      group by r.resolution, i.input, i.output
     having count(distinct i.path) > 1;
 comment on view resolver.check_one_path is 'Within one resolution no output has two paths.';
@@ -157,6 +157,6 @@ comment on view resolver.check_references is
 create or replace view resolver.check_goal as
     select g.build, g.root, s.stage
       from resolver.goal g join resolver.derivation_state s on s.derivation = g.root
-     where g.ended is null and not exists (select from resolver.propagation w where w.kind <> 'raise')
+     where g.ended_at is null and not exists (select from resolver.propagation w where w.kind <> 'raise')
        and (s.stage in ('realised', 'failed') or s.failed_dependency is not null);
 comment on view resolver.check_goal is 'A goal has ended as soon as its root is realised, failed, or has a failed dependency.';

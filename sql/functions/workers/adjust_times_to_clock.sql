@@ -9,13 +9,13 @@ as $$
 declare
     v_now constant timestamptz := resolver.clock();
 begin
-    update resolver.worker w set heartbeat = v_now where w.gone is null and w.heartbeat > v_now;
-    if not found and not exists (select from resolver.lease l where l.closed is null and l.opened > v_now) then
+    update resolver.worker w set heartbeat = v_now where w.gone_at is null and w.heartbeat > v_now;
+    if not found and not exists (select from resolver.lease l where l.closed_at is null and l.opened_at > v_now) then
         return;
     end if;
     update resolver.lease l
-       set opened = least(l.opened, v_now), started = least(l.started, v_now), deadline = least(l.deadline, v_now + interval '10 minutes')
-     where l.closed is null and (l.opened > v_now or l.started > v_now or l.deadline > v_now + interval '10 minutes');
+       set opened_at = least(l.opened_at, v_now), started_at = least(l.started_at, v_now), deadline = least(l.deadline, v_now + interval '10 minutes')
+     where l.closed_at is null and (l.opened_at > v_now or l.started_at > v_now or l.deadline > v_now + interval '10 minutes');
     update resolver.derivation_state s set not_before = v_now + x.retry_delay * 3 ^ greatest(s.tries - 1, 0)
       from resolver.setting x
      where s.stage in ('unloaded', 'resolvable', 'buildable') and s.owner is not null

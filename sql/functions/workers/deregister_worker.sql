@@ -5,9 +5,9 @@ create or replace function resolver.deregister_worker(p_worker integer) returns 
 as $$
 begin
     perform resolver.lock_graph();
-    update resolver.worker w set gone = resolver.clock() where w.worker = p_worker and w.gone is null;
+    update resolver.worker w set gone_at = resolver.clock() where w.worker = p_worker and w.gone_at is null;
     perform resolver.revoke_leases(
-        array(select l.lease from resolver.lease l where l.worker = p_worker and l.closed is null order by l.lease),
+        array(select l.lease from resolver.lease l where l.worker = p_worker and l.closed_at is null order by l.lease),
         'released', 'the worker was stopped', false);
     perform resolver.record_runner_end();
 end

@@ -15,7 +15,7 @@ declare
     v_type        integer;
     v_late        bigint[];
 begin
-    if not exists (select from resolver.worker w where w.gone is null)
+    if not exists (select from resolver.worker w where w.gone_at is null)
        or not exists (select from resolver.machine_type m
                        where (m.unsupported_since is not null) <> (m.machine_type = any (v_unsupported))
                           or m.unsupported_since <= v_before) then
@@ -31,22 +31,22 @@ begin
         v_late := array(
             select s.derivation
               from resolver.derivation_state s
-              left join resolver.goal g on g.build = s.owner and g.ended is null
+              left join resolver.goal g on g.build = s.owner and g.ended_at is null
              where s.stage = 'buildable' and s.owner > 0 and s.machine_type = v_type
-               and (g.build is null or g.opened <= v_before)
+               and (g.build is null or g.opened_at <= v_before)
              limit 20);
         -- No claim has looked whether anybody still wants them.
         perform resolver.find_owners(array(
             select s.derivation from resolver.derivation_state s
              where s.derivation = any (v_late)
-               and (select g.ended is null from resolver.goal g where g.build = s.owner) is not true));
+               and (select g.ended_at is null from resolver.goal g where g.build = s.owner) is not true));
         perform resolver.fail_without_attempt(s.derivation, jsonb_build_object(
                     'class', 'unsupported', 'status', 9, 'message', resolver.missing_capabilities(v_type)))
-           from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.opened <= v_before
+           from resolver.derivation_state s join resolver.goal g on g.build = s.owner and g.opened_at <= v_before
           where s.derivation = any (v_late);
         if cardinality(v_late) < 20 then
             update resolver.machine_type m
-               set unsupported_since = (select min(g.opened) from resolver.derivation_state s join resolver.goal g on g.build = s.owner
+               set unsupported_since = (select min(g.opened_at) from resolver.derivation_state s join resolver.goal g on g.build = s.owner
                                          where s.stage = 'buildable' and s.owner > 0 and s.machine_type = v_type)
              where m.machine_type = v_type;
         end if;

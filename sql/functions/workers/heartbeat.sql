@@ -8,7 +8,7 @@ create or replace function resolver.heartbeat(p_worker integer) returns setof bi
 as $$
 begin
     perform resolver.limit_idle_transaction();
-    update resolver.worker w set heartbeat = resolver.clock() where w.worker = p_worker and w.gone is null;
+    update resolver.worker w set heartbeat = resolver.clock() where w.worker = p_worker and w.gone_at is null;
     if not found then
         raise exception 'the worker is not registered'
             using errcode = 'NX016', detail = format('Worker %s is unknown, has left, or was silent for too long.', p_worker),
@@ -19,7 +19,7 @@ begin
         select l.lease
           from resolver.lease l
           join resolver.derivation_state s on s.derivation = l.derivation
-         where l.worker = p_worker and l.closed is null and l.verb = 'build' and s.owner is null
+         where l.worker = p_worker and l.closed_at is null and l.verb = 'build' and s.owner is null
            and not exists (select from resolver.propagation w where w.kind = 'seek' and w.subject = l.derivation);
 end
 $$;

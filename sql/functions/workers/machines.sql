@@ -6,7 +6,7 @@ create or replace function resolver.machines() returns jsonb
     set search_path = pg_catalog, pg_temp
 as $$
     with builder as (
-        select w.* from resolver.worker w where w.gone is null and 'build' = any (w.verbs)
+        select w.* from resolver.worker w where w.gone_at is null and 'build' = any (w.verbs)
     ), offer as (
         select 'localhost' as machine, b.worker, b.systems, b.features, '{}'::text[] as mandatory, b.jobs from builder b where b.systems <> '{}'
         union all
@@ -14,7 +14,7 @@ as $$
     ), running as (
         select s.machine, count(*) as n
           from resolver.lease l join public.BuildSteps s on s.build = l.build and s.stepnr = l.stepnr
-         where l.closed is null and l.verb = 'build'
+         where l.closed_at is null and l.verb = 'build'
          group by s.machine
     )
     select coalesce(jsonb_object_agg(o.machine, jsonb_build_object(

@@ -23,11 +23,11 @@ begin
     insert into resolver.store (directory, identity) values (p_store_directory, p_store_identity) on conflict do nothing;
     perform resolver.check_store(p_store_directory, p_store_identity);
     -- Nobody could take what waited meanwhile: it has the whole time again. Not when the only worker was but started again.
-    if not exists (select from resolver.worker w where w.gone is null and w.heartbeat >= v_since)
-       and not exists (select from resolver.worker w where w.gone >= v_since and w.heartbeat >= v_since) then
+    if not exists (select from resolver.worker w where w.gone_at is null and w.heartbeat >= v_since)
+       and not exists (select from resolver.worker w where w.gone_at >= v_since and w.heartbeat >= v_since) then
         update resolver.machine_type m set unsupported_since = resolver.clock() where m.unsupported_since is not null;
     end if;
-    insert into resolver.worker (name, verbs, systems, features, jobs, builders, feature_limits, only_kind, started, heartbeat)
+    insert into resolver.worker (name, verbs, systems, features, jobs, builders, feature_limits, only_kind, started_at, heartbeat)
     values (p_name, p_verbs, p_systems, p_features, p_jobs,
             array(select row(b.machine, b.systems, coalesce(b.features, '{}'), coalesce(b.mandatory, '{}'))::resolver.builder
                     from jsonb_populate_recordset(null::resolver.builder, p_builders) b),

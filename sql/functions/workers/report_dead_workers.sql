@@ -11,8 +11,8 @@ declare
     v_leases bigint[];
 begin
     perform resolver.lock_graph();
-    update resolver.worker w set gone = resolver.clock() where w.worker = any (p_workers) and w.gone is null;
-    v_leases := array(select l.lease from resolver.lease l where l.worker = any (p_workers) and l.closed is null order by l.lease limit 100);
+    update resolver.worker w set gone_at = resolver.clock() where w.worker = any (p_workers) and w.gone_at is null;
+    v_leases := array(select l.lease from resolver.lease l where l.worker = any (p_workers) and l.closed_at is null order by l.lease limit 100);
     perform resolver.revoke_leases(v_leases, 'swept', 'the worker died', true);
     perform resolver.run_deferred_work(20);
     return cardinality(v_leases);

@@ -13,26 +13,26 @@ declare
 begin
     perform resolver.limit_idle_transaction();
     perform resolver.end_idle_sessions();
-    if not exists (select from resolver.worker w where w.gone is null
+    if not exists (select from resolver.worker w where w.gone_at is null
                       and (w.heartbeat < v_now - resolver.lease_time() or w.heartbeat > v_now + interval '1 second'))
        and not exists (select from resolver.lease l join resolver.worker w on w.worker = l.worker
-                        where l.closed is null and (l.deadline < v_now or l.opened > v_now + interval '1 second' or w.gone is not null))
+                        where l.closed_at is null and (l.deadline < v_now or l.opened_at > v_now + interval '1 second' or w.gone_at is not null))
        and not exists (select from public.BuildSteps b
                         where b.busy <> 0 and not exists (select from resolver.lease l
-                                                           where l.closed is null and l.build = b.build and l.stepnr = b.stepnr)) then
+                                                           where l.closed_at is null and l.build = b.build and l.stepnr = b.stepnr)) then
         perform resolver.fail_unsupported();
         return 0;
     end if;
     perform resolver.failpoint('sweep: there is something');
     perform resolver.lock_graph();
     perform resolver.adjust_times_to_clock();
-    update resolver.worker w set gone = v_now
-     where w.gone is null and w.heartbeat < v_now - resolver.lease_time();
+    update resolver.worker w set gone_at = v_now
+     where w.gone_at is null and w.heartbeat < v_now - resolver.lease_time();
 
     v_leases := array(
         select l.lease from resolver.lease l
-         where l.closed is null
-           and (l.deadline < v_now or exists (select from resolver.worker w where w.worker = l.worker and w.gone is not null))
+         where l.closed_at is null
+           and (l.deadline < v_now or exists (select from resolver.worker w where w.worker = l.worker and w.gone_at is not null))
          order by l.lease limit 100);
     perform resolver.revoke_leases(v_leases, 'swept', 'the worker did not answer any more', true);
     perform resolver.end_orphaned_steps();

@@ -10,7 +10,7 @@ begin
          where exists (select from resolver.derivation_state s
                         where s.stage = 'buildable' and s.owner > 0 and s.machine_type = m.machine_type)
            and not exists (select from resolver.worker w
-                            where w.gone is null and 'build' = any (w.verbs) and resolver.can_build(w, m)));
+                            where w.gone_at is null and 'build' = any (w.verbs) and resolver.can_build(w, m)));
 end
 $$;
 
