@@ -1,7 +1,7 @@
 -- The step rows, the trace and the end of builds of one report become visible together or not at all.
 --
 -- A trigger lets the transaction fail in the middle, at each table in turn that the report writes; nothing may be left.
--- (That notifications are part of it is PostgreSQL's doing: they are sent at commit. See isolation/specs/one_end.spec.)
+-- (PostgreSQL makes notifications part of it: it sends them at commit. See isolation/specs/one_end.spec.)
 \ir include/farm.sql
 
 create function t.fail_here() returns trigger language plpgsql as $$
@@ -18,7 +18,7 @@ begin
         perform t.keep();
         return next throws_like(p_report, 'the power went out at %', format('it fails while it writes %s', v_table));
         execute format('drop trigger fail_here on %s', v_table);
-        return next is(t.changed(), '{}', format('and nothing of it is left, failing at %s', v_table));
+        return next is(t.changed(), '{}', format('if it fails at %s, nothing is changed', v_table));
     end loop;
 end
 $$;
@@ -47,23 +47,23 @@ select pg_temp.abort_at(
     'select * from resolver.finish_steps(jsonb_build_array(t.success(''a'')))',
     '{BuildSteps,BuildStepOutputs,resolver.output,resolver.realisation,resolver.derivation_state,resolver.watch,resolver.lease,resolver.goal,
       Builds,BuildOutputs,BuildProducts,BuildMetrics,NrBuilds}');
-select is(t.finish('a'), 'done', 'when nothing is in the way, the same report is taken');
-select is(t.ended('a1') || ', ' || t.ended('a2'), 'status 0, status 0 cached', 'and all of it is there');
+select is(t.finish('a'), 'done', 'without the trigger, the same report is applied');
+select is(t.ended('a1') || ', ' || t.ended('a2'), 'status 0, status 0 cached', 'all changes of the report are there');
 
 -- resolution
 select t.claim('resolve');
 select pg_temp.abort_at(
     'select * from resolver.set_resolved_to(jsonb_build_array(t.resolution(''b'', ''r-b'')))',
     '{BuildSteps,resolver.derivation,resolver.derivation_state,resolver.output,resolver.resolution,resolver.lease}');
-select is(t.resolve('b', 'r-b'), 'done', 'the same resolution is taken');
+select is(t.resolve('b', 'r-b'), 'done', 'the same resolution is applied');
 
--- failure, with its reach
+-- failure, with its dependents
 select t.claim('build');
 select pg_temp.abort_at(
     'select * from resolver.fail_steps(jsonb_build_array(t.failure(''r-b'')))',
     '{BuildSteps,resolver.failure,resolver.derivation_state,resolver.lease,resolver.goal,resolver.propagation,Builds,NrBuilds}');
-select is(t.fail('r-b'), 'done', 'the same failure is taken');
-select is(t.ended('b') || ', ' || t.ended('c'), 'status 1, status 2', 'and all of it is there');
+select is(t.fail('r-b'), 'done', 'the same failure is applied');
+select is(t.ended('b') || ', ' || t.ended('c'), 'status 1, status 2', 'all changes of the failure are there');
 
 -- restart, lost outputs, sweep
 select t.pass('1 hour');
@@ -80,7 +80,7 @@ select pg_temp.abort_at(format('select resolver.invalidate_paths(array[%L])', t.
                         '{resolver.output,resolver.realisation,resolver.derivation_state,resolver.resolution,resolver.watch}');
 select t.pass('1 hour');
 select pg_temp.abort_at('select resolver.sweep()', '{resolver.worker,BuildSteps,resolver.lease,resolver.derivation_state}');
-select is(resolver.sweep(), 1, 'the same sweep');
+select is(resolver.sweep(), 1, 'the same sweep revokes the claim');
 
 select * from t.done();
 rollback;

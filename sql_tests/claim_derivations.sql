@@ -1,41 +1,41 @@
--- claim_derivations(worker, verb, limit): what a worker is given, and in which order.
+-- claim_derivations(worker, verb, limit): which derivations a worker gets, and in which order.
 \ir include/farm.sql
 
-select volatility_is('resolver', 'claim_derivations', array['integer', 'text', 'integer'], 'volatile', 'it writes');
+select volatility_is('resolver', 'claim_derivations', array['integer', 'text', 'integer'], 'volatile', 'the function writes');
 select throws_ok($$select * from resolver.claim_derivations(0, 'load', 1)$$, 'NX016', 'the worker is not registered',
-                 'nobody claims without being registered');
+                 'a worker cannot claim without being registered');
 select throws_ok($$select * from resolver.claim_derivations(t.worker_id(), 'dance', 1)$$, 'NX019', 'there is no such verb',
-                 'a mistyped verb');
+                 'an unknown verb is refused');
 
 -- load.
 select t.derivation('a');
 select t.derivation('b', '{a}');
-select is(t.claim('load'), '{}', 'nothing is wanted: nothing to load');
+select is(t.claim('load'), '{}', 'if nothing is wanted, load has no work');
 select t.want('b', 'b');
 select t.keep();
-select is(t.claim('load', 0), '{}', 'a limit of nothing');
-select is(t.changed(), '{}', 'claims nothing');
+select is(t.claim('load', 0), '{}', 'a limit of 0 returns no claims');
+select is(t.changed(), '{}', 'a limit of 0 claims nothing');
 select is(t.claim('load'), '{b}', 'the root is loaded first');
 select results_eq(
     $$select claim - 'lease' - 'drv' from t.claim where verb = 'load'$$,
     $$values (jsonb_build_object('build', t.id('b'), 'stepnr', null, 'root', true, 'inputs', null, 'known', '{}'::jsonb,
                                  'max_silent', null, 'timeout', null))$$, 'the claim for load');
 select is(t.stage('b'), 'unloaded', 'a claim for load moves nothing');
-select is(t.claim('load'), '{}', 'nobody else gets it');
+select is(t.claim('load'), '{}', 'no other worker gets a claimed derivation');
 select results_eq($$select verb, worker, closed_at, deadline from resolver.lease$$,
                   $$select 'load', t.worker_id(), null::timestamptz, '2026-01-01 12:10:00+00'::timestamptz$$,
-                  'the claim is a lease, with a deadline: a hung load has no other limit');
+                  'the claim is a lease with a deadline: a hung load has no other limit');
 select resolver.register_derivations(jsonb_build_array(t.loaded('b')));
-select is(t.claim('load'), '{a}', 'then its input, which became known by loading it');
-select is(t.claimed('a', 'load') ->> 'root', 'false', 'which is nobody''s root');
+select is(t.claim('load'), '{a}', 'then the input of the root is loaded');
+select is(t.claimed('a', 'load') ->> 'root', 'false', 'the input is not a root');
 select resolver.register_derivations(jsonb_build_array(t.loaded('a')));
 
 -- build.
-select is(t.claim('resolve'), '{}', 'nothing can be resolved yet');
+select is(t.claim('resolve'), '{}', 'no derivation can be resolved yet');
 select t.keep();
-select is(t.claim('build', 0), '{}', 'a limit of nothing');
-select is(t.changed(), '{}', 'starts nothing');
-select is(t.claim('build'), '{a}', 'what has no inputs can be built');
+select is(t.claim('build', 0), '{}', 'a limit of 0 returns no claims');
+select is(t.changed(), '{}', 'a limit of 0 starts nothing');
+select is(t.claim('build'), '{a}', 'a derivation without inputs can be built');
 select is(t.stage('a'), 'building', 'buildable -> building');
 select results_eq(
     $$select claim - 'lease' - 'drv' from t.claim where verb = 'build'$$,
@@ -44,22 +44,22 @@ select results_eq(
 select results_eq(
     $$select type, drvPath, busy, status, startTime, stopTime, system from BuildSteps where build = t.id('b')$$,
     $$select 0, t.full(t.drv('a')), 30, null::integer, resolver.hydra_time('2026-01-01 12:00:00+00'), null::integer, 'x86_64-linux'$$,
-    'there is a busy row with a start time, and no status');
+    'the claim writes a busy row with a start time and no status');
 select results_eq($$select name, path from BuildStepOutputs where build = t.id('b')$$, $$values ('out', null::text)$$,
-                  'and an output without a path');
-select is(t.claim('build'), '{}', 'nobody else gets it');
+                  'the claim writes an output without a path');
+select is(t.claim('build'), '{}', 'no other worker gets a derivation that is being built');
 select t.finish('a');
 
 -- resolve.
-select is(t.claim('resolve'), '{b}', 'now its dependent can be resolved');
+select is(t.claim('resolve'), '{b}', 'when its input is built, the dependent can be resolved');
 select is(t.claimed('b', 'resolve') - 'lease' - 'drv',
           jsonb_build_object('build', t.id('b'), 'stepnr', null, 'root', true, 'known', '{}'::jsonb, 'max_silent', null, 'timeout', null,
                              'inputs', jsonb_build_object(t.drv('a'), jsonb_build_object('out', t.path('a')))),
           'the claim for resolve has the paths of the inputs');
-select is(t.claim('resolve'), '{}', 'nobody else gets it');
+select is(t.claim('resolve'), '{}', 'no other worker gets a derivation that is being resolved');
 select t.resolve('b', 'r-b');
 select t.claim('build');
-select is(t.claimed('r-b', 'build') ->> 'root', 'true', 'a derivation that a root follows counts as root: its products are wanted');
+select is(t.claimed('r-b', 'build') ->> 'root', 'true', 'a derivation that a root follows counts as a root: its products are wanted');
 select t.finish('r-b');
 
 -- Input paths and known outputs of a claim for build.
@@ -70,9 +70,10 @@ select t.claim('build');
 select bag_eq($$select jsonb_array_elements_text(t.claimed('ia', 'build') -> 'inputs')$$, $$values (t.path('a')), (t.path('r-b'))$$,
               'a claim for build has every input path');
 select is(t.claimed('ia', 'build') -> 'known', jsonb_build_object('out', t.path('ia'), 'lib', t.path('ia-lib')),
-          'and the outputs'' paths as far as they are known');
+          'a claim for build has the known paths of the outputs');
 select results_eq($$select name, path from BuildStepOutputs where build = t.id('ia') and stepnr = (t.claimed('ia', 'build') ->> 'stepnr')::integer order by name$$,
-                  $$values ('lib', t.full(t.path('ia-lib'))), ('out', t.full(t.path('ia')))$$, 'so has the row of the step');
+                  $$values ('lib', t.full(t.path('ia-lib'))), ('out', t.full(t.path('ia')))$$,
+                  'the step row has the known paths of the outputs');
 select t.finish('ia');
 
 -- Time limits.
@@ -85,13 +86,13 @@ select resolver.sync_builds();
 select t.load();
 select t.claim('build');
 select is(array[t.claimed('limits', 'build') ->> 'max_silent', t.claimed('limits', 'build') ->> 'timeout'], '{200,50000}',
-          'the largest limits of the builds whose root it is');
+          'an attempt has the largest limits of the builds whose root it is');
 select resolver.release_claims(t.worker_id(), array[t.lease('limits', 'build')], 'test');
 update Builds set maxsilent = 0 where id = t.id('l2');
 update Builds set timeout = 0 where id = t.id('l1');
 select t.claim('build');
 select is(array[t.claimed('limits', 'build') ->> 'max_silent', t.claimed('limits', 'build') ->> 'timeout'], '{0,0}',
-          '0 is no limit, and larger than any');
+          '0 means no limit, and is larger than any limit');
 select t.finish('limits');
 
 -- Systems and features.
@@ -102,15 +103,16 @@ select t.want('mips', 'mips');
 select t.want('big', 'big');
 select t.want('fetch', 'fetch');
 select t.load();
-select is(t.claim('build'), '{fetch}', 'a worker gets what it can build; a builtin builder needs no system');
-select is(resolver.blocking_derivations(t.number('mips')) ->> 'reason', 'no worker builds for mips-linux', 'what no worker serves says so');
+select is(t.claim('build'), '{fetch}', 'a worker gets derivations that it can build; builtin builders need no system');
+select is(resolver.blocking_derivations(t.number('mips')) ->> 'reason', 'no worker builds for mips-linux',
+          'the reason names a system that no worker has');
 select is(resolver.blocking_derivations(t.number('big')) ->> 'reason', 'no worker for x86_64-linux has the system features big-parallel, kvm',
-          'a missing feature as well');
+          'the reason names features that no worker has');
 select t.worker('strong', '{x86_64-linux,mips-linux}', '{kvm}');
-select is(t.claim('build', 100, 'strong'), '{mips}', 'another worker serves the other system');
+select is(t.claim('build', 100, 'strong'), '{mips}', 'another worker builds for the other system');
 select resolver.deregister_worker(t.worker_id('strong'));
 select t.worker('stronger', '{x86_64-linux}', '{big-parallel,kvm,benchmark}');
-select is(t.claim('build', 100, 'stronger'), '{big}', 'and one with all the features gets what needs them');
+select is(t.claim('build', 100, 'stronger'), '{big}', 'a worker with all features gets the derivation that needs them');
 select t.finish('fetch');
 select t.finish('big');
 select resolver.cancel_build(t.id('mips'));
@@ -125,14 +127,15 @@ select t.want('plain' || n, 'plain' || n, 20 * (n % 2)) from generate_series(1, 
 select t.load();
 select resolver.register_worker('limited', '{build}', '{x86_64-linux}', '{big-parallel,kvm}', '/nix/store', 'one',
                                 p_feature_limits => '{"big-parallel": 2, "kvm": 1}');
-select is(t.claim('build', 5, 'limited'), '{plain1,plain3,par1,both,plain2}', 'no more of a feature than the worker''s limit, and others in their place');
-select is(t.claim('build', 5, 'limited'), '{}', 'what it has counts');
+select is(t.claim('build', 5, 'limited'), '{plain1,plain3,par1,both,plain2}',
+          'a worker gets no more derivations with a feature than its limit, and others instead');
+select is(t.claim('build', 5, 'limited'), '{}', 'open claims count against the limit');
 select t.finish('plain1');
-select is(t.claim('build', 5, 'limited'), '{}', 'an end of something else is no place for it');
+select is(t.claim('build', 5, 'limited'), '{}', 'if another step ends, the limit is still reached');
 select t.finish('both');
-select is(t.claim('build', 5, 'limited'), '{par2}', 'an end of one of them is');
+select is(t.claim('build', 5, 'limited'), '{par2}', 'if a step with the feature ends, the worker gets another one');
 select resolver.register_worker('none', '{build}', '{x86_64-linux}', '{big-parallel}', '/nix/store', 'one', p_feature_limits => '{"big-parallel": 0}');
-select is(t.claim('build', 5, 'none'), '{}', 'a limit of 0: nothing that requires it');
+select is(t.claim('build', 5, 'none'), '{}', 'with a limit of 0 the worker gets no derivation with the feature');
 select t.finish('par1');
 select t.finish('par2');
 select resolver.deregister_worker(t.worker_id('limited'));
@@ -140,7 +143,7 @@ select t.claim('build', 5, 'stronger');
 select t.finish(n) from unnest('{par3,par4,plain2,plain3}'::text[]) n;
 select resolver.deregister_worker(t.worker_id('none'));
 
--- Builders, and workers that take only some.
+-- Builders, and workers that take only some derivations.
 select t.derivation('m68k', p_system => 'm68k-linux');
 select t.derivation('m68k-kvm', p_system => 'm68k-linux', p_features => '{kvm}');
 select t.derivation('arm-kvm', p_system => 'arm-linux', p_features => '{kvm}');
@@ -151,10 +154,11 @@ select resolver.register_worker('remote', '{build}', '{x86_64-linux}', '{}', '/n
     {"machine": "ssh-ng://m68k", "systems": ["m68k-linux"], "features": ["big", "ca-derivations"]},
     {"machine": "ssh-ng://old", "systems": ["arm-linux"], "features": ["big", "kvm"]},
     {"machine": "ssh-ng://arm", "systems": ["arm-linux"], "features": ["big", "kvm", "ca-derivations"], "mandatory": ["big"]}]');
-select is(t.claim('build', 5, 'remote'), '{m68k,arm-big}', 'each builder has systems and features of its own, some are for certain features only, and floating ones need ca-derivations');
+select is(t.claim('build', 5, 'remote'), '{m68k,arm-big}',
+          'each builder has its own systems and features, mandatory features exclude others, and floating derivations need ca-derivations');
 select resolver.register_worker('at home', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_only_kind => 'local', p_builders => '[
     {"machine": "ssh-ng://m68k", "systems": ["m68k-linux", "arm-linux"], "features": ["kvm", "ca-derivations"]}]');
-select is(t.claim('build', 5, 'at home'), '{}', 'a worker for local steps leaves alone what a builder would have to build');
+select is(t.claim('build', 5, 'at home'), '{}', 'a worker for local steps does not take derivations that only a builder can build');
 select t.derivation('tiny');
 select t.derivation('large');
 select t.want('tiny', 'tiny');
@@ -162,13 +166,13 @@ select t.want('large', 'large');
 select t.claim('load');
 select resolver.register_derivations(jsonb_build_array(t.loaded('tiny') || '{"prefer_local": true}', t.loaded('large')));
 select resolver.register_worker('small', '{build}', '{x86_64-linux}', '{}', '/nix/store', 'one', p_only_kind => 'prefer-local');
-select is(t.claim('build', 5, 'small'), '{tiny}', 'one for preferLocalBuild takes nothing else');
-select is(t.claim('build', 5), '{large}', 'others take all');
+select is(t.claim('build', 5, 'small'), '{tiny}', 'a worker for preferLocalBuild takes no other derivations');
+select is(t.claim('build', 5), '{large}', 'other workers take all derivations');
 select t.finish(n) from unnest('{m68k,arm-big,tiny,large}'::text[]) n;
 select resolver.cancel_build(t.id(n)) from unnest('{m68k-kvm,arm-kvm}'::text[]) n;
 select resolver.deregister_worker(t.worker_id(n)) from unnest('{remote,at home,small}'::text[]) n;
 
--- Order: see queue.sql for all the rest.
+-- Order: see queue.sql for the rest.
 select t.derivation('o' || n) from generate_series(1, 5) n;
 select t.want('o1', 'o1', 10);
 select t.want('o2', 'o2', 30);
@@ -179,9 +183,9 @@ select t.want('o5', 'o5', 30);
 select is(t.claim('load', 2), '{o4,o2}', 'load goes by global priority, then priority, then age');
 select resolver.release_claims(t.worker_id(), array_agg(lease), 'test') from t.claim where verb = 'load' and name in ('o4', 'o2');
 select t.load();
-select is(t.claim('build', 2), '{o4,o2}', 'so does build');
-select is(t.claim('build', 2), '{o5,o3}', 'and so on');
-select is(t.claim('build', 2), '{o1}', 'down to the last');
+select is(t.claim('build', 2), '{o4,o2}', 'build goes by the same order');
+select is(t.claim('build', 2), '{o5,o3}', 'the next claims follow the same order');
+select is(t.claim('build', 2), '{o1}', 'the last derivation is claimed last');
 select t.finish('o' || n) from generate_series(1, 5) n;
 select t.derivation('p1');
 select t.derivation('p2');
@@ -190,11 +194,11 @@ select t.want('p2', 'p2');
 select t.load();
 update Builds set globalPriority = 99 where id = t.id('p2');
 select resolver.sync_builds();
-select is(t.claim('build'), '{p2,p1}', 'a build that was bumped comes first');
+select is(t.claim('build'), '{p2,p1}', 'a bumped build comes first');
 select t.finish('p1');
 select t.finish('p2');
 
--- Whose account.
+-- The account of a step.
 select t.derivation('lib');
 select t.derivation('tool', '{lib}');
 select t.want('tool', 'tool', 5);
@@ -203,7 +207,7 @@ select t.want('lib-1', 'lib');
 select t.want('lib-2', 'lib', 100);
 select t.load();
 select t.claim('build');
-select is(t.steps('lib-1'), '{1: lib building}', 'the account is that of the unfinished build with the lowest id whose root it is');
+select is(t.steps('lib-1'), '{1: lib building}', 'the step belongs to the unfinished build with the lowest id whose root it is');
 select t.finish('lib');
 select t.work();
 select t.derivation('base');
@@ -211,7 +215,7 @@ select t.derivation('one', '{base}');
 select t.want('one', 'one');
 select t.load();
 select t.claim('build');
-select is(t.steps('one'), '{1: base building}', 'if there is none, of one that wants it');
+select is(t.steps('one'), '{1: base building}', 'if it is no root, the step belongs to a build that needs it');
 select t.finish('base');
 select t.work();
 
@@ -223,27 +227,27 @@ select t.want('n1', 'n1', 9);
 select t.want('n2', 'n2');
 select t.load();
 select resolver.cancel_build(t.id('n1'));
-select is(t.claim('build'), '{need}', 'a cancelled build''s derivation is built when another build needs it');
-select is(t.steps('n2'), '{1: need building}', 'on the account of that build');
+select is(t.claim('build'), '{need}', 'if its build is cancelled and another build needs the derivation, it is built');
+select is(t.steps('n2'), '{1: need building}', 'the step belongs to the other build');
 select t.finish('need');
 select resolver.cancel_build(t.id('n2'));
-select is(t.claim('resolve'), '{}', 'what nobody needs any more is not claimed');
+select is(t.claim('resolve'), '{}', 'a derivation that no build needs is not claimed');
 select is((select count(owner) from resolver.derivation_state where derivation in (t.number('n1'), t.number('n2'))), 0::bigint,
-          'and leaves the queue');
+          'a derivation that no build needs leaves the queue');
 select t.want('n2-again', 'n2');
 select t.load();
-select is(t.claim('resolve'), '{n2}', 'until someone wants it again');
+select is(t.claim('resolve'), '{n2}', 'if a build wants the derivation again, it is claimed');
 select t.resolve('n2', 'r-n2');
 select t.work();
 
--- The same, behind a long queue for a system that nobody serves.
+-- The same, behind a long queue for a system that no worker has.
 select t.derivation('m' || n, p_system => 'mips-linux') from generate_series(1, 120) n;
 select t.derivation('behind');
 select t.build('m' || n, 'm' || n, 50) from generate_series(1, 120) n;
 select t.want('behind', 'behind');
 select t.load();
 select resolver.cancel_build(t.id('behind'));
-select is(t.claim('build'), '{}', 'a stale owner is found at any place in the queue');
+select is(t.claim('build'), '{}', 'an owner that has ended is found at any place in the queue');
 select is(t.steps('behind'), '{}', 'a build that has ended gets no more steps');
 select resolver.cancel_build(t.id('m' || n)) from generate_series(1, 120) n;
 
@@ -253,16 +257,16 @@ select t.want('again', 'again');
 select t.load();
 select t.claim('build');
 select resolver.release_claims(t.worker_id(), array[t.lease('again', 'build')], 'test');
-select is(t.steps('again'), '{1: again status 3}', 'a claim was given back: the row says aborted');
+select is(t.steps('again'), '{1: again status 3}', 'if a claim is given back, the step row is aborted');
 select t.pass('5 minutes');
 select t.claim('build');
 select is(t.steps('again'), '{1: again building}', 'the next claim for the same build turns the row busy again');
 select results_eq(
     $$select status, stopTime, errorMsg, startTime from BuildSteps where build = t.id('again')$$,
-    $$select null::integer, null::integer, null::text, resolver.hydra_time(resolver.clock())$$, 'as if it had just started');
+    $$select null::integer, null::integer, null::text, resolver.hydra_time(resolver.clock())$$, 'the row has the values of a new step');
 select t.finish('again');
 
--- A build that was deleted and that nobody told us of.
+-- A build that was deleted without a notification.
 select t.derivation('d1');
 select t.derivation('d2');
 select t.want('d1', 'd1');
@@ -270,12 +274,12 @@ select t.want('d2', 'd2');
 select t.load();
 delete from Builds where id = t.id('d1');
 select is(t.claim('build'), '{d2}', 'a derivation whose build was just deleted is skipped');
-select is(t.stage('d1'), 'buildable', 'and stays as it is');
+select is(t.stage('d1'), 'buildable', 'the derivation of a deleted build stays buildable');
 select t.finish('d2');
 select resolver.sync_builds();
-select is(t.claim('build'), '{}', 'until that is noticed');
+select is(t.claim('build'), '{}', 'after the sync the derivation is not claimed');
 
--- The plan (that of build is in queue.sql): a claim reads the head of an index, not the table; neither when much is ready nor when little is.
+-- The plan (for build see queue.sql): a claim reads the head of an index, not the table, whether much or little is ready.
 create function pg_temp.fill(p_stage text, p_number integer) returns void language sql as $$
     with d as (
         insert into resolver.derivation (drv, name, system, kind)
@@ -303,15 +307,15 @@ $$;
 select pg_temp.fill('realised', 5000);
 analyze resolver.derivation_state;
 analyze resolver.derivation;
-select matches(pg_temp.graph_plan('unloaded'), 'state_to_load', 'little to load');
-select matches(pg_temp.graph_plan('resolvable'), 'state_to_resolve', 'little to resolve');
+select matches(pg_temp.graph_plan('unloaded'), 'state_to_load', 'with little to load, the claim uses the index');
+select matches(pg_temp.graph_plan('resolvable'), 'state_to_resolve', 'with little to resolve, the claim uses the index');
 select pg_temp.fill(stage, 5000) from unnest('{unloaded,resolvable}'::text[]) stage;
 analyze resolver.derivation_state;
 analyze resolver.derivation;
-select matches(pg_temp.graph_plan('unloaded'), 'Index Scan using state_to_load', 'much to load');
-select matches(pg_temp.graph_plan('resolvable'), 'Index Scan using state_to_resolve', 'much to resolve');
+select matches(pg_temp.graph_plan('unloaded'), 'Index Scan using state_to_load', 'with much to load, the claim uses the index');
+select matches(pg_temp.graph_plan('resolvable'), 'Index Scan using state_to_resolve', 'with much to resolve, the claim uses the index');
 select doesnt_match(pg_temp.graph_plan('unloaded') || pg_temp.graph_plan('resolvable'), 'Sort|Seq Scan',
-                    'nothing is sorted, and no table is read from end to end');
+                    'the plan has no sort, and reads no table from end to end');
 delete from resolver.derivation_state where owner = -1;
 
 select * from t.done();

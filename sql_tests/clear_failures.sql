@@ -1,4 +1,4 @@
--- clear_failures(): what failed is tried again by whoever wants it next.
+-- clear_failures(): failed derivations are tried again by the next build that wants them.
 \ir include/farm.sql
 
 select t.derivation('bad');
@@ -11,25 +11,26 @@ select t.load();
 select t.fail('bad');
 select t.fail('slow', 'timeout', 7);
 select t.pass('1 hour');
-select is(resolver.clear_failures(), false, 'all that is known to fail is forgotten at once');
+select is(resolver.clear_failures(), false, 'one call clears all cached failures');
 select is(array[t.stage('bad'), t.stage('on-bad'), t.stage('slow')], '{unloaded,waiting,failed}',
-          'failed -> unloaded: what would end other builds; the rest does not');
-select is_empty('select from resolver.derivation_state where failed_dependency is not null', 'dependents know of it');
+          'failures of the builder become unloaded; other failures stay');
+select is_empty('select from resolver.derivation_state where failed_dependency is not null',
+                'dependents have no failed dependency any more');
 select results_eq('select class, cleared_at = resolver.clock() from resolver.failure order by failure',
-                  $$values ('builder', true), ('timeout', null)$$, 'the failure is history');
+                  $$values ('builder', true), ('timeout', null)$$, 'the failure is recorded as cleared');
 select is(array[t.ended('bad'), t.ended('on-bad'), t.ended('slow')], '{status 1,status 2,status 7}', 'builds stay as they ended');
 select t.pass('1 minute');
-select is(array[resolver.advance(), resolver.sync_builds()], '{f,f}', 'and are not opened again');
-select is(t.claim('load') || t.claim('build'), '{}', 'nothing is done for them');
+select is(array[resolver.advance(), resolver.sync_builds()], '{f,f}', 'builds that have ended are not opened again');
+select is(t.claim('load') || t.claim('build'), '{}', 'no work starts for them');
 select t.want('later', 'on-bad');
 select t.load();
-select is(t.claim('build'), '{bad}', 'who wants it later has it tried');
+select is(t.claim('build'), '{bad}', 'if a later build wants the derivation, it is tried again');
 select t.finish('bad');
 select t.work();
-select is(t.ended('later'), 'status 0', 'and may succeed');
+select is(t.ended('later'), 'status 0', 'the later build succeeds');
 select t.keep();
-select is(resolver.clear_failures(), false, 'once more');
-select is(t.changed(), '{}', 'changes nothing');
+select is(resolver.clear_failures(), false, 'a second call finds nothing');
+select is(t.changed(), '{}', 'a second call changes nothing');
 
 -- A build that is unfinished still needs something else that fails.
 select t.derivation('x');
@@ -42,10 +43,10 @@ select t.claim('build');
 select t.fail('x');
 select resolver.clear_failures();
 select t.finish('y');
-select is(t.ended('z'), 'status 2', 'a build that has ended stays so');
+select is(t.ended('z'), 'status 2', 'a build that has ended stays ended');
 select t.want('z2', 'z');
 select t.work();
-select is(t.ended('z2'), 'status 0', 'another one is built');
+select is(t.ended('z2'), 'status 0', 'another build of the derivation succeeds');
 
 -- Many.
 select t.derivation('f' || n) from generate_series(1, 250) n;
@@ -56,9 +57,9 @@ select t.claim('build', 100) from generate_series(1, 3);
 select count(*) from (select resolver.fail_steps((select jsonb_agg(t.failure('f' || n)) from generate_series(50 * i + 1, 50 * i + 50) n))
                         from generate_series(0, 4) i) x;
 select t.go_on();
-select is(resolver.clear_failures(), true, 'two hundred at a time');
-select is(resolver.clear_failures(), false, 'then the rest');
-select is((select count(*) from resolver.failure where class = 'builder' and cleared_at is null), 0::bigint, 'all of them');
+select is(resolver.clear_failures(), true, 'a call clears two hundred failures');
+select is(resolver.clear_failures(), false, 'the second call clears the rest');
+select is((select count(*) from resolver.failure where class = 'builder' and cleared_at is null), 0::bigint, 'all failures are cleared');
 
 select * from t.done();
 rollback;

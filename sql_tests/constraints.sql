@@ -1,7 +1,7 @@
--- CHECK constraints and unique indexes: each one refuses a row that should not be, by its name.
+-- CHECK constraints and unique indexes: each one refuses a bad row, and the error has its name.
 \ir include/farm.sql
 
--- Some of everything.
+-- Rows in every table.
 select t.derivation('a');
 select t.derivation('b', '{a}');
 select t.derivation('bad');
@@ -91,14 +91,14 @@ insert into breaks values
     ('installation_is_one', 'update resolver.installation set only_row = false');
 
 insert into resolver.history (transaction, time, derivation, from_stage, to_stage) values (1, resolver.clock(), 1, 'unloaded', 'waiting');
-select throws_like(b.statement, '%"' || b.name || '"%', b.name || ' refuses what it is there for')
+select throws_like(b.statement, '%"' || b.name || '"%', b.name || ' refuses a bad row')
   from breaks b order by b.name;
 
 select set_eq(
     $$select k.conname from pg_constraint k where k.connamespace = 'resolver'::regnamespace and k.contype = 'c'
       union select c.relname from pg_index i join pg_class c on c.oid = i.indexrelid
              where c.relnamespace = 'resolver'::regnamespace and i.indisunique$$,
-    'select name::name from breaks', 'these are all that there are');
+    'select name::name from breaks', 'the test has every constraint and unique index');
 
 select * from t.done();
 rollback;

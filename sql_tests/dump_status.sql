@@ -1,4 +1,4 @@
--- dump_status(), queue_runner_status(): what Hydra's programs are told of the queue, and when there is nobody to tell it.
+-- dump_status(), queue_runner_status(): the status of the queue for Hydra's programs, and its end when no worker lives.
 \ir include/farm.sql
 
 create function pg_temp.told() returns jsonb language sql as $$
@@ -38,74 +38,76 @@ select t.pass('3 seconds');
 select set_eq(
     $$select t.named(d.drv) || ' ' || s.stage from resolver.derivation_state s join resolver.derivation d using (derivation)$$,
     array['known realised', 'fails failed', 'broken waiting', 'runs building', 'slow buildable', 'remote building', 'top waiting',
-          'ready buildable', 'new buildable', 'waits unloaded'], 'so it stands');
+          'ready buildable', 'new buildable', 'waits unloaded'], 'the test has a derivation in every stage');
 
 select resolver.dump_status();
 select is(pg_temp.told('{status,runner,time,uptime}'),
-          '{"status": "up", "runner": "hydra-resolver", "time": 1767268820, "uptime": 20}', 'up, since the worker that has lived longest');
+          '{"status": "up", "runner": "hydra-resolver", "time": 1767268820, "uptime": 20}',
+          'the runner is up, since the start of the worker that has lived longest');
 select is(pg_temp.told('{nrQueuedBuilds,nrBuildsRead,nrBuildsDone}'),
-          '{"nrQueuedBuilds": 7, "nrBuildsRead": 10, "nrBuildsDone": 3}', 'builds');
+          '{"nrQueuedBuilds": 7, "nrBuildsRead": 10, "nrBuildsDone": 3}', 'the status has the numbers of builds');
 select is(pg_temp.told('{nrActiveSteps,nrStepsBuilding,nrStepsWaiting,nrStepsCopyingTo,nrStepsCopyingFrom}'),
           '{"nrActiveSteps": 2, "nrStepsBuilding": 1, "nrStepsWaiting": 1, "nrStepsCopyingTo": 0, "nrStepsCopyingFrom": 0}',
-          'what waits for a slot is not built yet');
+          'a step that waits for a slot is not building yet');
 select is(pg_temp.told('{nrRunnableSteps,nrUnfinishedSteps,nrUnsupportedSteps}'),
-          '{"nrRunnableSteps": 3, "nrUnfinishedSteps": 7, "nrUnsupportedSteps": 0}', 'steps to come; not of builds that have ended');
+          '{"nrRunnableSteps": 3, "nrUnfinishedSteps": 7, "nrUnsupportedSteps": 0}',
+          'the status has the steps to come, without builds that have ended');
 select is(pg_temp.told('{nrStepsDone,nrRetries,maxNrRetries,avgStepTime,avgStepBuildTime}')::text,
           '{"nrRetries": 1, "avgStepTime": 2.333, "nrStepsDone": 3, "maxNrRetries": 1, "avgStepBuildTime": 2.333}',
-          'attempts that have ended');
+          'the status has the attempts that have ended');
 select is(pg_temp.told('{nrQueueWakeups,bytesSent,bytesReceived}'), '{"nrQueueWakeups": 0, "bytesSent": 0, "bytesReceived": 0}',
-          'what there is not is 0');
+          'numbers that do not exist here are 0');
 select is(pg_temp.told() -> 'machineTypes',
           '{"x86_64-linux": {"runnable": 2, "running": 1}, "x86_64-linux:kvm": {"runnable": 1, "running": 0},
             "m68k-linux:big,kvm": {"runnable": 0, "running": 1}}', 'machine types are named as Hydra names them');
 select is(pg_temp.told() -> 'machines' -> 'ssh-ng://a',
           '{"enabled": true, "systemTypes": ["m68k-linux"], "supportedFeatures": ["kvm"], "mandatoryFeatures": ["big"],
-            "currentJobs": 0, "nrStepsDone": 0}', 'machines');
-select is(pg_temp.told() #>> '{machines,localhost,currentJobs}', '1', 'a step is on its machine');
+            "currentJobs": 0, "nrStepsDone": 0}', 'the status has the machines');
+select is(pg_temp.told() #>> '{machines,localhost,currentJobs}', '1', 'a running step counts for its machine');
 
--- Steps that no worker takes; what prefers this machine.
+-- Steps that no worker takes; derivations that prefer the local machine.
 select resolver.fail_unsupported();
 select resolver.dump_status();
-select is(pg_temp.told() ->> 'nrUnsupportedSteps', '1', 'what no live worker takes');
+select is(pg_temp.told() ->> 'nrUnsupportedSteps', '1', 'the status has the steps that no live worker takes');
 update resolver.machine_type set prefer_local = true where features = '{kvm}';
 select is(resolver.queue_runner_status() -> 'machineTypes' -> 'x86_64-linux:kvm,local', '{"runnable": 1, "running": 0}',
-          'what prefers to be built here is of a machine type of its own');
+          'derivations that prefer the local machine have their own machine type');
 
--- The row is written by whoever is asked, and is one.
+-- There is one row, and every worker writes the same one.
 update SystemStatus set status = '{"status": "up", "pid": 7}';
 insert into SystemStatus values ('other', '{}');
 select resolver.dump_status();
 select resolver.dump_status();
-select is(pg_temp.told() ->> 'runner', 'hydra-resolver', 'what a queue runner of Hydra has left is replaced');
+select is(pg_temp.told() ->> 'runner', 'hydra-resolver', 'the row replaces the row of Hydra''s queue runner');
 
--- It goes with the last worker.
+-- The row is deleted with the last worker.
 select resolver.deregister_worker(t.worker_id('second'));
-select isnt(pg_temp.told(), null, 'one worker lives');
+select isnt(pg_temp.told(), null, 'while a worker lives, the row stays');
 select resolver.deregister_worker(t.worker_id());
-select is(pg_temp.told(), null, 'none does');
+select is(pg_temp.told(), null, 'when no worker lives, the row is deleted');
 select resolver.dump_status();
-select is(pg_temp.told(), null, 'asked when none lives, it says nothing');
-select results_eq('select what from SystemStatus', array['other'], 'rows of others are left alone');
+select is(pg_temp.told(), null, 'if no worker lives, dump_status() writes nothing');
+select results_eq('select what from SystemStatus', array['other'], 'the rows of other programs stay');
 
 select t.worker();
 select resolver.dump_status();
 select t.pass('61 seconds');
 select resolver.dump_status();
-select is(pg_temp.told(), null, 'nor when all have been silent for too long');
-select is(resolver.queue_runner_status(), '{"status": "down"}', 'nobody is there');
+select is(pg_temp.told(), null, 'if all workers have been silent for too long, the row is deleted');
+select is(resolver.queue_runner_status(), '{"status": "down"}', 'if no worker lives, the status is down');
 
 select t.worker('another');
-select is(pg_temp.told(), '{"status": "up", "runner": "hydra-resolver"}', 'a worker is there, and can be asked for more');
+select is(pg_temp.told(), '{"status": "up", "runner": "hydra-resolver"}', 'a new worker writes the row');
 update resolver.worker set gone_at = resolver.clock() where name = 'worker';
 update SystemStatus set status = '{"status": "up", "pid": 7}' where what = 'queue-runner';
 select resolver.deregister_worker(t.worker_id('another'));
-select is(pg_temp.told() ->> 'pid', '7', 'the row of a queue runner of Hydra is left alone');
+select is(pg_temp.told() ->> 'pid', '7', 'the row of Hydra''s queue runner stays');
 
 -- Without the table, which a later Hydra may not have, nothing is written.
 drop table SystemStatus;
-select lives_ok('select t.worker()', 'nothing to begin with');
-select lives_ok('select resolver.dump_status()', 'nothing to write to');
-select lives_ok('select resolver.deregister_worker(t.worker_id())', 'nor to delete from');
+select lives_ok('select t.worker()', 'without the table, a worker can register');
+select lives_ok('select resolver.dump_status()', 'without the table, dump_status() does nothing');
+select lives_ok('select resolver.deregister_worker(t.worker_id())', 'without the table, a worker can leave');
 
 select * from t.done();
 rollback;

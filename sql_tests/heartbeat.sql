@@ -1,12 +1,13 @@
--- heartbeat(worker): a sign of life, and what to abort.
+-- heartbeat(worker): records a sign of life, and returns the leases to abort.
 \ir include/farm.sql
 
-select function_returns('resolver', 'heartbeat', array['integer'], 'setof bigint', 'it answers with leases');
-select throws_ok('select resolver.heartbeat(0)', 'NX016', 'the worker is not registered', 'an unknown worker');
+select function_returns('resolver', 'heartbeat', array['integer'], 'setof bigint', 'the function returns leases');
+select throws_ok('select resolver.heartbeat(0)', 'NX016', 'the worker is not registered', 'an unknown worker is refused');
 
 select t.pass('10 seconds');
-select is_empty('select resolver.heartbeat(t.worker_id())', 'nothing to abort');
-select is((select heartbeat from resolver.worker where worker = t.worker_id()), resolver.clock(), 'the time of it is noted');
+select is_empty('select resolver.heartbeat(t.worker_id())', 'no lease is to be aborted');
+select is((select heartbeat from resolver.worker where worker = t.worker_id()), resolver.clock(),
+          'the worker has the time of its heartbeat');
 
 select t.derivation('a');
 select t.derivation('b', '{a}');
@@ -14,37 +15,38 @@ select t.want('b', 'b');
 select t.want('b2', 'b');
 select t.load();
 select t.claim('build');
-select is_empty('select resolver.heartbeat(t.worker_id())', 'the build that is wanted goes on');
+select is_empty('select resolver.heartbeat(t.worker_id())', 'a wanted build goes on');
 select resolver.cancel_build(t.id('b'));
-select is_empty('select resolver.heartbeat(t.worker_id())', 'one of two builds was cancelled: the other needs it');
+select is_empty('select resolver.heartbeat(t.worker_id())', 'if one of two builds is cancelled, the step goes on for the other');
 select resolver.cancel_build(t.id('b2'));
 select results_eq('select resolver.heartbeat(t.worker_id())', $$values (t.lease('a', 'build'))$$,
-                  'nobody needs it any more: the lease is to be aborted');
+                  'if no build needs the step, the lease is to be aborted');
 select t.worker('other');
-select is_empty($$select resolver.heartbeat(t.worker_id('other'))$$, 'but not by another worker');
+select is_empty($$select resolver.heartbeat(t.worker_id('other'))$$, 'another worker does not get the lease');
 select resolver.release_claims(t.worker_id(), array[t.lease('a', 'build')], 'nobody needs it');
-select is(t.steps('b'), '{1: a status 3}', 'aborted, its row says so');
-select is(t.claim('build'), '{}', 'and it is not tried again');
+select is(t.steps('b'), '{1: a status 3}', 'the row shows the aborted step');
+select is(t.claim('build'), '{}', 'the derivation is not tried again');
 
 select t.derivation('c');
 select t.want('c', 'c');
 select resolver.sync_builds();
 select t.claim('load');
 select resolver.cancel_build(t.id('c'));
-select is_empty('select resolver.heartbeat(t.worker_id())', 'claims for load and resolve are never aborted: they are short');
+select is_empty('select resolver.heartbeat(t.worker_id())', 'claims for load and resolve are short, and are never aborted');
 select resolver.register_derivations(jsonb_build_array(t.loaded('c')));
 
--- A resolution is needed by those that follow it.
+-- A resolved derivation is needed by its followers.
 select t.want('b3', 'b');
 select t.load();
 select t.finish('a');
 select t.resolve('b', 'r-b');
 select t.claim('build');
-select is_empty('select resolver.heartbeat(t.worker_id())', 'a resolution is needed by what follows it');
+select is_empty('select resolver.heartbeat(t.worker_id())', 'a follower needs its resolved derivation');
 select t.finish('r-b');
 
 select resolver.deregister_worker(t.worker_id('other'));
-select throws_ok($$select resolver.heartbeat(t.worker_id('other'))$$, 'NX016', 'the worker is not registered', 'a worker that has left');
+select throws_ok($$select resolver.heartbeat(t.worker_id('other'))$$, 'NX016', 'the worker is not registered',
+                 'a worker that has left is refused');
 
 select * from t.done();
 rollback;

@@ -1,4 +1,4 @@
--- Time limits of an attempt: the largest of the builds that need it, and at least Hydra's defaults for what is nobody's root.
+-- Time limits of an attempt: the largest of the builds that need it, and at least Hydra's defaults if it is not a root.
 \ir include/farm.sql
 
 create function pg_temp.limits(p_name text) returns text[] language sql as $$
@@ -16,7 +16,7 @@ create function pg_temp.finish() returns void language sql as $$
     select t.work();
 $$;
 
--- Dependencies, however far down, of whichever build.
+-- Dependencies at any depth, of any build.
 select t.derivation('low');
 select t.derivation('low-too');
 select t.derivation('middle', '{low}', 'input-addressed');
@@ -31,17 +31,17 @@ select pg_temp.build('long', 10, 100000);
 select resolver.sync_builds();
 select t.load();
 select t.claim('build');
-select is(pg_temp.limits('low'), '{3600,100000}', 'what was there already has the largest of all that need it, and at least the default');
-select is(pg_temp.limits('low-too'), '{3600,100000}', 'so has what a shorter build needs as well');
+select is(pg_temp.limits('low'), '{3600,100000}', 'an input has the largest limits of all builds that need it, and at least the defaults');
+select is(pg_temp.limits('low-too'), '{3600,100000}', 'an input that a shorter build needs too has the largest limits');
 select t.finish('low');
 select t.finish('low-too');
 select t.claim('build');
-select is(pg_temp.limits('middle'), '{3600,100000}', 'at every step of the way');
-select is(pg_temp.limits('quick'), '{10,20}', 'a root that nobody else needs has those of its build, however short');
+select is(pg_temp.limits('middle'), '{3600,100000}', 'every derivation on the way has these limits');
+select is(pg_temp.limits('quick'), '{10,20}', 'a root that no other build needs has the limits of its build, however short');
 select t.finish('middle');
 select t.claim('build');
-select is(pg_temp.limits('urgent'), '{3600,36000}', 'what the long build does not need is as it was');
-select is(pg_temp.limits('long'), '{10,100000}', 'and that one''s own root as it says');
+select is(pg_temp.limits('urgent'), '{3600,36000}', 'a derivation that the long build does not need keeps its limits');
+select is(pg_temp.limits('long'), '{10,100000}', 'the root of the long build has the limits of its build');
 select pg_temp.finish();
 
 -- A root that another build needs.
@@ -52,7 +52,7 @@ select pg_temp.build('on-root', 7200, 0);
 select resolver.sync_builds();
 select t.load();
 select t.claim('build');
-select is(pg_temp.limits('root'), '{7200,0}', 'a root has the limits of those that depend on it, too; 0: none');
+select is(pg_temp.limits('root'), '{7200,0}', 'a root also has the limits of builds that depend on it; 0 means no limit');
 select pg_temp.finish();
 select t.derivation('root2');
 select t.derivation('on-root2', '{root2}', 'input-addressed');
@@ -61,7 +61,7 @@ select pg_temp.build('on-root2', 3600, 36000);
 select resolver.sync_builds();
 select t.load();
 select t.claim('build');
-select is(pg_temp.limits('root2'), '{3600,36000}', 'also when these are the defaults');
+select is(pg_temp.limits('root2'), '{3600,36000}', 'a root has the default limits of a build that depends on it');
 select pg_temp.finish();
 
 -- Resolutions.
@@ -79,10 +79,10 @@ select t.claim('resolve');
 select t.resolve('d1', 'r');
 select t.resolve('d2', 'r');
 select t.claim('build');
-select is(pg_temp.limits('r'), '{3600,50000}', 'a resolution has the largest of all that follow it');
+select is(pg_temp.limits('r'), '{3600,50000}', 'a resolved derivation has the largest limits of its followers');
 select pg_temp.finish();
 
--- Read later: load finds inputs of what has long limits.
+-- Later inputs: load finds inputs of a derivation with long limits.
 select t.derivation('deep1');
 select t.derivation('deep2', '{deep1}', 'input-addressed');
 select t.derivation('deep3', '{deep2}', 'input-addressed');
@@ -90,12 +90,12 @@ select pg_temp.build('deep3', 4000, 1);
 select resolver.sync_builds();
 select t.load();
 select t.claim('build');
-select is(pg_temp.limits('deep1'), '{4000,36000}', 'inputs that become known later have them as well');
+select is(pg_temp.limits('deep1'), '{4000,36000}', 'inputs that become known later have these limits');
 select pg_temp.finish();
 select is((select array_agg(t.ended(j)) from unnest('{long,quick,urgent,on-root,on-d2,deep3}'::text[]) j),
-          '{"status 0","status 0","status 0","status 0","status 0","status 0"}', 'all of it is built');
+          '{"status 0","status 0","status 0","status 0","status 0","status 0"}', 'all builds succeed');
 
--- Builds that were open when the limits were not carried down yet: those of an older release, or changed since.
+-- Open builds whose limits were not propagated: builds of an older release, or builds that were changed.
 select t.derivation('old-low');
 select t.derivation('old-middle', '{old-low}', 'input-addressed');
 select t.derivation('old', '{old-middle}', 'input-addressed');
@@ -111,15 +111,15 @@ select results_eq(
     $$select t.named(d.drv), s.max_silent, s.timeout from resolver.derivation_state s join resolver.derivation d using (derivation)
        where s.owner is not null and s.stage in ('waiting', 'buildable') order by t.named(d.drv)$$,
     $$values ('old', 7200, 2147483647), ('old-low', 7200, 2147483647), ('old-middle', 7200, 2147483647), ('short', null, null)$$,
-    'they are carried down');
-select is(t.changed(), '{resolver.build_scan,resolver.derivation_state}', 'and nothing else is done');
+    'the sync propagates the limits');
+select is(t.changed(), '{resolver.build_scan,resolver.derivation_state}', 'the sync changes nothing else');
 select t.keep();
 select resolver.sync_builds();
-select is(t.changed(), '{resolver.build_scan}', 'once');
+select is(t.changed(), '{resolver.build_scan}', 'a second sync changes nothing');
 update Builds set timeout = 40000, maxsilent = 10000 where id = t.id('short');
 select resolver.sync_builds();
 select t.claim('build');
-select is(pg_temp.limits('old-low'), '{10000,0}', 'so is what was changed since');
+select is(pg_temp.limits('old-low'), '{10000,0}', 'changed limits are propagated');
 select pg_temp.finish();
 
 select * from t.done();

@@ -3,15 +3,16 @@
 
 select volatility_is('resolver', 'lock_graph', array[]::text[], 'volatile', 'a stable function would go on with a snapshot older than the lock');
 select is((select 'lock_timeout=5s' = any (proconfig) from pg_proc where oid = 'resolver.lock_graph()'::regprocedure), true,
-          'nobody waits for the graph for ever');
-select lives_ok('select resolver.lock_graph()', 'it is taken');
-select lives_ok('select resolver.lock_graph()', 'and again by who has it');
-select is(current_setting('idle_in_transaction_session_timeout'), '5s', 'who stops before the end of the transaction does not stop the farm');
+          'a caller waits for the graph lock for a limited time');
+select lives_ok('select resolver.lock_graph()', 'the lock can be taken');
+select lives_ok('select resolver.lock_graph()', 'the session that has the lock can take it again');
+select is(current_setting('idle_in_transaction_session_timeout'), '5s',
+          'a session that is idle in the transaction is disconnected after 5 s');
 select is((select count(*) from pg_locks where relation = 'resolver.writer'::regclass and mode = 'RowShareLock' and pid = pg_backend_pid()), 1::bigint,
-          'it is the lock of a private row');
-select is((select count(*) from resolver.writer), 1::bigint, 'of which there is one');
+          'the lock is that of a row in a private table');
+select is((select count(*) from resolver.writer), 1::bigint, 'the table has one row');
 
--- Who writes the graph takes it first.
+-- Every function that writes the graph takes the lock first.
 select is(prosrc ~ '\m(lock_graph|process_reports)\M', true, format('%s takes the graph lock', oid::regprocedure))
   from (select oid, prosrc, proname, pronamespace, pronargs from pg_proc order by oid::regprocedure::text offset 0) p
  where pronamespace = 'resolver'::regnamespace

@@ -1,7 +1,7 @@
--- A report with one element that can't be applied: that one is refused, with the reason, and the others count.
+-- If one element of a report cannot be applied, it is refused, with the reason, and the others count.
 \ir include/farm.sql
 
--- Sends a good element after a bad one, each about a derivation of its own; what becomes of the two.
+-- Sends a good element after a bad one, each about a derivation of its own, and checks the outcomes.
 create temporary sequence nr;
 create function pg_temp.beside(p_procedure text, p_change jsonb, p_what text) returns setof text language plpgsql as $$
 declare
@@ -34,7 +34,7 @@ begin
     execute format('select array_agg(outcome order by nr) from resolver.%I(%L) with ordinality x (lease, outcome, detail, nr)',
                    p_procedure, jsonb_build_array(v_bad, v_good)) into v_seen;
     return next is(v_seen, '{refused,done}', format('%s: %s is refused, and the other counts', p_procedure, p_what));
-    return next is((select closed_at from resolver.lease where lease = t.lease(v_b, v_verb)), null, 'its claim is open still');
+    return next is((select closed_at from resolver.lease where lease = t.lease(v_b, v_verb)), null, 'the refused claim stays open');
     return next is_empty('select * from resolver.invariant_violations()', 'no invariant is broken');
     perform resolver.cancel_build(id) from Builds where finished = 0;
     perform resolver.release_claims(t.worker_id(), array(select lease from resolver.lease where closed_at is null), 'the next case');
@@ -53,15 +53,15 @@ insert into malformed values
     ('finish_steps', '{"outputs": "x"}', 'outputs that are a text'),
     ('finish_steps', '{"outputs": {}}', 'not all outputs'),
     ('finish_steps', '{"outputs": {"out": null}}', 'an output without a path'),
-    ('finish_steps', '{"outputs": {"out": "garbage"}}', 'a path that is none'),
+    ('finish_steps', '{"outputs": {"out": "garbage"}}', 'an invalid path'),
     ('finish_steps', '{"outputs": {"out": "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-x"}}', 'a full path'),
     ('finish_steps', '{"outputs": {"out": "0123456789abcdfghijklmnpqrsvwxyz-x\n"}}', 'a path with a newline'),
     ('finish_steps', '{"outputs": {"out": "0123456789abcdfghijklmnpqrsvwxyz-x", "odd": "0123456789abcdfghijklmnpqrsvwxyz-x"}}',
      'an output that the derivation does not have'),
     ('finish_steps', '{"overhead": "long"}', 'an overhead that is a text'),
     ('finish_steps', '{"times_built": 1e30}', 'a number that is too large'),
-    ('finish_steps', '{"non_deterministic": "maybe"}', 'a truth that is none'),
-    ('finish_steps', '{"already_valid": 7}', 'a number for a truth'),
+    ('finish_steps', '{"non_deterministic": "maybe"}', 'an invalid boolean'),
+    ('finish_steps', '{"already_valid": 7}', 'a number for a boolean'),
     ('finish_steps', '{"info": {"size": "large"}}', 'a size that is a text'),
     ('finish_steps', '{"info": {"failed": false, "products": 5, "metrics": []}}', 'products that are a number'),
     ('finish_steps', '{"info": {"failed": false, "products": [{"type": null}], "metrics": []}}', 'a product without a type'),
@@ -84,32 +84,33 @@ insert into malformed values
     ('register_derivations', '{"failed": {"class": "odd", "status": 1}}', 'a failure of an unknown class'),
     ('register_derivations', '{"failed": {"class": "builder", "status": "x"}}', 'a failure without a status'),
     ('set_resolved_to', '{"samples": 5}', 'samples that are a number'),
-    ('set_resolved_to', '{"resolved": {"drv": "garbage", "name": "x", "kind": "floating", "outputs": []}}', 'what is no derivation'),
+    ('set_resolved_to', '{"resolved": {"drv": "garbage", "name": "x", "kind": "floating", "outputs": []}}', 'an invalid derivation'),
     ('set_resolved_to', '{"resolved": {"drv": null}}', 'a derivation without a name'),
     ('set_resolved_to', '{"resolved": 5}', 'a number'),
     ('set_resolved_to', '{"failed": {"class": "odd", "status": 1}}', 'a failure of an unknown class');
 select pg_temp.beside(m.procedure, m.change, m.what) from malformed m;
 
--- What is refused is told why.
+-- The detail has the reason.
 select t.derivation('a');
 select t.want('a', 'a');
 select t.load();
 select t.claim('build');
 select is((select detail from resolver.finish_steps(jsonb_build_array(t.success('a') || '{"outputs": {"out": "garbage", "odd": "x"}}'))),
-          'the derivation has no output odd; ''garbage'' is no base name of a store path', 'every fault of the outputs');
+          'the derivation has no output odd; ''garbage'' is no base name of a store path', 'the detail has every error of the outputs');
 select is((select detail from resolver.finish_steps(jsonb_build_array(t.success('a') || '{"times_built": "x"}'))),
-          'invalid input syntax for type integer: "x"', 'in the words of the database');
+          'invalid input syntax for type integer: "x"', 'the detail has the database''s message');
 select t.derivation('known', p_kind => 'input-addressed');
 select t.want('known', 'known');
 select t.load();
 select t.claim('build');
 select is((select detail from resolver.finish_steps(jsonb_build_array(t.success('known', jsonb_build_object('out', t.path('other')))))),
-          format('output out has the path %s', t.path('known')), 'an output whose path is known has no other');
+          format('output out has the path %s', t.path('known')), 'an output whose path is known may have no other path');
 
--- What is no report at all.
+-- Values that are no reports.
 select throws_ok(format('select * from resolver.%s(%L)', p, r), 'NX020', 'a report is an array of at most 100 elements', p || ': ' || r)
   from unnest('{finish_steps,fail_steps,register_derivations,set_resolved_to}'::text[]) p, unnest('{"{}",5,null}'::text[]) r;
-select throws_ok('select * from resolver.finish_steps((select jsonb_agg(i) from generate_series(1, 101) i))', 'NX020', null, 'too many at a time');
+select throws_ok('select * from resolver.finish_steps((select jsonb_agg(i) from generate_series(1, 101) i))', 'NX020', null,
+                 'a report with too many elements is refused');
 
 select * from t.done();
 rollback;

@@ -1,11 +1,12 @@
--- prune(older_than, after, dry_run), prunable_paths(older_than, after), check_store(directory, identity): forgetting.
+-- prune(older_than, after, dry_run), prunable_paths(older_than, after), check_store(directory, identity): pruning.
 \ir include/farm.sql
 
-select function_returns('resolver', 'prune', array['interval', 'bigint', 'boolean'], 'jsonb', 'it answers with numbers');
-select function_returns('resolver', 'prunable_paths', array['interval', 'bigint'], 'jsonb', 'paths that may be in the way');
-select volatility_is('resolver', 'prunable_paths', array['interval', 'bigint'], 'stable', 'to ask for them changes nothing');
+select function_returns('resolver', 'prune', array['interval', 'bigint', 'boolean'], 'jsonb', 'prune() returns numbers');
+select function_returns('resolver', 'prunable_paths', array['interval', 'bigint'], 'jsonb',
+                        'prunable_paths() returns paths that keep derivations from being pruned');
+select volatility_is('resolver', 'prunable_paths', array['interval', 'bigint'], 'stable', 'prunable_paths() changes nothing');
 
--- Deletes all that it may; the sum of all calls.
+-- Prunes everything; returns the sum of all calls.
 create function pg_temp.prune(p_age interval default '90 days') returns jsonb language plpgsql as $$
 declare
     v_after bigint := 0;
@@ -28,17 +29,17 @@ create function pg_temp.paths(p_age interval default '90 days') returns text[] l
     select coalesce(array_agg(distinct p.path order by p.path), '{}')
       from jsonb_each(resolver.prunable_paths(p_age) -> 'paths') d, jsonb_array_elements_text(d.value) p (path)
 $$;
--- What the command does: paths that the store does not have any more are withdrawn first.
+-- As the command does: withdraws paths that the store does not have any more.
 create function pg_temp.withdraw() returns integer language sql as $$
     select resolver.invalidate_paths(array(select p from unnest(pg_temp.paths()) p where p not in (select s.path from t.stored s)))
 $$;
 
--- Nothing.
+-- An empty database.
 select is(resolver.prune('90 days'), '{"derivations": 0, "realisations": 0, "resolutions": 0, "failures": 0, "goals": 0, "leases": 0, "after": null}',
-          'in an empty database there is nothing to forget');
-select is(resolver.prunable_paths('90 days'), '{"paths": {}, "after": null}', 'and no path');
+          'in an empty database there is nothing to prune');
+select is(resolver.prunable_paths('90 days'), '{"paths": {}, "after": null}', 'in an empty database there are no paths');
 
--- What is valid stays, however old it is.
+-- Valid outputs stay, however old they are.
 select t.derivation('leaf');
 select t.derivation('mid', '{leaf}');
 select t.derivation('top', '{mid}');
@@ -46,71 +47,78 @@ select t.want('top', 'top');
 select t.work();
 select t.pass('100 days');
 select is(resolver.prune('90 days', p_dry_run => true), '{"derivations": 0, "realisations": 0, "resolutions": 0, "failures": 0, "goals": 1, "leases": 8, "after": null}',
-          'a dry run says what would be forgotten');
+          'a dry run returns the numbers of rows to delete');
 select t.keep();
 select resolver.prune('90 days', p_dry_run => true);
 select pg_temp.paths();
-select is(t.changed(), '{}', 'and changes nothing');
+select is(t.changed(), '{}', 'a dry run changes nothing');
 create temporary table dry as select resolver.prune('90 days', p_dry_run => true) as answer;
-select is(resolver.prune('90 days'), (select answer from dry), 'the real one says the same');
-select is(pg_temp.known(), '{top,mid,leaf,r-mid,r-top}', 'what has valid outputs is kept, with all that leads to it');
+select is(resolver.prune('90 days'), (select answer from dry), 'the actual run returns the same numbers');
+select is(pg_temp.known(), '{top,mid,leaf,r-mid,r-top}', 'derivations with valid outputs stay, with all derivations that lead to them');
 select is(array[(select count(*) from resolver.realisation), (select count(*) from resolver.resolution), (select count(*) from resolver.dependency),
                 (select count(*) from resolver.lease), (select count(*) from resolver.goal)], '{3,2,2,0,0}',
-          'realisations, resolutions and edges; closed leases and ends of builds are not');
-select is(t.ended('top'), 'status 0', 'Hydra''s rows are left alone');
+          'realisations, resolutions and edges stay; closed leases and ended goals do not');
+select is(t.ended('top'), 'status 0', 'Hydra''s rows stay');
 
--- Which paths are in the way, and that they are gone.
+-- Paths that keep derivations, and the loss of such paths.
 select is(pg_temp.paths(), (select array_agg(p order by p) from unnest(array[t.path('leaf'), t.path('r-mid'), t.path('r-top')]) p),
-          'the paths of old derivations that nothing needs');
-select is(resolver.prunable_paths('90 days') -> 'paths' -> t.drv('mid'), jsonb_build_array(t.path('r-mid')), 'by derivation');
-select is(pg_temp.paths('101 days'), '{}', 'none is that old');
+          'the result has the paths of old derivations that nothing needs');
+select is(resolver.prunable_paths('90 days') -> 'paths' -> t.drv('mid'), jsonb_build_array(t.path('r-mid')),
+          'the paths are grouped by derivation');
+select is(pg_temp.paths('101 days'), '{}', 'no derivation is that old');
 select t.store_loses(t.path('r-top'));
-select is(pg_temp.withdraw(), 1, 'the store does not have one of them any more');
-select is(resolver.prune('90 days', p_dry_run => true) -> 'derivations', '2', 'then two derivations can be forgotten: at once, since they are as old as before');
-select is(pg_temp.prune() - 'leases', '{"derivations": 2, "realisations": 1, "resolutions": 1, "failures": 0, "goals": 0}', 'with their trace');
-select is(pg_temp.known(), '{mid,leaf,r-mid}', 'the root and what it was resolved to');
-select is(resolver.trace(t.drv('top')), null, 'it is not known any more');
+select is(pg_temp.withdraw(), 1, 'a path is gone from the store');
+select is(resolver.prune('90 days', p_dry_run => true) -> 'derivations', '2',
+          'two derivations can be pruned at once, since the loss does not count as an event');
+select is(pg_temp.prune() - 'leases', '{"derivations": 2, "realisations": 1, "resolutions": 1, "failures": 0, "goals": 0}',
+          'the derivations are deleted with their trace');
+select is(pg_temp.known(), '{mid,leaf,r-mid}', 'the root and its resolved derivation are gone');
+select is(resolver.trace(t.drv('top')), null, 'a pruned derivation is unknown');
 
--- What an unfinished build needs stays, and its paths are not even asked for.
+-- Derivations that an unfinished build needs stay, and their paths are not in the result.
 select t.derivation('user', '{mid}');
 select t.want('user', 'user');
 select t.load();
-select is(t.stage('user'), 'resolvable', 'somebody needs the middle one');
-select is(pg_temp.paths(), array[t.path('leaf')], 'its path is none that nobody needs; that of the leaf is');
+select is(t.stage('user'), 'resolvable', 'a build needs the middle derivation');
+select is(pg_temp.paths(), array[t.path('leaf')], 'the path of the middle derivation is needed, the path of the leaf is not');
 select t.store_loses(t.path('leaf'));
 select t.store_loses(t.path('r-mid'));
-select is(pg_temp.withdraw(), 1, 'only the leaf''s is withdrawn');
-select is(pg_temp.prune() - 'leases', '{"derivations": 1, "realisations": 1, "resolutions": 0, "failures": 0, "goals": 0}', 'the leaf is forgotten');
-select is(pg_temp.known(), '{mid,r-mid,user}', 'the middle one is not');
-select is(jsonb_array_length(resolver.trace(t.drv('mid')) #> '{resolutions,0,inputs}'), 1, 'whose resolution still says from how many inputs it was made');
-select is(resolver.build_report(t.id('top')) -> 'steps' -> 0 ->> 'drv', t.full(t.drv('leaf')), 'Hydra''s rows know the leaf');
+select is(pg_temp.withdraw(), 1, 'only the path of the leaf is withdrawn');
+select is(pg_temp.prune() - 'leases', '{"derivations": 1, "realisations": 1, "resolutions": 0, "failures": 0, "goals": 0}',
+          'the leaf is pruned');
+select is(pg_temp.known(), '{mid,r-mid,user}', 'the middle derivation stays');
+select is(jsonb_array_length(resolver.trace(t.drv('mid')) #> '{resolutions,0,inputs}'), 1,
+          'the resolution of the middle derivation still has the number of its inputs');
+select is(resolver.build_report(t.id('top')) -> 'steps' -> 0 ->> 'drv', t.full(t.drv('leaf')), 'Hydra''s rows still have the leaf');
 select is_empty('select * from resolver.invariant_violations()', 'no invariant is broken');
 
--- What was forgotten is found again.
+-- Pruned derivations are loaded again.
 select resolver.invalidate_paths(array[t.path('r-mid')]);
 select t.work();
-select is(t.ended('user'), 'status 0', 'it is loaded and built again when it is needed');
+select is(t.ended('user'), 'status 0', 'a pruned derivation is loaded and built again if a build needs it');
 select is(t.steps('user'), array['1: leaf built', '2: mid resolved to r-mid', '3: r-mid built', '4: user resolved to r-user', '5: r-user built'],
-          'with all that was forgotten');
+          'the build has the steps of all pruned derivations');
 
--- Recent events keep what has no valid output.
+-- Recent events keep derivations without valid outputs.
 create function pg_temp.lose_all() returns void language sql as $$
     delete from t.stored;
     select resolver.invalidate_paths(array(select o.path from resolver.output o where o.valid_since is not null));
 $$;
 select pg_temp.lose_all();
-select is(pg_temp.prune() -> 'derivations', '0', 'what was built lately is kept though its outputs are gone');
+select is(pg_temp.prune() -> 'derivations', '0', 'a derivation that was built recently stays, even if its outputs are lost');
 select t.pass('89 days');
-select is(pg_temp.prune() -> 'derivations', '0', 'for as long as was said');
+select is(pg_temp.prune() -> 'derivations', '0', 'the derivation stays for the given time');
 select t.pass('2 days');
-select is(pg_temp.known(), '{mid,r-mid,user,leaf,r-user}', 'one derivation was registered anew');
-select is(pg_temp.prune('365 days') -> 'derivations', '0', 'an age is an age');
-select is(pg_temp.prune() - 'leases', '{"derivations": 5, "realisations": 4, "resolutions": 3, "failures": 0, "goals": 1}', 'then all of it is forgotten');
-select is(pg_temp.known(), '{}', 'nothing is left');
+select is(pg_temp.known(), '{mid,r-mid,user,leaf,r-user}', 'one derivation was registered again');
+select is(pg_temp.prune('365 days') -> 'derivations', '0', 'the call takes any age');
+select is(pg_temp.prune() - 'leases', '{"derivations": 5, "realisations": 4, "resolutions": 3, "failures": 0, "goals": 1}',
+          'after that time all derivations are pruned');
+select is(pg_temp.known(), '{}', 'no derivation is left');
 select is(array[(select count(*) from resolver.output), (select count(*) from resolver.dependency), (select count(*) from resolver.derivation_state),
-                (select count(*) from resolver.resolution), (select count(*) from resolver.realisation)], '{0,0,0,0,0}', 'of anything');
+                (select count(*) from resolver.resolution), (select count(*) from resolver.realisation)], '{0,0,0,0,0}',
+                'no row is left in the other tables');
 
--- A resolution keeps what it resolves to; entries that are not in force are forgotten of what is kept.
+-- A resolution keeps its resolved derivation; if a derivation stays, entries that are not in force are pruned.
 select t.want('first', 'mid');
 select t.work();
 select t.pass('100 days');
@@ -119,37 +127,40 @@ select t.store_loses(t.path('r-mid'));
 select t.want('second', 'mid');
 select t.work();
 select is(array[(select count(*) from resolver.realisation where derivation = t.number('r-mid')),
-                (select count(*) from resolver.resolution where derivation = t.number('mid'))], '{2,2}', 'lost and built again after a hundred days');
+                (select count(*) from resolver.resolution where derivation = t.number('mid'))], '{2,2}',
+                'an output is lost and built again after a hundred days');
 select t.pass('30 days');
-select is(pg_temp.prune() - 'leases', '{"derivations": 0, "realisations": 0, "resolutions": 0, "failures": 0, "goals": 1}', 'the loss is not that long ago');
+select is(pg_temp.prune() - 'leases', '{"derivations": 0, "realisations": 0, "resolutions": 0, "failures": 0, "goals": 1}',
+          'the loss is more recent than the given age');
 select t.pass('61 days');
-select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '0', 'that the path was lost is no reason to forget who built it first: it is there again');
+select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '0',
+          'the first realisation of a lost path stays, since the path is valid again');
 select is(pg_temp.prune() - 'leases', '{"derivations": 0, "realisations": 0, "resolutions": 1, "failures": 0, "goals": 1}',
-          'old entries that are not in force are forgotten, those in force are not');
+          'old entries are pruned if they are not in force, and stay if they are');
 select is((select array_agg(build order by realisation) from resolver.realisation where derivation = t.number('r-mid')), array[t.id('first'), t.id('second')],
-          'the trace of a path that is valid is whole');
-select is(resolver.output_paths(t.drv('mid')), jsonb_build_object('out', t.path('r-mid')), 'the path is served on');
+          'the trace of a valid path is complete');
+select is(resolver.output_paths(t.drv('mid')), jsonb_build_object('out', t.path('r-mid')), 'the path is still served');
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('r-mid'), 'name', 'out', 'path', t.path('other'))));
 select resolver.invalidate_paths(array[t.path('other')]);
 select t.pass('91 days');
-select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '1', 'another path that is gone');
-select is(pg_temp.prune() -> 'realisations', '1', 'is forgotten');
-select is(pg_temp.known(), '{mid,leaf,r-mid}', 'nothing else is lost');
+select is(resolver.prune('90 days', p_dry_run => true) -> 'realisations', '1', 'a dry run counts the realisation of a lost path');
+select is(pg_temp.prune() -> 'realisations', '1', 'the realisation of a lost path is pruned');
+select is(pg_temp.known(), '{mid,leaf,r-mid}', 'no derivation is lost');
 
 -- Several derivations with one path: all of them have to be old.
 select t.derivation('twin', '{leaf}');
 select t.want('twin', 'twin');
 select t.load();
 select t.resolve('twin', 'r-mid', array[t.path('r-mid')]);
-select is(t.ended('twin'), 'status 0 cached', 'another derivation is cut off by an old one');
-select is(pg_temp.paths(), array[t.path('leaf')], 'the path of both is not asked for: one of them is recent');
+select is(t.ended('twin'), 'status 0 cached', 'a derivation is cut off by an old one');
+select is(pg_temp.paths(), array[t.path('leaf')], 'the shared path is not in the result, since one of the derivations is recent');
 select t.pass('91 days');
-select is(array_length(pg_temp.paths(), 1), 2, 'until that is old, too');
+select is(array_length(pg_temp.paths(), 1), 2, 'when both derivations are old, the path is in the result');
 select is((select array_agg(t.named(k.key) order by t.named(k.key)) from jsonb_each(resolver.prunable_paths('90 days') -> 'paths') k), '{leaf,mid,r-mid,twin}',
-          'it is told for all that have it');
+          'the path is in the result for every derivation that has it');
 select pg_temp.lose_all();
 select pg_temp.prune();
-select is(pg_temp.known(), '{}', 'all of them go');
+select is(pg_temp.known(), '{}', 'all derivations are pruned');
 
 select t.derivation('both', p_outputs => '{out,dev}');
 select t.want('both', 'both');
@@ -159,7 +170,7 @@ select t.derivation('also');
 select t.want('also', 'also');
 select t.load();
 select t.finish('also', jsonb_build_object('out', t.path('both')));
-select is(pg_temp.paths(), '{}', 'with one of two paths in use, the other is not asked for either: the derivation stays');
+select is(pg_temp.paths(), '{}', 'if one of two paths is in use, the other is not in the result: the derivation stays');
 select t.pass('100 days');
 select pg_temp.lose_all();
 select pg_temp.prune();
@@ -170,11 +181,11 @@ select t.want('moody', 'moody');
 select t.work();
 select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv', t.drv('moody'), 'name', 'out', 'path', t.path('moody-2'))));
 select t.pass('100 days');
-select is(array_length(pg_temp.paths(), 1), 2, 'a second path of an output is asked for as well');
+select is(array_length(pg_temp.paths(), 1), 2, 'a second path of an output is in the result');
 select resolver.invalidate_paths(array[t.path('moody')]);
-select is(pg_temp.prune() -> 'derivations', '0', 'the trace of a path that is valid is never forgotten');
+select is(pg_temp.prune() -> 'derivations', '0', 'the trace of a valid path is never pruned');
 select resolver.invalidate_paths(array[t.path('moody-2')]);
-select is(pg_temp.prune() -> 'derivations', '1', 'until that is gone as well');
+select is(pg_temp.prune() -> 'derivations', '1', 'when the second path is lost, the derivation is pruned');
 
 -- Failures.
 select t.derivation('bad');
@@ -184,33 +195,34 @@ select t.want('above', 'above');
 select t.load();
 select t.fail('bad');
 select t.pass('89 days');
-select is(pg_temp.prune() -> 'derivations', '0', 'a failure is remembered');
+select is(pg_temp.prune() -> 'derivations', '0', 'a recent failure keeps its derivation');
 select t.pass('2 days');
 select is(pg_temp.prune() - 'leases', '{"derivations": 3, "realisations": 0, "resolutions": 0, "failures": 1, "goals": 1}',
-          'and forgotten, with what failed for its sake');
+          'an old failure is pruned, with the derivations that failed because of it');
 update Builds set finished = 0, isCachedBuild = 0 where id = t.id('above');
 select resolver.sync_builds();
 select t.load();
 select t.fail('bad');
 select t.pass('1 hour');
 select t.want('above-2', 'above');
-select is(t.ended('above-2'), 'status 2 cached', 'a new build ends by a failure that is known');
+select is(t.ended('above-2'), 'status 2 cached', 'a new build ends by a known failure');
 delete from resolver.goal where build in (t.id('above'), t.id('above-2'));
 update Builds set finished = 0, isCachedBuild = 0 where id = t.id('above');
 select resolver.sync_builds();
-select is(t.stage('bad'), 'unloaded', 'one that was restarted has it tried again, though its end was forgotten');
+select is(t.stage('bad'), 'unloaded', 'a restarted build whose goal was pruned has the derivation tried again');
 select t.load();
 select t.fail('bad', 'timeout', 7);
 select t.pass('1 hour');
 select resolver.restart_build(t.id('above'));
 select t.work();
 select t.pass('91 days');
-select is(pg_temp.prune() -> 'failures', '3', 'failures that were cleared are forgotten, though the derivation is kept: two, and one that a restart recalled');
-select is(t.stage('bad'), 'realised', 'that succeeded in the end');
+select is(pg_temp.prune() -> 'failures', '3',
+          'cleared failures are pruned even if the derivation stays: two, and one that a restart recalled');
+select is(t.stage('bad'), 'realised', 'the derivation that stays succeeded in the end');
 select pg_temp.lose_all();
 select pg_temp.prune();
 
--- A failure's build is elsewhere than the failure: its goal goes first.
+-- The goal that a failure ended has another root: the goal is pruned with the failure.
 select t.derivation('cause');
 select t.derivation('effect', '{cause}');
 select t.want('effect', 'effect');
@@ -223,11 +235,11 @@ select t.work();
 select t.pass('91 days');
 select resolver.invalidate_paths(array[t.path('cause')]);
 select is((select (p -> 'derivations', p -> 'goals') from resolver.prune('90 days', t.number('effect')) p), ('1'::jsonb, '1'::jsonb),
-          'what had failed is forgotten, with the end of a build whose own derivation stays');
+          'the failed derivation is pruned with the goal of a build whose root stays');
 select pg_temp.lose_all();
 select pg_temp.prune();
 
--- A build that was cancelled in the middle leaves what is neither realised nor failed.
+-- A cancelled build leaves derivations that are neither realised nor failed.
 select t.derivation('deep');
 select t.derivation('low', '{deep}');
 select t.derivation('side', '{deep}');
@@ -239,33 +251,33 @@ select t.finish('deep');
 select t.claim('resolve');
 select t.resolve('low', 'r-low');
 select is(t.stage('root') || ' ' || t.stage('high') || ' ' || t.stage('low') || ' ' || t.stage('r-low') || ' ' || t.stage('side'),
-          'waiting waiting resolved buildable resolvable', 'under way');
+          'waiting waiting resolved buildable resolvable', 'the build is under way');
 select t.pass('100 days');
-select is(pg_temp.prune() -> 'derivations', '0', 'an unfinished build keeps everything, however old');
-select is(pg_temp.paths(), '{}', 'and no path of it is asked for');
+select is(pg_temp.prune() -> 'derivations', '0', 'an unfinished build keeps all its derivations, however old');
+select is(pg_temp.paths(), '{}', 'no path of an unfinished build is in the result');
 select resolver.cancel_build(t.id('root'));
-select is(pg_temp.prune() -> 'derivations', '0', 'it was cancelled just now');
+select is(pg_temp.prune() -> 'derivations', '0', 'the cancellation is recent');
 select t.pass('100 days');
 select resolver.sweep();
 select t.worker();
 select is((select stage || ' ' || (lease is null) from resolver.derivation_state where derivation = t.number('side')), 'resolvable true',
-          'nobody has a claim any more');
-select is(pg_temp.prune() -> 'derivations', '5', 'then all goes that nobody wants, and that has no valid output');
-select is(pg_temp.known(), '{deep}', 'that is kept');
+          'no worker has a claim any more');
+select is(pg_temp.prune() -> 'derivations', '5', 'derivations that no build wants, without a valid output, are pruned');
+select is(pg_temp.known(), '{deep}', 'a derivation with a valid output stays');
 select is_empty('select * from resolver.invariant_violations()', 'no invariant is broken');
 select pg_temp.lose_all();
 select pg_temp.prune();
 
--- A claim keeps what it is about.
+-- A claim keeps its derivation.
 select t.derivation('held');
 select t.want('held', 'held');
 select t.load();
 select t.claim('build');
 select resolver.cancel_build(t.id('held'));
 select t.pass('100 days');
-select is(pg_temp.prune() -> 'derivations', '0', 'a derivation that a worker has in hand is kept');
+select is(pg_temp.prune() -> 'derivations', '0', 'a claimed derivation stays');
 select resolver.release_claims(t.worker_id(), array[t.lease('held', 'build')], 'cancelled');
-select is(pg_temp.prune() -> 'derivations', '1', 'until it is given back');
+select is(pg_temp.prune() -> 'derivations', '1', 'when the claim is released, the derivation is pruned');
 
 -- In several calls: 250 derivations, and 250 leases, at a time.
 insert into resolver.derivation (drv, name, system, kind)
@@ -276,17 +288,20 @@ select derivation, 'load', t.worker_id(), resolver.clock() - interval '1 year', 
 union all
 select 0, 'load', t.worker_id(), resolver.clock() - interval '1 year', resolver.clock() - interval '1 year', 'done' from generate_series(1, 400);
 create temporary table part as select resolver.prune('90 days') as answer;
-select is((select answer -> 'derivations' from part), '250', 'one call forgets a bounded number');
-select is((select answer -> 'leases' from part), '250', 'of leases, too');
-select is((select (answer -> 'after')::bigint from part), (select min(derivation) - 1 from resolver.derivation), 'and says where to go on');
-select is((select (answer -> 'leases')::integer from resolver.prune('90 days', p_dry_run => true) answer), 750, 'a dry run counts all leases at its beginning');
-select is((select (answer -> 'leases')::integer from resolver.prune('90 days', 1, true) answer), 0, 'and only there');
+select is((select answer -> 'derivations' from part), '250', 'one call prunes a bounded number of derivations');
+select is((select answer -> 'leases' from part), '250', 'one call prunes a bounded number of leases');
+select is((select (answer -> 'after')::bigint from part), (select min(derivation) - 1 from resolver.derivation),
+          'the result has the start of the next call');
+select is((select (answer -> 'leases')::integer from resolver.prune('90 days', p_dry_run => true) answer), 750,
+          'a dry run counts all leases in its first call');
+select is((select (answer -> 'leases')::integer from resolver.prune('90 days', 1, true) answer), 0,
+          'later calls of a dry run count no leases');
 create temporary table rest as select pg_temp.prune() as answer;
-select is((select answer -> 'derivations' from rest), '350', 'further calls forget the rest');
-select is((select answer -> 'leases' from rest), '750', 'and go on while there are leases');
-select is(resolver.prunable_paths('90 days', 0) -> 'after', 'null', 'the end is told');
+select is((select answer -> 'derivations' from rest), '350', 'further calls prune the rest');
+select is((select answer -> 'leases' from rest), '750', 'the calls go on while there are leases');
+select is(resolver.prunable_paths('90 days', 0) -> 'after', 'null', 'the last call returns null for after');
 
--- A build that was deleted from Hydra leaves what others use.
+-- If a build is deleted from Hydra, derivations that others use stay.
 select t.want('one', 'top');
 select t.work();
 select t.pass('1 hour');
@@ -296,22 +311,23 @@ delete from Builds where id = t.id('one');
 select resolver.sync_builds();
 select t.pass('100 days');
 select pg_temp.prune();
-select is((select count(*) from resolver.realisation), 4::bigint, 'all realisations that are in force are kept');
+select is((select count(*) from resolver.realisation), 4::bigint, 'all realisations in force stay');
 select t.derivation('mid-2', '{leaf}');
 select t.want('three', 'mid-2');
 select t.load();
 select t.resolve('mid-2', 'r-mid', array[t.path('r-mid')]);
-select is(t.ended('three'), 'status 0 cached', 'and a later build is cut off by them');
+select is(t.ended('three'), 'status 0 cached', 'a later build is cut off by them');
 
 -- The store.
-select lives_ok($$select resolver.check_store('/nix/store', 'one')$$, 'the store that this database speaks about');
-select throws_ok($$select resolver.check_store('/nix/store', 'two')$$, 'NX015', 'this database speaks about another store', 'another one');
-select throws_ok($$select resolver.check_store('/gnu/store', 'one')$$, 'NX015', null, 'another directory');
+select lives_ok($$select resolver.check_store('/nix/store', 'one')$$, 'the store of this database is accepted');
+select throws_ok($$select resolver.check_store('/nix/store', 'two')$$, 'NX015', 'this database belongs to another store',
+                 'another store is refused');
+select throws_ok($$select resolver.check_store('/gnu/store', 'one')$$, 'NX015', null, 'another directory is refused');
 delete from resolver.store;
-select lives_ok($$select resolver.check_store('/nix/store', 'two')$$, 'a database that knows no store yet');
+select lives_ok($$select resolver.check_store('/nix/store', 'two')$$, 'a database without a store accepts any');
 insert into resolver.store values (true, '/nix/store', 'one');
 
--- The trace of a path that is served through a resolution stays, though it was lost once: of the original, too.
+-- If a path is served through a resolution, its trace stays even after a loss, also the trace of the original.
 select t.derivation('under');
 select t.derivation('served', '{under}');
 select t.want('served', 'served');
@@ -324,11 +340,14 @@ select resolver.register_local_outputs(jsonb_build_array(jsonb_build_object('drv
 select resolver.invalidate_paths(array[t.path('r-served')]);
 select t.want('served-again', 'served');
 select t.work();
-select isnt((select ceased_at from resolver.realisation where derivation = t.number('served')), null, 'the original''s own realisation ceased');
+select isnt((select ceased_at from resolver.realisation where derivation = t.number('served')), null,
+            'the realisation of the original has ceased');
 select t.pass('91 days');
 select pg_temp.prune();
-select is((select path from resolver.output where derivation = t.number('served') and valid_since is not null), t.path('r-served'), 'its path is served');
-select isnt_empty($$select from resolver.realisation where derivation = t.number('served') and path = t.path('r-served')$$, 'and its trace is kept');
+select is((select path from resolver.output where derivation = t.number('served') and valid_since is not null), t.path('r-served'),
+          'the path of the original is served');
+select isnt_empty($$select from resolver.realisation where derivation = t.number('served') and path = t.path('r-served')$$,
+                  'the trace of the path stays');
 select pg_temp.lose_all();
 select pg_temp.prune();
 

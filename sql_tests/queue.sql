@@ -1,4 +1,4 @@
--- The order in which derivations are built: priorities, fair shares, the longest chain, age; and what it costs to keep it.
+-- The order in which derivations are built: priorities, fair shares, the longest chain, age; and the cost of this order.
 \ir include/farm.sql
 
 create function pg_temp.jobset(p_name text, p_shares integer) returns void language sql as $$
@@ -24,7 +24,7 @@ begin
     while resolver.advance() loop end loop;
 end
 $$;
--- The order in which one slot is given everything.
+-- The order in which one slot gets all derivations.
 create function pg_temp.queue() returns text[] language plpgsql as $$
 declare
     v_all  text[] := '{}';
@@ -46,7 +46,7 @@ create function pg_temp.finish_all(p_names text[]) returns void language sql as 
     select t.finish(n) from unnest(p_names) n;
 $$;
 
--- Each rule decides where those before it say nothing.
+-- Each rule decides if the rules before it do not.
 select pg_temp.jobset('one', 100);
 select t.derivation(n) from unnest('{old,new,urgent,low,deep}'::text[]) n;
 select t.derivation('above', '{deep}');
@@ -58,28 +58,28 @@ select pg_temp.add('one', 'top', -2);
 select pg_temp.add('one', 'urgent', -3, 1);
 select pg_temp.ready();
 select is(pg_temp.queue(), '{urgent,deep,old,new,low}',
-          'globalPriority, then the longest chain of what is left to do, then priority, then the older build');
-select is(t.claim('build', 3), '{urgent,deep,old}', 'a claim for several gives them in the same order');
+          'the order is globalPriority, the longest chain of remaining work, priority, the older build');
+select is(t.claim('build', 3), '{urgent,deep,old}', 'a claim for several derivations has the same order');
 select t.finish('urgent');
 select t.finish('deep');
 select t.finish('old');
 select t.work();
-select is(t.ended('top'), 'status 0', 'all of it is built');
+select is(t.ended('top'), 'status 0', 'the build succeeds');
 
--- Between jobsets: whoever has used least of its share.
+-- Between jobsets: the jobset that has used least of its share comes first.
 select pg_temp.jobset('two', 100);
 select t.derivation('a' || n), t.derivation('b' || n) from generate_series(1, 3) n;
 select pg_temp.add('one', 'a' || n, 9) from generate_series(1, 3) n;
 select pg_temp.add('two', 'b' || n) from generate_series(1, 3) n;
 select pg_temp.ready();
-select is(t.claim('build', 1), '{a1}', 'two jobsets that have used equally much: the other rules decide');
+select is(t.claim('build', 1), '{a1}', 'if two jobsets have used equally much, the other rules decide');
 select t.pass('1 minute');
-select is(t.claim('build', 2), '{b1,b2}', 'a step that runs counts up to now');
+select is(t.claim('build', 2), '{b1,b2}', 'a running step counts up to now');
 select t.pass('1 minute');
 select t.finish(n) from unnest('{a1,b1,b2}'::text[]) n;
-select is(pg_temp.queue(), '{a2,a3,b3}', 'steps that have ended count: 120 seconds of one, 60 and 60 of two, so that they are equal');
+select is(pg_temp.queue(), '{a2,a3,b3}', 'ended steps count: jobset one has used 120 seconds, and jobset two 60 and 60');
 update Jobsets set schedulingShares = 50 where name = 'one';
-select is(pg_temp.queue(), '{b3,a2,a3}', 'other shares hold at once');
+select is(pg_temp.queue(), '{b3,a2,a3}', 'changed shares count at once');
 update Jobsets set schedulingShares = 100 where name = 'one';
 update Builds set globalPriority = 1 where id = t.id('b3');
 select resolver.sync_builds();
@@ -108,19 +108,20 @@ begin
     return v_one || ' of ' || p_steps;
 end
 $$;
-select is(pg_temp.build_for(144), '36 of 144', 'in a day of steps of ten minutes, a jobset with a quarter of all shares gets a quarter of the time');
+select is(pg_temp.build_for(144), '36 of 144',
+          'in a day of steps of ten minutes, a jobset with a quarter of all shares gets a quarter of the time');
 select t.pass('2 days');
-select is(pg_temp.build_for(8), '2 of 8', 'and so it goes on later, when what was used before is forgotten');
+select is(pg_temp.build_for(8), '2 of 8', 'later the shares are the same, when earlier use does not count any more');
 select is((select count(*) from resolver.jobset_use where hour < resolver.clock() - interval '25 hours'), 0::bigint,
-          'it is kept for a day, and no longer');
+          'use is kept for a day');
 select results_eq(
     $$select j.name, round(sum(u.seconds)) from resolver.jobset_use u join Jobsets j on j.id = u.jobset
        where u.hour > resolver.clock() - interval '24 hours' group by j.name order by j.name$$,
-    $$values ('one', 1200.0::double precision), ('two', 3600.0::double precision)$$, 'these are seconds that steps took');
+    $$values ('one', 1200.0::double precision), ('two', 3600.0::double precision)$$, 'the use is the seconds of the steps');
 select t.pass('2 days');
 select t.work();
 
--- Aborted attempts have used the machine, too.
+-- Aborted attempts count as use of the machine, too.
 select t.derivation('aborted');
 select pg_temp.add('one', 'aborted');
 select pg_temp.ready();
@@ -128,10 +129,10 @@ select t.claim('build');
 select t.pass('100 seconds');
 delete from resolver.jobset_use;
 select resolver.release_claims(t.worker_id(), array[t.lease('aborted', 'build')], 'test');
-select results_eq('select seconds from resolver.jobset_use', 'values (100::double precision)', 'an attempt that was given up counts');
+select results_eq('select seconds from resolver.jobset_use', 'values (100::double precision)', 'an aborted attempt counts');
 select t.work();
 
--- Priorities reach what is there already.
+-- Priorities reach derivations that are wanted already.
 select t.derivation('p-lib');
 select t.derivation('p-other');
 select t.derivation('p-mid', '{p-lib}');
@@ -141,25 +142,25 @@ select pg_temp.ready();
 select pg_temp.add('one', 'p-top');
 select pg_temp.ready();
 update resolver.derivation_state set height = 9 where derivation = t.number('p-other');
-select is(pg_temp.queue(), '{p-other,p-lib}', 'before');
+select is(pg_temp.queue(), '{p-other,p-lib}', 'before the bump, the other derivation comes first');
 update Builds set globalPriority = 1000 where id = t.id('p-top');
 select pg_temp.ready();
-select is(pg_temp.queue(), '{p-lib,p-other}', 'a build that was bumped: what it still needs comes first');
+select is(pg_temp.queue(), '{p-lib,p-other}', 'if a build is bumped, the derivations that it still needs come first');
 select pg_temp.add('one', 'p-other', 0, 2000);
 select pg_temp.ready();
-select is(pg_temp.queue(), '{p-other,p-lib}', 'another, more urgent build of a derivation that is there');
+select is(pg_temp.queue(), '{p-other,p-lib}', 'another build with a higher priority raises its derivation');
 select pg_temp.add('two', 'p-lib');
 select pg_temp.ready();
-select is(pg_temp.queue(), '{p-other,p-lib}', 'a build that is less urgent takes nothing back');
+select is(pg_temp.queue(), '{p-other,p-lib}', 'a build with a lower priority lowers nothing');
 select is((select array[global_priority, priority] from resolver.derivation_state where derivation = t.number('p-lib')), '{1000,0}',
-          'what a build wants is as urgent as the most urgent that wants it');
+          'a derivation has the highest priority of the builds that want it');
 select t.finish('p-other');
 select t.finish('p-lib');
 select t.resolve('p-mid', 'r-p-mid');
 update Builds set globalPriority = 3000 where id = t.id('p-top');
 select pg_temp.ready();
 select is((select global_priority from resolver.derivation_state where derivation = t.number('r-p-mid')), 3000,
-          'a bump reaches what is built for a derivation that was resolved');
+          'a bump reaches the resolved derivation');
 select t.work();
 
 -- Heights.
@@ -168,23 +169,24 @@ select t.derivation('h2', '{h1}');
 select t.derivation('h3', '{h2,h1}');
 select pg_temp.add('one', 'h3');
 select pg_temp.ready();
-select is(array[pg_temp.height('h1'), pg_temp.height('h2'), pg_temp.height('h3')], '{2,1,0}', 'the longest chain counts, not the shortest');
+select is(array[pg_temp.height('h1'), pg_temp.height('h2'), pg_temp.height('h3')], '{2,1,0}', 'the height is that of the longest chain');
 select t.derivation('h4', '{h3}');
 select t.derivation('h5', '{h4}');
 select pg_temp.add('one', 'h5');
 select pg_temp.ready();
-select is(array[pg_temp.height('h1'), pg_temp.height('h2'), pg_temp.height('h3')], '{4,3,2}', 'a chain that becomes longer is passed on to what is there');
+select is(array[pg_temp.height('h1'), pg_temp.height('h2'), pg_temp.height('h3')], '{4,3,2}',
+          'a longer chain raises the derivations that are wanted already');
 select t.derivation('h-short', '{h1}');
 select pg_temp.add('one', 'h-short');
 select pg_temp.ready();
-select is(pg_temp.height('h1'), 4, 'a shorter one changes nothing');
+select is(pg_temp.height('h1'), 4, 'a shorter chain changes nothing');
 select t.finish('h1');
 select t.resolve('h2', 'r-h2');
-select is(pg_temp.height('r-h2'), 3, 'what is built for a derivation is as high as that');
+select is(pg_temp.height('r-h2'), 3, 'a resolved derivation is as high as its follower');
 select t.work();
 select is((select count(*) from resolver.propagation), 0::bigint, 'no walk is left');
 
--- What it costs: many builds on one graph.
+-- The cost of many builds on one graph.
 create function pg_temp.updates() returns bigint language sql as $$
     select n_tup_upd from pg_stat_xact_user_tables where relid = 'resolver.derivation_state'::regclass
 $$;
@@ -197,16 +199,18 @@ select set_config('t.updates', pg_temp.updates()::text, true);
 select pg_temp.add('one', 'u' || n) from generate_series(1, 400) n;
 select pg_temp.ready();
 select cmp_ok(pg_temp.updates() - current_setting('t.updates')::bigint, '<', 2000::bigint,
-              '400 builds on a chain of 100: the chain is written a few times, not 400 times');
-select is(pg_temp.height('g1'), 100, 'though it is one longer now');
+              'with 400 builds on a chain of 100, the chain is written a few times, not 400 times');
+select is(pg_temp.height('g1'), 100, 'the chain is one higher now');
 select set_config('t.updates', pg_temp.updates()::text, true);
 update Builds set globalPriority = 5000 where id in (select t.id('u' || n) from generate_series(1, 400) n);
 select pg_temp.ready();
-select cmp_ok(pg_temp.updates() - current_setting('t.updates')::bigint, '<', 2000::bigint, 'all of them bumped: neither');
-select is((select global_priority from resolver.derivation_state where derivation = t.number('g1')), 5000, 'though that reaches its end');
+select cmp_ok(pg_temp.updates() - current_setting('t.updates')::bigint, '<', 2000::bigint,
+              'if all builds are bumped, the chain is written a few times');
+select is((select global_priority from resolver.derivation_state where derivation = t.number('g1')), 5000,
+          'the priority reaches the end of the chain');
 select resolver.cancel_build(t.id('u' || n)) from generate_series(1, 400) n;
 select resolver.cancel_build(t.id('g100'));
-select is(t.claim('build'), '{}', 'nobody wants it any more');
+select is(t.claim('build'), '{}', 'no build wants the chain any more');
 
 -- A claim reads the heads of queues, however long they are.
 create function pg_temp.fill(p_name text, p_jobset text, p_system text, p_number integer) returns void language sql as $$
@@ -232,8 +236,8 @@ create function pg_temp.read() returns bigint language sql as $$
     select idx_tup_fetch + seq_tup_read from pg_stat_xact_user_tables where relid = 'resolver.derivation_state'::regclass
 $$;
 select set_config('t.read', pg_temp.read()::text, true);
-select is(cardinality(t.claim('build', 10)), 10, 'a claim for ten, of 40,000 that are ready and 20,000 for nobody');
-select cmp_ok(pg_temp.read() - current_setting('t.read')::bigint, '<', 300::bigint, 'reads some rows, not the queue');
+select is(cardinality(t.claim('build', 10)), 10, 'ten derivations are claimed, of 40,000 for this worker and 20,000 for other systems');
+select cmp_ok(pg_temp.read() - current_setting('t.read')::bigint, '<', 300::bigint, 'the claim reads some rows, not the queue');
 create function pg_temp.plan(p_query text) returns text language plpgsql as $$
 declare
     v_line text;
@@ -254,15 +258,17 @@ create function pg_temp.plans() returns text language sql as $$
                               and (s.not_before is null or s.not_before <= now()) and s.derivation <> all ('{1}')
                             order by s.height desc, s.priority desc, s.owner, s.derivation limit 10$q$)
 $$;
-select is((select count(*) from regexp_matches(pg_temp.plans(), 'using state_to_build', 'g')), 2::bigint, 'by the index, when much is ready');
-select doesnt_match(pg_temp.plans(), 'Sort|Seq Scan', 'nothing is sorted, and no table is read from end to end');
+select is((select count(*) from regexp_matches(pg_temp.plans(), 'using state_to_build', 'g')), 2::bigint,
+          'with much to build, the claim uses the index');
+select doesnt_match(pg_temp.plans(), 'Sort|Seq Scan', 'the plan has no sort, and reads no table from end to end');
 select resolver.release_claims(t.worker_id(), array(select l.lease from resolver.lease l where l.closed_at is null), '');
 delete from resolver.derivation_state s using resolver.derivation d
  where d.derivation = s.derivation and d.name in ('much', 'more', 'foreign') and s.owner = t.id('owner');
 analyze resolver.derivation_state;
-select is((select count(*) from regexp_matches(pg_temp.plans(), 'state_to_build', 'g')), 2::bigint, 'and when little is');
+select is((select count(*) from regexp_matches(pg_temp.plans(), 'state_to_build', 'g')), 2::bigint,
+          'with little to build, the claim uses the index');
 
--- A great many builds were cancelled: one claim does not look at all that they wanted.
+-- A great many builds were cancelled: one claim looks at a bounded number of their derivations.
 select t.derivation('away' || n) from generate_series(1, 50) n;
 select pg_temp.add('one', 'away' || n) from generate_series(1, 50) n;
 select t.derivation('stays');
@@ -271,13 +277,13 @@ select pg_temp.ready();
 select resolver.cancel_build(t.id('away' || n)) from generate_series(1, 50) n;
 select is((select count(*) from resolver.derivation_state s join resolver.derivation d using (derivation)
             where s.stage = 'buildable' and s.owner > 0 and d.system = 'x86_64-linux'), 1::bigint,
-          'what they owned leaves the queue');
+          'derivations of cancelled builds leave the queue');
 update resolver.derivation_state s set owner = t.id('away1'), jobset = 1
   from resolver.derivation d where d.derivation = s.derivation and d.name like 'away%';
-select is(t.claim('build', 1), '{}', 'had it not, a claim looks at a few of them');
+select is(t.claim('build', 1), '{}', 'if they are still in the queue, a claim looks at a few of them');
 select is((select count(*) from resolver.derivation_state s where s.stage = 'buildable' and s.owner = t.id('away1')), 47::bigint,
-          'which leave the queue then');
-select is(t.claim('build', 100), '{stays}', 'a later one gets to what is wanted');
+          'these leave the queue');
+select is(t.claim('build', 100), '{stays}', 'a later claim gets the wanted derivation');
 select t.finish('stays');
 select resolver.cancel_build(t.id('owner'));
 

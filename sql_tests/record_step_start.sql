@@ -10,28 +10,30 @@ select t.derivation('c');
 select t.want(n, n) from unnest('{a,b,c}'::text[]) n;
 select t.load();
 select t.claim('build', 1);
-select is(pg_temp.row('a'), '30 localhost', 'a worker without builders: it is built as soon as it is claimed');
+select is(pg_temp.row('a'), '30 localhost', 'a worker without builders builds as soon as it claims');
 select resolver.register_worker('remote', '{build}', '{}', '{}', '/nix/store', 'one',
                                 p_builders => '[{"machine": "ssh-ng://far", "systems": ["x86_64-linux"], "features": ["ca-derivations"]}]');
 select t.claim('build', 2, 'remote');
-select is(pg_temp.row('b'), '35 -', 'with builders: it waits for a slot');
+select is(pg_temp.row('b'), '35 -', 'a step of a worker with builders waits for a slot');
 select t.pass('10 minutes');
 select is(resolver.record_step_start(t.lease('b', 'build'), 'ssh-ng://far'), true, 'Nix names a machine');
-select is(pg_temp.row('b'), '30 ssh-ng://far', 'then the row says so');
+select is(pg_temp.row('b'), '30 ssh-ng://far', 'the row has the machine');
 select t.pass('1 minute');
-select is(resolver.record_step_start(t.lease('b', 'build'), 'ssh-ng://far'), true, 'once more: nothing changes');
+select is(resolver.record_step_start(t.lease('b', 'build'), 'ssh-ng://far'), true, 'a second call changes nothing');
 select t.pass('1 minute');
 select t.finish('b');
 select results_eq($$select s.stopTime - s.startTime, b.stopTime - b.startTime from BuildSteps s join Builds b on b.id = s.build where b.id = t.id('b')$$,
-                  'values (120, 120)', 'the step began when the machine did, and so did the build');
-select results_eq($$select seconds from resolver.realisation where derivation = t.number('b')$$, 'values (120::real)', 'the trace says so as well');
-select results_eq('select seconds from resolver.jobset_use', 'values (120::double precision)', 'what counts for the jobset is the time on a machine');
+                  'values (120, 120)', 'the step and the build begin when the machine begins');
+select results_eq($$select seconds from resolver.realisation where derivation = t.number('b')$$, 'values (120::real)',
+                  'the trace has the time on the machine');
+select results_eq('select seconds from resolver.jobset_use', 'values (120::double precision)',
+                  'the time on a machine counts for the jobset');
 select t.fail('c', 'transient', 3);
-select results_eq('select seconds from resolver.jobset_use', 'values (120::double precision)', 'waiting is no use of one');
+select results_eq('select seconds from resolver.jobset_use', 'values (120::double precision)', 'waiting does not count for the jobset');
 select t.keep();
-select is(resolver.record_step_start(t.lease('b', 'build'), 'elsewhere'), false, 'a claim that is over');
-select is(resolver.record_step_start(0, 'elsewhere'), false, 'or that there never was');
-select is(t.changed(), '{}', 'changes nothing');
+select is(resolver.record_step_start(t.lease('b', 'build'), 'elsewhere'), false, 'a claim that is over is refused');
+select is(resolver.record_step_start(0, 'elsewhere'), false, 'an unknown claim is refused');
+select is(t.changed(), '{}', 'the refused calls change nothing');
 select t.finish('a');
 select resolver.cancel_build(t.id('c'));
 

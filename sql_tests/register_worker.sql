@@ -1,31 +1,33 @@
--- register_worker(name, verbs, systems, features, store directory, store identity, ...): a worker introduces itself.
+-- register_worker(name, verbs, systems, features, store directory, store identity, ...): registers a worker.
 \ir include/farm.sql
 
 select results_eq(
     $$select name, verbs, systems, features, started_at, heartbeat, gone_at from resolver.worker$$,
     $$select 'worker', '{load,resolve,build}'::text[], '{x86_64-linux}'::text[], '{}'::text[], resolver.clock(), resolver.clock(), null::timestamptz$$,
-    'what it can do is known');
+    'the worker has its values');
 select results_eq('select directory, identity from resolver.store', $$values ('/nix/store', 'one')$$,
-                  'the first worker says which store this database speaks about');
+                  'the first worker decides which store this database belongs to');
 select isnt(resolver.register_worker('worker', '{load}', '{}', '{}', '/nix/store', 'one'), t.worker_id(),
-            'the same name twice: two processes');
+            'two processes may have the same name');
 select throws_ok($$select resolver.register_worker('w', '{load}', '{}', '{}', '/nix/store', 'two')$$, 'NX015',
-                 'this database speaks about another store', 'another store is refused');
+                 'this database belongs to another store', 'another store is refused');
 select throws_ok($$select resolver.register_worker('w', '{load}', '{}', '{}', '/gnu/store', 'one')$$, 'NX015',
-                 'this database speaks about another store', 'also one with another directory');
+                 'this database belongs to another store', 'another store directory is refused');
 select lives_ok($$select resolver.register_worker('all', '{build}', '{}', '{}', '/nix/store', 'one', 4,
-    '[{"machine": "ssh-ng://a", "systems": ["m68k-linux"]}]', '{"big-parallel": 1}', 'local')$$, 'what it takes may be said more exactly');
+    '[{"machine": "ssh-ng://a", "systems": ["m68k-linux"]}]', '{"big-parallel": 1}', 'local')$$,
+    'a worker may have jobs, builders, limits and a kind');
 select results_eq(
     $$select w.jobs, b.machine, b.systems, b.features, b.mandatory, w.feature_limits, w.only_kind from resolver.worker w, unnest(w.builders) b$$,
-    $$values (4, 'ssh-ng://a', '{m68k-linux}'::text[], '{}'::text[], '{}'::text[], '{"big-parallel": 1}'::jsonb, 'local')$$, 'and is known');
+    $$values (4, 'ssh-ng://a', '{m68k-linux}'::text[], '{}'::text[], '{}'::text[], '{"big-parallel": 1}'::jsonb, 'local')$$,
+    'these values are recorded');
 select throws_ok($$select resolver.register_worker('w', '{build}', '{}', '{}', '/nix/store', 'one', p_feature_limits => '{"kvm": "many"}')$$,
-                 '22P02', null, 'a limit is a number');
+                 '22P02', null, 'a limit has to be a number');
 select throws_ok($$select resolver.register_worker('w', '{build}', '{}', '{}', '/nix/store', 'one', p_only_kind => 'odd')$$, '23514', null,
-                 'there are two kinds');
+                 'only two kinds are allowed');
 select throws_ok($$select resolver.register_worker('w', '{dance}', '{}', '{}', '/nix/store', 'one')$$, '23514', null,
-                 'there are three verbs');
-select is((select count(*) from resolver.worker), 3::bigint, 'refused workers are not there');
-select is(resolver.hydra_path('x'), '/nix/store/x', 'paths in Hydra''s tables lie in that store');
+                 'only three verbs are allowed');
+select is((select count(*) from resolver.worker), 3::bigint, 'refused workers are not registered');
+select is(resolver.hydra_path('x'), '/nix/store/x', 'paths in Hydra''s tables are in that store');
 
 select * from t.done();
 rollback;

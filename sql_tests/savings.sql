@@ -1,8 +1,8 @@
--- savings(build, eval): what early cut-off spared.
+-- savings(build, eval): the savings of early cut-off.
 \ir include/farm.sql
 
-select function_returns('resolver', 'savings', array['integer', 'integer'], 'setof record', 'it answers with rows');
-select volatility_is('resolver', 'savings', array['integer', 'integer'], 'stable', 'it changes nothing');
+select function_returns('resolver', 'savings', array['integer', 'integer'], 'setof record', 'the function returns rows');
+select volatility_is('resolver', 'savings', array['integer', 'integer'], 'stable', 'the function changes nothing');
 
 create function pg_temp.eval(p_jobs text[], p_new integer default 1) returns integer language sql as $$
     with eval as (
@@ -15,7 +15,7 @@ create function pg_temp.eval(p_jobs text[], p_new integer default 1) returns int
     select id from eval
 $$;
 
--- An evaluation in which all is new.
+-- An evaluation with new derivations only.
 select t.derivation('library-1');
 select t.derivation('app-1', '{library-1}');
 select t.derivation('tool-1', '{library-1}');
@@ -33,7 +33,7 @@ select t.finish('r-app');
 select t.pass('30 seconds');
 select t.finish('r-tool');
 select results_eq('select * from resolver.savings()', $$select eval, 2::bigint, 2::bigint, 0::bigint, 0::double precision from first$$,
-                  'all was built: two resolutions, nothing spared');
+                  'if everything was built, nothing is saved');
 
 -- The library is built again, with the same result.
 select t.pass('1 day');
@@ -56,36 +56,38 @@ select t.finish('r-new');
 select results_eq('select * from resolver.savings()',
     $$select eval, 2::bigint, 2::bigint, 0::bigint, 0::double precision from first union all
       select eval, 4::bigint, 3::bigint, 2::bigint, 50::double precision from second order by 1$$,
-    'two of three resolutions were cut off: the seconds that they took when they were built');
+    'the seconds of two cut-off resolutions are the seconds of the builds that were saved');
 select results_eq('select * from resolver.savings(p_eval => (select eval from second))',
-    $$select eval, 4::bigint, 3::bigint, 2::bigint, 50::double precision from second$$, 'one evaluation');
+    $$select eval, 4::bigint, 3::bigint, 2::bigint, 50::double precision from second$$, 'the result has one row for one evaluation');
 select results_eq($$select * from resolver.savings(t.id('tool-2'))$$,
-    $$select eval, 1::bigint, 1::bigint, 1::bigint, 40::double precision from second$$, 'one build');
+    $$select eval, 1::bigint, 1::bigint, 1::bigint, 40::double precision from second$$, 'the result has one row for one build');
 select results_eq($$select * from resolver.savings(t.id('new-2'))$$,
-    $$select eval, 1::bigint, 1::bigint, 0::bigint, 0::double precision from second$$, 'one build that spared nothing');
+    $$select eval, 1::bigint, 1::bigint, 0::bigint, 0::double precision from second$$, 'a build may have saved nothing');
 select results_eq($$select * from resolver.savings(t.id('tool-3'))$$,
     $$select eval, 1::bigint, 0::bigint, 0::bigint, 0::double precision from second$$,
-    'a second build of one derivation resolved nothing, and counts nothing twice');
-select is_empty('select * from resolver.savings(0)', 'no such build');
-select is_empty('select * from resolver.savings(p_eval => 0)', 'no such evaluation');
+    'a second build of a derivation has no resolution, and does not count it twice');
+select is_empty('select * from resolver.savings(0)', 'an unknown build has no row');
+select is_empty('select * from resolver.savings(p_eval => 0)', 'an unknown evaluation has no row');
 
--- Builds of an earlier evaluation that are in a later one, too; an evaluation that resolved nothing; a build of none.
+-- Builds of an earlier evaluation in a later one; an evaluation without a resolution; a build without an evaluation.
 create temporary table third as select pg_temp.eval('{app-2}', 0) as eval;
-select is_empty('select * from resolver.savings(p_eval => (select eval from third))', 'what an evaluation took over from earlier ones is not its own');
-select results_eq($$select eval from resolver.savings(t.id('app-2'))$$, $$select eval from second$$, 'the build belongs to the one that it was new in');
+select is_empty('select * from resolver.savings(p_eval => (select eval from third))', 'builds of earlier evaluations do not count');
+select results_eq($$select eval from resolver.savings(t.id('app-2'))$$, $$select eval from second$$,
+                  'a build counts for the evaluation in which it is new');
 select t.want('library-3', 'library-2');
 create temporary table fourth as select pg_temp.eval('{library-3}') as eval;
 select t.load();
 select results_eq('select eval from resolver.savings()', 'select eval from first union all select eval from second order by 1',
-                  'evaluations that resolved nothing are left out');
+                  'evaluations without a resolution are left out');
 select results_eq('select * from resolver.savings(p_eval => (select eval from fourth))',
-    $$select eval, 1::bigint, 0::bigint, 0::bigint, 0::double precision from fourth$$, 'unless one is asked for');
+    $$select eval, 1::bigint, 0::bigint, 0::bigint, 0::double precision from fourth$$,
+    'an evaluation without a resolution has a row if the caller names it');
 select t.want('alone', 'app-2');
 select t.load();
 select results_eq($$select * from resolver.savings(t.id('alone'))$$,
-    $$values (null::integer, 1::bigint, 0::bigint, 0::bigint, 0::double precision)$$, 'a build of no evaluation');
+    $$values (null::integer, 1::bigint, 0::bigint, 0::bigint, 0::double precision)$$, 'a build without an evaluation has a row');
 
--- Found in the store: spared, but nobody knows how much.
+-- Outputs that were found in the store: the saved time is unknown.
 select t.derivation('there', '{library-1}');
 select t.want('there', 'there');
 select t.load();
@@ -93,10 +95,10 @@ select t.claim('resolve');
 select resolver.set_resolved_to(jsonb_build_array(
     jsonb_set(t.resolution('there', 'r-there'), '{resolved,outputs}',
               jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-there'), 'valid', true)))));
-select results_eq($$select resolutions, is_cut_off, seconds from resolver.savings(t.id('there'))$$,
-    $$values (1::bigint, 1::bigint, 0::double precision)$$, 'what was found in the store counts, without seconds');
+select results_eq($$select resolutions, cut_off, seconds from resolver.savings(t.id('there'))$$,
+    $$values (1::bigint, 1::bigint, 0::double precision)$$, 'outputs that were found in the store count, without seconds');
 
--- Several outputs took the time of one attempt.
+-- Several outputs have the time of one attempt.
 select t.derivation('many', '{library-1}', p_outputs => '{out,dev,doc}');
 select t.derivation('many-too', '{library-2}', p_outputs => '{out,dev,doc}');
 select t.want('many', 'many');
@@ -108,18 +110,19 @@ select t.claim('build');
 select t.resolve('many-too', 'r-many');
 select t.pass('5 seconds');
 select t.finish('r-many');
-select is((select seconds from resolver.savings(t.id('many-too'))), 5::double precision, 'an attempt that made three outputs is spared once');
+select is((select seconds from resolver.savings(t.id('many-too'))), 5::double precision, 'an attempt with three outputs counts once');
 
 -- Only the last twenty evaluations are looked at.
 select pg_temp.eval('{}') from generate_series(1, 19);
-select is_empty('select * from resolver.savings()', 'older evaluations have to be asked for');
-select isnt_empty('select * from resolver.savings(p_eval => (select eval from first))', 'and can be');
+select is_empty('select * from resolver.savings()', 'older evaluations are not in the default result');
+select isnt_empty('select * from resolver.savings(p_eval => (select eval from first))',
+                  'older evaluations have a row if the caller names them');
 
 -- A build that was deleted leaves the savings of the others.
 delete from Builds where id = t.id('app-1');
 select resolver.sync_builds();
 select is((select seconds from resolver.savings(p_eval => (select eval from second))), 50::double precision,
-          'the build is deleted that had built it: what was spared is known');
+          'if the build that built the derivation is deleted, the saved time is still known');
 
 select * from t.done();
 rollback;

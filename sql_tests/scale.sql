@@ -1,7 +1,7 @@
--- What a call costs does not grow with what a farm has done: beside a long history, no call reads more than a few hundred rows.
+-- The cost of a call does not grow with the history of a farm: beside a long history, no call reads more than a few hundred rows.
 \ir include/farm.sql
 
--- A history of 10,000 builds: each was resolved, built, and ended. Some failed, for good or not.
+-- A history of 10,000 builds: each was resolved, built, and ended. Some failed, for good or not for good.
 create temporary table past as
 select i, 10 * i + 1 as original, 10 * i + 2 as resolved, i + 1000000 as build, i % 10 = 0 as failed from generate_series(1, 10000) i;
 insert into resolver.derivation (derivation, drv, name, system, kind, must_resolve, machine_type) overriding system value
@@ -52,7 +52,7 @@ select setval(pg_get_serial_sequence('resolver.derivation', 'derivation'), 10000
 analyze resolver.derivation, resolver.derivation_state, resolver.output, resolver.dependency, resolver.resolution,
     resolver.realisation, resolver.failure, resolver.goal, resolver.lease, resolver.worker, Builds, BuildSteps, BuildStepOutputs, BuildOutputs;
 
--- Rows that were read in this transaction, those that were of no use included.
+-- Rows that were read in this transaction, including rows that were not used.
 create function pg_temp.read() returns bigint language sql as $$
     select sum(case c.relkind when 'r' then pg_stat_get_xact_tuples_returned(c.oid) else 0 end
                + pg_stat_get_xact_tuples_fetched(c.oid))::bigint
@@ -105,11 +105,11 @@ select pg_temp.cheap(format('select resolver.release_claims(%s, array[t.lease(''
 select pg_temp.cheap(format('select resolver.release_other_claims(%s, ''build'', ''{}'')', :worker), 'release_other_claims');
 insert into BuildSteps (build, stepnr, type, drvPath, busy, startTime, system)
 values (t.id('c'), 99, 0, t.full(t.drv('c')), 1, 1, 'x86_64-linux');
-select pg_temp.cheap($$select resolver.sweep()$$, 'sweep, with what another program left');
+select pg_temp.cheap($$select resolver.sweep()$$, 'sweep, with a row of another program');
 select pg_temp.cheap($$select resolver.restart_build(t.id('on-bad'))$$, 'restart_build');
 delete from resolver.goal where build = 1000010;
 update Builds set drvPath = t.full(t.drv('on-bad')), stopTime = 1800000000 where id = 1000010;
-select pg_temp.cheap($$select resolver.restart_build(1000010)$$, 'restart_build, of one whose end was forgotten');
+select pg_temp.cheap($$select resolver.restart_build(1000010)$$, 'restart_build of a build whose goal was pruned');
 select t.id('c') as c
 \gset
 select pg_temp.cheap(format('select resolver.cancel_build(%s)', :c), 'cancel_build');
@@ -121,8 +121,8 @@ select pg_temp.cheap($$select resolver.unneeded_roots(array[t.path('past-1'), t.
 select pg_temp.cheap($$select resolver.register_worker('new', '{load}', '{x86_64-linux}', '{}', '/nix/store', 'one')$$, 'register_worker');
 select pg_temp.cheap($$select resolver.deregister_worker((select max(worker) from resolver.worker))$$, 'deregister_worker');
 
--- Many builds on one graph: what is read for each of them does not grow with their number. Each is more urgent than those before,
--- so that priorities are carried down to what they share again and again. Nobody has analyzed Builds since they were added.
+-- Many builds on one graph: the rows read for each of them do not grow with their number. Each has a higher priority than the earlier ones,
+-- so that priorities are propagated to the shared derivations many times. Builds was not analyzed after they were added.
 create function pg_temp.until_done() returns void language plpgsql as $$
 begin
     perform resolver.sync_builds();
@@ -161,9 +161,9 @@ select ok(max(c.rows) < 100, format('a tick that finds nothing reads little (%s)
 delete from cost c where c.what = 'a tick';
 select t.claim('build');
 select pg_temp.measure('ending', n, format('select t.fail(''g%s-shared-1''); select pg_temp.until_done()', n)) from unnest('{200,600}'::integer[]) n;
-select is((select count(*) from Builds where job ~ '^g[0-9]+-' and buildStatus = 2), 800::bigint, 'all of them have ended');
+select is((select count(*) from Builds where job ~ '^g[0-9]+-' and buildStatus = 2), 800::bigint, 'all builds have ended');
 select ok((array_agg(c.rows order by c.builds desc))[1] < 1.5 * (array_agg(c.rows order by c.builds))[1],
-          format('%s many builds on one graph reads for each what it does for few (%s)', c.what, string_agg(c.rows::text, ', ' order by c.builds)))
+          format('%s many builds on one graph reads as much for each as with few (%s)', c.what, string_agg(c.rows::text, ', ' order by c.builds)))
   from cost c group by c.what;
 
 select * from t.done();

@@ -1,75 +1,76 @@
--- set_resolved_to(reports), set_resolved_to(lease, samples, resolved, info): what derivations resolve to.
+-- set_resolved_to(reports), set_resolved_to(lease, samples, resolved, info): reports of resolve.
 \ir include/farm.sql
 
-select has_function('resolver', 'set_resolved_to', array['jsonb'], 'the plural form');
-select function_returns('resolver', 'set_resolved_to', array['bigint', 'jsonb', 'jsonb', 'jsonb'], 'void', 'the singular form');
+select has_function('resolver', 'set_resolved_to', array['jsonb'], 'the plural form exists');
+select function_returns('resolver', 'set_resolved_to', array['bigint', 'jsonb', 'jsonb', 'jsonb'], 'void', 'the singular form exists');
 
--- It resolves to another one.
+-- A derivation resolves to another one.
 select t.derivation('leaf', p_outputs => '{out,dev}');
 select t.derivation('mid', '{"leaf^out,dev"}');
 select t.want('mid', 'mid');
 select t.load();
 select t.finish('leaf');
-select is(t.claim('resolve'), '{mid}', 'a derivation whose inputs are there is claimed for resolve');
+select is(t.claim('resolve'), '{mid}', 'a derivation with valid inputs is claimed for resolve');
 select is(t.claimed('mid', 'resolve') -> 'inputs',
           jsonb_build_object(t.drv('leaf'), jsonb_build_object('out', t.path('leaf'), 'dev', t.path('leaf-dev'))),
-          'the claim has the path of every output that it uses');
+          'the claim has the path of every output that the derivation uses');
 select t.keep();
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
-              t.resolution('mid', 'r-mid') || jsonb_build_object('lease', 999999)))), 'refused', 'a lease that never was is refused');
+              t.resolution('mid', 'r-mid') || jsonb_build_object('lease', 999999)))), 'refused', 'an unknown lease is refused');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               t.resolution('mid', 'r-mid') || jsonb_build_object('lease', t.lease('leaf', 'build'))))), 'refused',
-          'so is the lease of another verb');
+          'the lease of another verb is refused');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('mid', 'r-mid') - 'resolved'))), 'refused',
-          'so is a report that says neither what it resolves to nor that it failed');
-select is(t.changed(), '{}', 'and nothing changed');
+          'a report without a resolved derivation and without a failure is refused');
+select is(t.changed(), '{}', 'the refused reports change nothing');
 select is(t.resolve('mid', 'r-mid'), 'done', 'the resolution is reported');
-select is(t.stage('mid') || ' ' || t.stage('r-mid'), 'resolved buildable', 'resolvable -> resolved; its resolution can be built');
-select is((select resolved_to from resolver.derivation_state where derivation = t.number('mid')), t.number('r-mid'), 'which it follows');
-select is(t.steps('mid'), array['1: leaf built', '2: mid resolved to r-mid'], 'a step row with status 13 says so');
+select is(t.stage('mid') || ' ' || t.stage('r-mid'), 'resolved buildable', 'resolvable -> resolved; the resolved derivation can be built');
+select is((select resolved_to from resolver.derivation_state where derivation = t.number('mid')), t.number('r-mid'),
+          'the derivation follows its resolved derivation');
+select is(t.steps('mid'), array['1: leaf built', '2: mid resolved to r-mid'], 'the build has a step row with status 13');
 select results_eq(
     $$select type, busy, status, resolvedDrvPath, stopTime is not null, errorMsg from BuildSteps where build = t.id('mid') and stepnr = 2$$,
-    $$values (0, 0, 13, t.drv('r-mid'), true, null::text)$$, 'with the base name of what it was resolved to');
-select is_empty($$select from BuildStepOutputs where build = t.id('mid') and stepnr = 2$$, 'and no outputs');
+    $$values (0, 0, 13, t.drv('r-mid'), true, null::text)$$, 'the row has the base name of the resolved derivation');
+select is_empty($$select from BuildStepOutputs where build = t.id('mid') and stepnr = 2$$, 'the row has no outputs');
 select results_eq(
     $$select resolved, inputs, outputs, paths, build, stepnr, released_at from resolver.resolution where derivation = t.number('mid')$$,
     $$select t.number('r-mid'), array[t.number('leaf'), t.number('leaf')], array['dev', 'out'], array[t.path('leaf-dev'), t.path('leaf')],
-             t.id('mid'), 2, null::timestamptz$$, 'the resolution is kept, with what was sampled');
+             t.id('mid'), 2, null::timestamptz$$, 'the resolution is recorded, with its samples');
 select is((select (terminal_build, terminal_stepnr) is null from resolver.resolved_step where build = t.id('mid')), true,
-          'its terminal is not there yet');
+          'the terminal does not exist yet');
 select t.keep();
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('mid', 'r-mid')))), 'already',
           'a resolution that is reported twice is recorded once');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('mid', 'other')))), 'refused',
-          'another one under the same lease is refused');
-select is(t.changed(), '{}', 'and nothing changed');
+          'another report under the same lease is refused');
+select is(t.changed(), '{}', 'these reports change nothing');
 select t.finish('r-mid');
-select is(t.stage('mid') || ' ' || t.stage('r-mid'), 'realised realised', 'resolved -> realised, with its resolution');
-select is(t.steps('mid'), array['1: leaf built', '2: mid resolved to r-mid', '3: r-mid built'], 'the resolution has a row of its own');
+select is(t.stage('mid') || ' ' || t.stage('r-mid'), 'realised realised', 'resolved -> realised, with the resolved derivation');
+select is(t.steps('mid'), array['1: leaf built', '2: mid resolved to r-mid', '3: r-mid built'], 'the resolved derivation has its own row');
 select is((select (terminal_build, terminal_stepnr) from resolver.resolved_step where build = t.id('mid')), (t.id('mid'), 3),
-          'which is the terminal of the resolved one');
-select is(resolver.output_paths(t.drv('mid')), jsonb_build_object('out', t.path('r-mid')), 'it takes over the outputs');
+          'this row is the terminal of the resolved step');
+select is(resolver.output_paths(t.drv('mid')), jsonb_build_object('out', t.path('r-mid')), 'the follower takes over the outputs');
 select is((select array_agg(t.named(d.drv) order by 1) from resolver.realisation n join resolver.derivation d using (derivation)),
-          '{leaf,leaf,r-mid}', 'the trace has realisations of what was built, not of what was resolved');
+          '{leaf,leaf,r-mid}', 'the trace has realisations of built derivations, and none of resolved ones');
 
--- It resolves to itself.
+-- A derivation resolves to itself.
 select t.derivation('static', p_kind => 'input-addressed');
 select t.derivation('onstatic', '{static}', 'fixed');
 select t.want('onstatic', 'onstatic');
 select t.load();
 select t.finish('static');
 select is(t.stage('onstatic'), 'resolvable', 'a fixed derivation with inputs has to be resolved');
-select is(t.resolve('onstatic', null), 'done', 'nothing had to be replaced');
-select is(t.stage('onstatic'), 'buildable', 'resolvable -> buildable: it is built as it is');
-select is(t.finish('onstatic'), 'done', 'and built');
-select is(t.steps('onstatic'), array['1: static built', '2: onstatic built'], 'with no row for a resolution');
+select is(t.resolve('onstatic', null), 'done', 'nothing has to be replaced');
+select is(t.stage('onstatic'), 'buildable', 'resolvable -> buildable: the derivation is built as it is');
+select is(t.finish('onstatic'), 'done', 'the derivation is built');
+select is(t.steps('onstatic'), array['1: static built', '2: onstatic built'], 'the build has no row for a resolution');
 select t.derivation('same', '{leaf}');
 select t.want('same', 'same');
 select t.load();
-select is(t.resolve('same', 'same'), 'done', 'a report may also say that it resolves to itself');
-select is(t.stage('same'), 'buildable', 'with the same effect: it does not wait for itself');
+select is(t.resolve('same', 'same'), 'done', 'a report may name the derivation itself');
+select is(t.stage('same'), 'buildable', 'the derivation does not wait for itself');
 select t.finish('same');
-select is(t.ended('same'), 'status 0', 'and it can be built');
+select is(t.ended('same'), 'status 0', 'the derivation is built');
 
 -- Early cut-off.
 select t.derivation('cut', '{leaf}');
@@ -77,52 +78,53 @@ select t.derivation('cut-user', '{cut}');
 select t.want('cut', 'cut');
 select t.want('cut-user', 'cut-user');
 select t.load();
-select is(t.resolve('cut', 'r-mid'), 'confirm', 'it resolves to what is realised: the report has to confirm the outputs');
+select is(t.resolve('cut', 'r-mid'), 'confirm', 'if the resolved derivation is realised, the report has to confirm the outputs');
 select results_eq(
     $$select detail::jsonb from resolver.set_resolved_to(jsonb_build_array(t.resolution('cut', 'r-mid')))$$,
-    $$values (jsonb_build_object('out', t.path('r-mid')))$$, 'the answer names them');
+    $$values (jsonb_build_object('out', t.path('r-mid')))$$, 'the detail names the outputs');
 select t.keep();
 select throws_ok(
     $$select resolver.set_resolved_to(t.lease('cut', 'resolve'), t.resolution('cut', 'r-mid') -> 'samples',
                                       t.resolution('cut', 'r-mid') -> 'resolved', t.info())$$,
-    'NX014', 'the resolved derivation has known outputs that were not confirmed', 'the singular form raises');
+    'NX014', 'the resolved derivation has known outputs that were not confirmed', 'the singular form raises an error');
 select t.resolve('cut', 'r-mid');
 select is((select array_agg(outcome) from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(t.resolution('cut', 'r-mid'), '{resolved,outputs}',
                         jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('other'), 'valid', true)))))), '{confirm}',
-          'another path that is valid does not confirm it');
+          'another valid path does not confirm the output');
 select is((select array_agg(outcome) from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(t.resolution('cut', 'r-mid'), '{resolved,outputs}',
                         jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-mid'), 'valid', false)))))), '{confirm}',
-          'nor does the same path if it is not valid');
-select is(t.changed(), '{}', 'nothing changed by asking');
-select is(t.resolve('cut', 'r-mid', array[t.path('r-mid')]), 'done', 'confirmed, it ends at once');
+          'the same path does not confirm the output if it is not valid');
+select is(t.changed(), '{}', 'the refused reports change nothing');
+select is(t.resolve('cut', 'r-mid', array[t.path('r-mid')]), 'done', 'after the confirmation, the resolution is accepted');
 select is(t.stage('cut'), 'realised', 'resolvable -> realised');
-select is(t.steps('cut'), array['1: cut resolved to r-mid', '2: r-mid found'], 'the build has a terminal row of its own, of type 1');
+select is(t.steps('cut'), array['1: cut resolved to r-mid', '2: r-mid found'], 'the build has its own terminal row, of type 1');
 select results_eq($$select name, path from BuildStepOutputs where build = t.id('cut') and stepnr = 2$$,
-                  $$values ('out', t.full(t.path('r-mid')))$$, 'with its outputs');
+                  $$values ('out', t.full(t.path('r-mid')))$$, 'the terminal row has the outputs');
 select is((select (terminal_build, terminal_stepnr) from resolver.resolved_step where build = t.id('cut')), (t.id('cut'), 2),
-          'the resolved step leads to it');
+          'the resolved step leads to the terminal');
 select is(t.ended('cut'), 'status 0 cached', 'the build is finished, as cached');
-select is(t.outputs('cut'), jsonb_build_object('out', t.full(t.path('r-mid'))), 'with outputs');
-select is((select closureSize from Builds where id = t.id('cut')), 300::bigint, 'and sizes');
-select is((select isCachedBuild from Builds where id = t.id('cut')), 1, 'isCachedBuild = 1');
-select is(t.stage('cut-user'), 'resolvable', 'and what depends on it can go on');
+select is(t.outputs('cut'), jsonb_build_object('out', t.full(t.path('r-mid'))), 'the build has outputs');
+select is((select closureSize from Builds where id = t.id('cut')), 300::bigint, 'the build has sizes');
+select is((select isCachedBuild from Builds where id = t.id('cut')), 1, 'the build has isCachedBuild = 1');
+select is(t.stage('cut-user'), 'resolvable', 'the dependent can go on');
 select t.work();
-select is(t.steps('cut-user'), array['1: cut-user resolved to r-cut-user', '2: r-cut-user built'], 'it is not repeated in its builds');
+select is(t.steps('cut-user'), array['1: cut-user resolved to r-cut-user', '2: r-cut-user built'],
+          'builds of the dependent do not repeat the step');
 
--- A cut-off under a root that nobody looked at.
+-- A cut-off below a root, without a look at its products.
 select t.derivation('blind', '{leaf}');
 select t.want('blind', 'blind');
 select t.load();
 select t.claim('resolve');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(t.resolution('blind', 'r-mid', array[t.path('r-mid')]), '{info}', 'null')))), 'done',
-          'a cut-off report that did not read the products');
-select is(t.ended('blind') || ' ' || t.stage('blind'), 'unfinished unloaded', 'has the root looked at once more');
+          'a report of a cut-off may have no info');
+select is(t.ended('blind') || ' ' || t.stage('blind'), 'unfinished unloaded', 'the root is loaded again');
 select t.load();
-select is(t.ended('blind'), 'status 0 cached', 'which ends the build');
-select is(t.steps('blind'), array['1: blind resolved to r-mid', '2: r-mid found'], 'without another row');
+select is(t.ended('blind'), 'status 0 cached', 'the report of load ends the build');
+select is(t.steps('blind'), array['1: blind resolved to r-mid', '2: r-mid found'], 'the build has no other row');
 
 -- Outputs that the store has, but the database did not know.
 select t.derivation('there', '{leaf}');
@@ -132,13 +134,14 @@ select t.claim('resolve');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(t.resolution('there', 'r-there'), '{resolved,outputs}',
                         jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-there'), 'valid', true)))))), 'done',
-          'the report found the outputs of the resolved derivation in the store');
-select is(t.stage('there') || ' ' || t.stage('r-there'), 'realised realised', 'both are realised');
-select is(t.steps('there'), array['1: there resolved to r-there', '2: r-there found'], 'and it is told that they were found');
-select is((select source from resolver.realisation where derivation = t.number('r-there')), 'local', 'the trace says so, too');
+          'the report has outputs of the resolved derivation that the store has');
+select is(t.stage('there') || ' ' || t.stage('r-there'), 'realised realised', 'both derivations are realised');
+select is(t.steps('there'), array['1: there resolved to r-there', '2: r-there found'],
+          'the row is of type 1, since the outputs were found');
+select is((select source from resolver.realisation where derivation = t.number('r-there')), 'local', 'the trace has the outputs as found');
 select is(t.ended('there'), 'status 0 cached', 'the build is cached');
 
--- Two reports found different paths at the same time: what was read of the one that is not served counts for nothing.
+-- Two reports found different paths at the same time: the info of the path that is not served does not count.
 select t.derivation('either-' || i, '{leaf}') from generate_series(1, 2) i;
 select t.want('either-' || i, 'either-' || i) from generate_series(1, 2) i;
 select t.load();
@@ -151,23 +154,25 @@ $$;
 select t.store_has(t.path('one')), t.store_has(t.path('other'));
 select is((select array_agg(outcome) from resolver.set_resolved_to(jsonb_build_array(
               pg_temp.found('either-1', 'r-either', 'one', null), pg_temp.found('either-2', 'r-either', 'other', t.info())))),
-          '{done,done}', 'of one derivation two paths are found in one call');
-select is(t.ended('either-1') || ', ' || t.ended('either-2'), 'unfinished, unfinished', 'nobody has read the one that is served');
+          '{done,done}', 'one call reports two paths of one derivation');
+select is(t.ended('either-1') || ', ' || t.ended('either-2'), 'unfinished, unfinished',
+          'no build ends, since the info of the served path is missing');
 select t.load();
-select is(t.ended('either-1') || ', ' || t.ended('either-2'), 'status 0 cached, status 0 cached', 'until it is looked at');
-select is(t.outputs('either-2'), jsonb_build_object('out', t.full(t.path('one'))), 'which is the same for both');
+select is(t.ended('either-1') || ', ' || t.ended('either-2'), 'status 0 cached, status 0 cached',
+          'when load has looked at the served path, both builds end');
+select is(t.outputs('either-2'), jsonb_build_object('out', t.full(t.path('one'))), 'both builds have the served path');
 
--- The path that is served was confirmed: what is said of it counts, also where the store has another one.
+-- The served path was confirmed: its info counts, even if the store has another path.
 select t.derivation('firm', '{leaf}');
 select t.want('firm', 'firm');
 select t.load();
 select t.claim('resolve');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(pg_temp.found('firm', 'r-either', 'other', t.info()), '{resolved,confirmed}', jsonb_build_array(t.path('one')))))),
-          'done', 'another path was found, and the one on record confirmed');
+          'done', 'a report may find another path and confirm the recorded one');
 select is(t.ended('firm'), 'status 0 cached', 'the build ends at once');
 
--- Two derivations resolve to one that is in flight.
+-- Two derivations resolve to one that is being built.
 select t.derivation('twin-1', '{leaf}');
 select t.derivation('twin-2', '{leaf}');
 select t.want('twin-1', 'twin-1');
@@ -175,15 +180,15 @@ select t.want('twin-2', 'twin-2');
 select t.load();
 select t.claim('resolve');
 select t.resolve('twin-1', 'r-twin');
-select is(t.claim('build'), '{r-twin}', 'the resolution of the first is being built');
+select is(t.claim('build'), '{r-twin}', 'the resolved derivation of the first is being built');
 select is(t.resolve('twin-2', 'r-twin'), 'done', 'the second resolves to the same one');
-select is(t.stage('twin-2') || ' ' || t.stage('r-twin'), 'resolved building', 'and follows it');
+select is(t.stage('twin-2') || ' ' || t.stage('r-twin'), 'resolved building', 'the second derivation follows it');
 select is(t.claim('build'), '{}', 'there is no second attempt');
 select t.finish('r-twin');
-select is(t.stage('twin-1') || ' ' || t.stage('twin-2'), 'realised realised', 'both end with it');
-select is(t.steps('twin-1'), array['1: twin-1 resolved to r-twin', '2: r-twin built'], 'it is built in the first build');
-select is(t.steps('twin-2'), array['1: twin-2 resolved to r-twin', '2: r-twin found'], 'and found in the second');
-select is(t.ended('twin-1') || ', ' || t.ended('twin-2'), 'status 0, status 0 cached', 'only the first built it');
+select is(t.stage('twin-1') || ' ' || t.stage('twin-2'), 'realised realised', 'both derivations end with it');
+select is(t.steps('twin-1'), array['1: twin-1 resolved to r-twin', '2: r-twin built'], 'the first build has the built step');
+select is(t.steps('twin-2'), array['1: twin-2 resolved to r-twin', '2: r-twin found'], 'the second build has the step as found');
+select is(t.ended('twin-1') || ', ' || t.ended('twin-2'), 'status 0, status 0 cached', 'only the first build built it');
 
 -- Two derivations of one build resolve to one.
 select t.derivation('half-1', '{leaf}');
@@ -197,7 +202,8 @@ select t.resolve('half-2', 'r-half');
 select t.finish('r-half');
 select is(t.steps('halves'), array['1: half-1 resolved to r-half', '2: half-2 resolved to r-half', '3: r-half built'],
           'one terminal row serves both');
-select is((select array_agg(terminal_stepnr) from resolver.resolved_step where build = t.id('halves')), '{3,3}', 'both lead to it');
+select is((select array_agg(terminal_stepnr) from resolver.resolved_step where build = t.id('halves')), '{3,3}',
+          'both resolutions lead to this row');
 select t.work();
 
 -- Refused by Nix.
@@ -213,13 +219,14 @@ create function pg_temp.refusal() returns jsonb language sql as $$
            '{"failed": {"class": "unsupported", "status": 1, "message": "Nix refuses it"}}'
 $$;
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(pg_temp.refusal()))), 'done',
-          'a derivation that can''t be resolved is reported as failed');
+          'a derivation that cannot be resolved is reported as failed');
 select is(t.stage('odd'), 'failed', 'resolvable -> failed');
-select is(t.steps('odd'), array['1: odd status 1'], 'its row has the status');
-select is((select errorMsg from BuildSteps where build = t.id('odd')), 'Nix refuses it', 'and the reason');
-select is(t.ended('odd') || ', ' || t.ended('odd-user'), 'status 1, status 2', 'its build fails, its dependent''s for its sake');
-select is(t.steps('odd-user'), array['1: odd status 1 from odd'], 'which is told there, too');
-select is((select outcome from resolver.set_resolved_to(jsonb_build_array(pg_temp.refusal()))), 'already', 'the repetition is known');
+select is(t.steps('odd'), array['1: odd status 1'], 'the row has the status');
+select is((select errorMsg from BuildSteps where build = t.id('odd')), 'Nix refuses it', 'the row has the reason');
+select is(t.ended('odd') || ', ' || t.ended('odd-user'), 'status 1, status 2',
+          'the build of the derivation fails, and the dependent build too');
+select is(t.steps('odd-user'), array['1: odd status 1 from odd'], 'the dependent build has the row');
+select is((select outcome from resolver.set_resolved_to(jsonb_build_array(pg_temp.refusal()))), 'already', 'the same report is recognised');
 
 -- Stale.
 select t.derivation('in');
@@ -233,37 +240,38 @@ select throws_ok(
           jsonb_build_array(jsonb_build_array(t.drv('in'), 'out', t.path('elsewhere'))), null)$$,
     'NX013', 'the resolution was made from paths that are no longer in force', 'a sample of a path that is not served is stale');
 select throws_ok($$select resolver.set_resolved_to(t.lease('old', 'resolve'), '[]', null)$$,
-    'NX013', null, 'so is a resolution that did not sample every input');
+    'NX013', null, 'a resolution that did not sample every input is stale');
 select throws_ok(
     $$select resolver.set_resolved_to(t.lease('old', 'resolve'), t.resolution('old', 'r-old') -> 'samples'
           || jsonb_build_array(jsonb_build_array(t.drv('nobody'), 'out', t.path('nobody'))), null)$$,
-    'NX013', null, 'and one that sampled something else');
+    'NX013', null, 'a resolution with other samples is stale');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('old', 'r-old') || '{"samples": []}'))), 'stale',
-          'the plural form answers');
-select is(t.stage('old'), 'resolvable', 'the inputs are there: it can be claimed again');
-select is(t.claim('resolve'), '{old}', 'and is');
--- A lost input ends the claim; should that ever be missed, paths are compared with what is in force.
+          'the plural form returns stale');
+select is(t.stage('old'), 'resolvable', 'the inputs are valid, so the derivation stays resolvable');
+select is(t.claim('resolve'), '{old}', 'the derivation is claimed again');
+-- A lost input ends the claim. In addition, the function compares the paths with those in force.
 update resolver.output set valid_since = null where derivation = t.number('in');
 select throws_ok(
     $$select resolver.set_resolved_to(t.lease('old', 'resolve'), t.resolution('old', 'r-old') -> 'samples', null)$$,
     'NX013', null, 'a sample of a path that is not valid any more is stale');
-select throws_ok($$select resolver.set_resolved_to(t.lease('old', 'resolve'), '[]', null)$$, 'NX013', null, 'so is none');
+select throws_ok($$select resolver.set_resolved_to(t.lease('old', 'resolve'), '[]', null)$$, 'NX013', null,
+                 'a report without samples is stale');
 update resolver.output set valid_since = resolver.clock() where derivation = t.number('in');
 select resolver.invalidate_paths(array[t.path('in')]);
-select is(t.stage('old'), 'waiting', 'resolvable -> waiting when an input is lost');
+select is(t.stage('old'), 'waiting', 'resolvable -> waiting if an input is lost');
 select t.keep();
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(t.resolution('old', 'r-old')))), 'lease_lost',
-          'a report that comes after that is for nothing');
+          'a later report is refused');
 select throws_ok(
     $$select resolver.set_resolved_to(t.lease('old', 'resolve'), t.resolution('old', 'r-old') -> 'samples',
                                       t.resolution('old', 'r-old') -> 'resolved')$$,
-    'NX011', 'the lease was taken back', 'the singular form raises');
-select is(t.changed(), '{}', 'and changes nothing');
+    'NX011', 'the lease was taken back', 'the singular form raises an error');
+select is(t.changed(), '{}', 'the refused reports change nothing');
 select t.store_loses(t.path('in'));
 select t.work();
-select is(t.ended('old'), 'status 0', 'the input is built again, and the derivation resolved anew');
+select is(t.ended('old'), 'status 0', 'the input is built again, and the derivation is resolved again');
 
--- A resolution that failed before.
+-- The resolved derivation failed before.
 select t.derivation('bad', '{leaf}');
 select t.want('bad', 'bad');
 select t.load();
@@ -273,11 +281,12 @@ select t.pass('1 hour');
 select t.derivation('bad-too', '{leaf}');
 select t.want('bad-too', 'bad-too');
 select t.load();
-select is(t.resolve('bad-too', 'r-bad'), 'done', 'it resolves to what is known to fail');
+select is(t.resolve('bad-too', 'r-bad'), 'done', 'a derivation resolves to a failed one');
 select is(t.stage('bad-too'), 'failed', 'resolvable -> failed, at once');
-select is(t.ended('bad-too'), 'status 1 cached', 'a cached failure; status 1, since it is the build''s own derivation');
-select is(t.steps('bad-too'), array['1: bad-too resolved to r-bad', '2: r-bad status 8 from bad'], 'and its rows say whose it is');
--- The same for builds that were there before it failed, but resolve to it afterwards; not for who shares the attempt.
+select is(t.ended('bad-too'), 'status 1 cached', 'the build is a cached failure with status 1, since its own derivation failed');
+select is(t.steps('bad-too'), array['1: bad-too resolved to r-bad', '2: r-bad status 8 from bad'],
+          'the rows name the build of the failed attempt');
+-- The same for older builds that resolve to it after the failure, but not for builds that share the attempt.
 select t.derivation('slow-leaf');
 select t.derivation('bad-early', '{slow-leaf}');
 select t.derivation('early-top', '{bad-early}');
@@ -291,15 +300,19 @@ select t.resolve('bad-second', 'r-bad-2');
 select t.claim('build');
 select t.pass('1 minute');
 select t.fail('r-bad-2');
-select is(t.ended('bad-first') || ', ' || t.ended('bad-second'), 'status 1, status 1', 'who waits for an attempt that fails has no cached failure');
+select is(t.ended('bad-first') || ', ' || t.ended('bad-second'), 'status 1, status 1',
+          'a build that waits for a failing attempt is not cached');
 select t.finish('slow-leaf');
 select t.pass('1 minute');
 select t.resolve('bad-early', 'r-bad-2');
-select is(t.ended('bad-early') || ', ' || t.ended('bad-early-2'), 'status 1 cached, status 1 cached', 'who resolves to it later has');
+select is(t.ended('bad-early') || ', ' || t.ended('bad-early-2'), 'status 1 cached, status 1 cached',
+          'a build that resolves to it later is cached');
 select is(t.steps('bad-early'), array['1: slow-leaf built', '2: bad-early resolved to r-bad-2', '3: r-bad-2 status 8 from bad-first'],
-          'with a row of status 8, though the build is older than the failure');
-select is(t.steps('bad-early-2'), array['1: bad-early resolved to r-bad-2', '2: r-bad-2 status 8 from bad-first'], 'in each build');
-select is(t.ended('early-top') || ', ' || t.steps('early-top')::text, 'status 2 cached, {"1: r-bad-2 status 8 from bad-first"}', 'and so has who depends on it');
+          'the build has a row with status 8, even if it is older than the failure');
+select is(t.steps('bad-early-2'), array['1: bad-early resolved to r-bad-2', '2: r-bad-2 status 8 from bad-first'],
+          'each build has this row');
+select is(t.ended('early-top') || ', ' || t.steps('early-top')::text, 'status 2 cached, {"1: r-bad-2 status 8 from bad-first"}',
+          'a dependent build is cached, too');
 select t.derivation('weak', '{leaf}');
 select t.want('weak', 'weak');
 select t.load();
@@ -309,9 +322,9 @@ select t.derivation('weak-too', '{leaf}');
 select t.want('weak-too', 'weak-too');
 select t.load();
 select t.resolve('weak-too', 'r-weak');
-select is(t.stage('r-weak'), 'buildable', 'a failure that is not the builder''s is not remembered: it is tried again');
+select is(t.stage('r-weak'), 'buildable', 'a failure that is not the builder''s is not cached: the derivation is tried again');
 select t.finish('r-weak');
-select is(t.ended('weak-too'), 'status 0', 'and may succeed');
+select is(t.ended('weak-too'), 'status 0', 'the second attempt succeeds');
 select t.derivation('healed', '{leaf}');
 select t.want('healed', 'healed');
 select t.load();
@@ -319,9 +332,9 @@ select t.claim('resolve');
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(t.resolution('healed', 'r-bad'), '{resolved,outputs}',
                         jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-bad'), 'valid', true)))))), 'done',
-          'it resolves to what failed, but the store has the outputs by now');
-select is(t.ended('healed'), 'status 0 cached', 'it succeeds');
-select is_empty($$select from resolver.failure where derivation = t.number('r-bad') and cleared_at is null$$, 'and the failure is forgotten');
+          'a derivation resolves to a failed one whose outputs the store has by now');
+select is(t.ended('healed'), 'status 0 cached', 'the build succeeds');
+select is_empty($$select from resolver.failure where derivation = t.number('r-bad') and cleared_at is null$$, 'the failure is cleared');
 
 select t.derivation('ill', '{leaf}');
 select t.derivation('uses-ill', '{ill}');
@@ -340,7 +353,8 @@ create function pg_temp.in_vain() returns text[] language sql as $$
     select array_agg(d.name order by d.name) from resolver.derivation_state s join resolver.derivation d using (derivation)
      where s.failed_dependency is not null and d.name ~ 'ill|user|needs' and d.name <> 'odd-user'
 $$;
-select is(pg_temp.in_vain(), '{ill,needs-r,needs-that,uses-ill,uses-user}', 'derivations that failed, or wait in vain, for the sake of one');
+select is(pg_temp.in_vain(), '{ill,needs-r,needs-that,uses-ill,uses-user}',
+          'these derivations failed, or have a failed dependency, because of one derivation');
 select t.derivation('healthy', '{leaf}');
 select t.want('healthy', 'healthy');
 select t.load();
@@ -348,9 +362,9 @@ select t.claim('resolve');
 select resolver.set_resolved_to(jsonb_build_array(
     jsonb_set(t.resolution('healthy', 'r-ill'), '{resolved,outputs}',
               jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-ill'), 'valid', true)))));
-select is(pg_temp.in_vain(), null, 'may all go on once that one is there, however far away');
+select is(pg_temp.in_vain(), null, 'when that derivation is realised, all of them go on, at any depth');
 
--- What it resolves to is the root of a build, and its outputs are there, but nobody looked for its products.
+-- The resolved derivation is the root of a build, and its outputs are valid, but its products were not read.
 select t.derivation('own', '{leaf}');
 select t.derivation('own-user', '{own}');
 select t.derivation('r-own');
@@ -362,10 +376,10 @@ select t.store_has(t.path('r-own'));
 select is((select outcome from resolver.set_resolved_to(jsonb_build_array(
               jsonb_set(t.resolution('own', 'r-own'), '{resolved,outputs}',
                         jsonb_build_array(jsonb_build_object('name', 'out', 'path', t.path('r-own'), 'valid', true)))
-              || '{"info": null}'))), 'done', 'it resolves to what the store has, which is another build''s root');
-select is(t.stage('own') || ' ' || t.stage('r-own'), 'realised unloaded', 'it ends at once; that root is looked at');
+              || '{"info": null}'))), 'done', 'a derivation resolves to another build''s root, whose outputs the store has');
+select is(t.stage('own') || ' ' || t.stage('r-own'), 'realised unloaded', 'the follower ends at once, and the root is loaded again');
 select t.load();
-select is(t.ended('r-own'), 'status 0 cached', 'and not built again');
+select is(t.ended('r-own'), 'status 0 cached', 'the root is not built again');
 
 -- The build was deleted meanwhile.
 select t.derivation('gone', '{leaf}');
@@ -373,12 +387,12 @@ select t.want('gone', 'gone');
 select t.load();
 select t.claim('resolve');
 delete from Builds where id = t.id('gone');
-select is(t.resolve('gone', 'r-gone'), 'done', 'the build was deleted: the resolution is recorded without a row');
+select is(t.resolve('gone', 'r-gone'), 'done', 'the resolution of a deleted build is recorded without a row');
 select is(t.stage('gone'), 'resolved', 'the derivation is resolved');
 select resolver.sync_builds();
-select is(t.claim('build'), '{}', 'and nobody builds it');
+select is(t.claim('build'), '{}', 'the resolved derivation is not built');
 
--- What is realised need not be written: and is never built on the strength of such a report.
+-- A realised derivation need not be written, and a report without the .drv never makes it buildable.
 create function pg_temp.unwritten(p_name text, p_to text, p_paths text[]) returns text language plpgsql as $$
 begin
     perform t.ensure_claimed(p_name, 'resolve');
@@ -392,19 +406,20 @@ select t.derivation('w' || i, '{wi}') from generate_series(1, 3) i;
 select t.want('w' || i, 'w' || i) from generate_series(1, 3) i;
 select t.load();
 select t.finish('wi');
-select is(pg_temp.unwritten('w1', 'r-w', '{}'), 'confirm {}', 'what is unknown has to be written');
-select is_empty($$select from resolver.derivation where drv = t.drv('r-w')$$, 'and nothing is known of it');
+select is(pg_temp.unwritten('w1', 'r-w', '{}'), 'confirm {}', 'the .drv of an unknown derivation has to be written');
+select is_empty($$select from resolver.derivation where drv = t.drv('r-w')$$, 'the unknown derivation is not recorded');
 select t.resolve('w1', 'r-w');
-select is(pg_temp.unwritten('w2', 'r-w', '{}'), 'confirm {}', 'so has what is not realised');
+select is(pg_temp.unwritten('w2', 'r-w', '{}'), 'confirm {}', 'the .drv of a derivation that is not realised has to be written');
 select t.finish('r-w');
-select is(pg_temp.unwritten('w2', 'r-w', '{}'), format('confirm {"out": "%s"}', t.path('r-w')), 'its outputs have to be confirmed');
-select is(pg_temp.unwritten('w2', 'r-w', array[t.path('r-w')]), 'done', 'what is realised need not be written');
-select is(t.ended('w2'), 'status 0 cached', 'and ends it at once');
+select is(pg_temp.unwritten('w2', 'r-w', '{}'), format('confirm {"out": "%s"}', t.path('r-w')), 'the outputs have to be confirmed');
+select is(pg_temp.unwritten('w2', 'r-w', array[t.path('r-w')]), 'done', 'the .drv of a realised derivation need not be written');
+select is(t.ended('w2'), 'status 0 cached', 'the follower ends at once');
 select resolver.invalidate_paths(array[t.path('r-w')]);
-select is(pg_temp.unwritten('w3', 'r-w', array[t.path('r-w')]), 'confirm {}', 'an output was lost after it was confirmed');
-select is(t.stage('w3') || ' ' || (t.stage('r-w') in ('buildable', 'building')), 'resolvable false', 'nothing is to be built');
+select is(pg_temp.unwritten('w3', 'r-w', array[t.path('r-w')]), 'confirm {}', 'an output was lost after the confirmation');
+select is(t.stage('w3') || ' ' || (t.stage('r-w') in ('buildable', 'building')), 'resolvable false',
+          'the resolved derivation is not to be built');
 
--- A build's own attempt at what its root was resolved to is not cached, though the root is resolved to it again when it has ended.
+-- A build's own attempt at its root's resolved derivation is not cached, even if the root is resolved again after the attempt.
 select t.derivation('i1');
 select t.derivation('root1', '{i1}');
 select t.want('root1', 'root1');
@@ -415,20 +430,21 @@ select t.resolve('root1', 'r-root1');
 select t.claim('build');
 select t.pass('1 minute');
 select resolver.invalidate_paths(array[t.path('i1')]);
-select is(t.stage('root1') || ' ' || t.stage('r-root1'), 'waiting building', 'an input is lost meanwhile: nothing is resolved to it any more');
+select is(t.stage('root1') || ' ' || t.stage('r-root1'), 'waiting building',
+          'an input is lost meanwhile: the root does not follow the attempt any more');
 select resolver.fail_steps(jsonb_build_array(t.failure('r-root1')));
 select t.pass('1 minute');
 select t.load();
 select t.finish('i1');
 select t.claim('resolve');
 select t.resolve('root1', 'r-root1');
-select is(t.ended('root1'), 'status 1', 'the attempt was the build''s own');
+select is(t.ended('root1'), 'status 1', 'the build is not cached, since the attempt was its own');
 select t.pass('1 minute');
 select t.want('root2', 'root1');
 select t.load();
-select is(t.ended('root2'), 'status 1 cached', 'it is cached for another build');
+select is(t.ended('root2'), 'status 1 cached', 'another build is cached');
 
--- The same when it succeeds.
+-- The same if the attempt succeeds.
 select t.derivation('i2');
 select t.derivation('root3', '{i2}');
 select t.want('root3', 'root3');
@@ -444,9 +460,9 @@ select t.load();
 select t.finish('i2');
 select t.claim('resolve');
 select t.resolve('root3', 'r-root3', array[t.path('r-root3')]);
-select is(t.ended('root3'), 'status 0', 'what was built for it is not cached');
+select is(t.ended('root3'), 'status 0', 'a build that built its root is not cached');
 
--- A .drv that was written for a resolution is gone: it is resolved again.
+-- The .drv of a resolved derivation is gone: the follower is resolved again.
 select t.derivation('i3');
 select t.derivation('root4', '{i3}');
 select t.want('root4', 'root4');
@@ -455,15 +471,16 @@ select t.finish('i3');
 select t.claim('resolve');
 select t.resolve('root4', 'r-root4');
 select t.claim('build');
-select is(resolver.invalidate_paths(array[t.drv('r-root4')]), 1, 'that was news');
-select is(t.stage('root4') || ' ' || t.stage('r-root4'), 'resolvable buildable', 'it is to be written again');
-select is((select owner from resolver.derivation_state where derivation = t.number('r-root4')), null, 'until then nothing needs it');
-select is(resolver.invalidate_paths(array[t.drv('r-root4')]), 0, 'once');
+select is(resolver.invalidate_paths(array[t.drv('r-root4')]), 1, 'the path is withdrawn');
+select is(t.stage('root4') || ' ' || t.stage('r-root4'), 'resolvable buildable', 'the follower is resolvable again');
+select is((select owner from resolver.derivation_state where derivation = t.number('r-root4')), null,
+          'until then no build needs the resolved derivation');
+select is(resolver.invalidate_paths(array[t.drv('r-root4')]), 0, 'a second call finds nothing');
 select t.claim('resolve');
 select t.resolve('root4', 'r-root4');
 select t.finish('r-root4');
 select is(t.ended('root4') || ' ' || array_to_string(t.steps('root4'), ', '), 'status 0 1: i3 built, 2: root4 resolved to r-root4, 3: r-root4 built',
-          'with the rows that it would have had');
+          'the build has the same rows as without the loss');
 
 select * from t.done();
 rollback;

@@ -1,10 +1,10 @@
--- The planner's choices for all that writes: nested loops over indexes, planned once for a session.
+-- The planner's choices for all functions that write: nested loops over indexes, planned once for a session.
 --
--- The procedures look up some hundred rows by key, in tables that may have hundreds of millions. What the planner guesses
--- of the size of a report's arrays can make it read a whole table to hash it: on 30,000 derivations that was nine tenths of
--- the time the graph lock was held. Here no statement has a reason to.
+-- The procedures look up some hundred rows by key, in tables that may have hundreds of millions. The planner's estimates of the
+-- sizes of a report's arrays can make it read a whole table to hash it: on 30,000 derivations that was nine tenths of the time
+-- that the graph lock was held. No statement here has a reason to do that.
 --
--- Likewise `build + 0 = ...` in these files: a step is looked for by its drvPath, never among the thousands of its build.
+-- For the same reason these files say `build + 0 = ...`: a step is looked up by its drvPath, never among the thousands of its build.
 do $$
 declare
     v_function regprocedure;

@@ -1,4 +1,4 @@
--- A farm for a test: derivations by name, builds by job, a store that holds what it is told, a clock that stands still.
+-- A farm for a test: derivations by name, builds by job, a store that holds given paths, a clock that stands still.
 --
 -- Included by every file as its first line. It opens the transaction that `select * from t.done()` and a rollback end.
 \set QUIET 1
@@ -10,7 +10,7 @@ select no_plan();
 
 create schema t;
 
--- The clock stands until it is told to move.
+-- The clock stands until a test moves it.
 create function t.at(p_time timestamptz) returns void language sql as $$
     select set_config('t.now', p_time::text, true)
 $$;
@@ -24,8 +24,8 @@ as $$
 $$;
 select t.at('2026-01-01 12:00:00+00');
 
--- What a .drv file says; inputs are written as in Nix: 'b' is output out of b, 'b^out,dev' two outputs of it, 'b^out^dev' output
--- dev of the derivation that output out of b is.
+-- The contents of .drv files; inputs are written as in Nix: 'b' is output out of b, 'b^out,dev' two outputs of b, 'b^out^dev' output
+-- dev of the derivation that is output out of b.
 create table t.node (
     name     text primary key,
     kind     text not null,
@@ -77,7 +77,7 @@ create function t.info() returns jsonb language sql immutable as $$
              "metrics": [{"name": "speed", "value": 2.5, "unit": "m/s"}]}'::jsonb
 $$;
 
--- Builds, as another program would insert them; t.want() has the graph learn of them too.
+-- Builds, as another program would insert them; t.want() makes goals of them, too.
 insert into Users (userName, emailAddress, password) values ('someone', '', '');
 insert into Projects (name, displayName, owner) values ('project', 'project', 'someone');
 insert into Jobsets (project, name, nixExprInput, nixExprPath, emailOverride) values ('project', 'jobset', '', '', '');
@@ -135,7 +135,7 @@ begin
 end
 $$;
 
--- load: reports what t.node and t.stored say.
+-- load: the report, made from t.node and t.stored.
 create function t.loaded(p_name text) returns jsonb language sql stable as $$
     select coalesce((
         select jsonb_build_object(
@@ -181,7 +181,7 @@ begin
 end
 $$;
 
--- resolve: the report for a claim, and the outcome of sending it. It resolves to a derivation of that name.
+-- resolve: the report for a claim, and the outcome of sending it. The derivation resolves to p_to.
 create function t.resolution(p_name text, p_to text, p_confirmed text[] default '{}') returns jsonb language sql stable as $$
     select jsonb_build_object(
                'lease', t.lease(p_name, 'resolve'),
@@ -233,7 +233,7 @@ begin
 end
 $$;
 
--- Works until nothing is left; x resolves to r-x, and what is built has the path of its name.
+-- Works until nothing is left; x resolves to r-x, and every built output has the path of its name.
 create function t.work() returns void language plpgsql as $$
 declare
     v_names text[];
@@ -252,7 +252,7 @@ begin
 end
 $$;
 
--- What workers do at their ticks, until nothing is left of it. Returns the number of calls.
+-- Does the work of workers' ticks until nothing is left. Returns the number of calls.
 create function t.go_on() returns integer language plpgsql as $$
 begin
     for v_call in 1..500 loop
@@ -264,7 +264,7 @@ begin
 end
 $$;
 
--- What one sees.
+-- Queries of the state.
 create function t.stage(p_name text) returns text language sql stable as $$
     select s.stage from resolver.derivation_state s where s.derivation = t.number(p_name)
 $$;
@@ -292,7 +292,7 @@ create function t.outputs(p_job text) returns jsonb language sql stable as $$
     select jsonb_object_agg(o.name, o.path) from BuildOutputs o where o.build = t.id(p_job)
 $$;
 
--- A digest of every table, ours and Hydra's: equal before and after, nothing was changed.
+-- A digest of every table, ours and Hydra's: if it is equal before and after, nothing was changed.
 create function t.everything() returns jsonb language plpgsql as $$
 declare
     v_table regclass;

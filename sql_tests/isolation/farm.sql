@@ -1,6 +1,6 @@
--- A farm for isolation specs: loaded into the database that each of them gets a copy of.
+-- A farm for isolation specs: loaded into the database of which each spec gets a copy.
 --
--- setup    { call t.farm('a b top<a,b', 'top'); }     a graph, and the jobs that are enqueued (no braces within braces)
+-- setup    { call t.farm('a b top<a,b', 'top'); }     a graph, and the enqueued jobs (no braces within braces)
 -- teardown { call t.clean(); }
 create schema t;
 create table t.input (name text primary key, inputs text[] not null);
@@ -21,7 +21,7 @@ create function t.info() returns jsonb language sql immutable as $$
     select '{"size": 1, "closure_size": 2, "failed": false, "release_name": null, "products": [], "metrics": []}'::jsonb
 $$;
 
--- What load would report.
+-- The report of load.
 create function t.loaded(p_lease bigint, p_drv text) returns jsonb language sql stable as $$
     select jsonb_build_object(
                'lease', p_lease, 'drv', p_drv, 'name', i.name, 'system', 'x86_64-linux', 'kind', 'floating', 'features', '[]'::jsonb,
@@ -39,7 +39,7 @@ create function t.enqueue(p_jobs text) returns void language sql as $$
           from string_to_table(p_jobs, ' ') with ordinality u (j, nr)), null, true)
 $$;
 
--- The graph is loaded, and what has no inputs is being built by worker 1. Worker 2 has nothing.
+-- The graph is loaded, and worker 1 builds the derivations without inputs. Worker 2 has no claim.
 create procedure t.farm(p_graph text, p_jobs text, p_claim boolean default true) language plpgsql as $$
 declare
     v_reports jsonb;
@@ -78,8 +78,8 @@ begin
 end
 $$;
 
--- A failpoint stops whoever comes to it while another session holds it: t.hold('POINT'), t.let_go('POINT'). But for
--- sessions that have said: set t.pass = 'on'.
+-- A failpoint stops a session that comes to it while another session holds it: t.hold('POINT'), t.let_go('POINT'). It does not stop
+-- a session that has run: set t.pass = 'on'.
 create function t.hold(p_point text) returns void language sql as $$ select pg_advisory_lock(hashtext(p_point)) $$;
 create function t.let_go(p_point text) returns void language sql as $$ select pg_advisory_unlock(hashtext(p_point)) $$;
 create or replace function resolver.failpoint(p_point text) returns void
@@ -96,7 +96,7 @@ $$;
 create function t.found(p_name text) returns jsonb language sql stable as $$
     select jsonb_build_array(jsonb_build_object('drv', t.drv(p_name), 'name', 'out', 'path', t.path(p_name)))
 $$;
--- Worker 1 has been silent for long.
+-- Worker 1 has been silent for an hour.
 create procedure t.silence() language sql as $$
     update resolver.worker set heartbeat = heartbeat - interval '1 hour' where worker = 1
 $$;
@@ -108,7 +108,7 @@ $$;
 create function t.failure(p_name text, p_class text default 'builder', p_status integer default 1) returns jsonb language sql stable as $$
     select jsonb_build_array(jsonb_build_object('lease', t.lease(p_name), 'class', p_class, 'status', p_status, 'message', 'broken'))
 $$;
--- What load would report of one that is there, and of one whose .drv is gone.
+-- The reports of load for a derivation with valid outputs, and for one whose .drv is gone.
 create function t.loaded_valid(p_lease bigint, p_drv text) returns jsonb language sql stable as $$
     select t.loaded(p_lease, p_drv)
            || jsonb_build_object('info', t.info(), 'outputs', jsonb_build_array(jsonb_build_object(
@@ -140,7 +140,7 @@ create view t.builds as
               from public.BuildSteps s left join public.Builds p on p.id = s.propagatedFrom where s.build = b.id) as steps
       from public.Builds b order by b.id;
 
--- All that a spec may want to see in the end. Claims that were reported as done are left out.
+-- Everything that a spec may show at the end. Claims that were reported as done are left out.
 create view t.now as
     select 'derivation' as what, concat_ws(' ', d.name, d.stage, 'watches ' || d.watches) as now from t.derivations d
     union all

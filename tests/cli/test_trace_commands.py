@@ -298,7 +298,7 @@ def test_only_the_store_that_the_database_speaks_about_is_asked(made: Made) -> N
     output = f"{made.inputs(0, 'library')}^out=11111111111111111111111111111111-x"
     for words in (["prune", "--older-than", "0h"], ["what-if", output]):
         text = made.fails(*words, "--store", f"local?root={place}")
-        assert "this database speaks about another store" in text
+        assert "this database belongs to another store" in text
     assert everything(made.farm) == before
 
 

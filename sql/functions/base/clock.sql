@@ -1,4 +1,4 @@
--- clock(): the time that decides leases, deadlines and back-off. Tests replace this function to shift it.
+-- clock(): returns the time that decides leases, deadlines and back-off. Tests replace this function to shift it.
 create or replace function resolver.clock() returns timestamptz
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -8,4 +8,4 @@ begin
 end
 $$;
 
-comment on function resolver.clock() is 'The database''s clock: no worker''s clock decides anything.';
+comment on function resolver.clock() is 'The database''s clock: workers'' clocks decide nothing.';

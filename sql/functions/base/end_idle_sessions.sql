@@ -1,8 +1,8 @@
--- end_idle_sessions(): ends sessions that hold row locks of this schema in a transaction in which they have done nothing for 10 s.
+-- end_idle_sessions(): ends sessions that hold row locks of this schema in a transaction that has been idle for 10 s.
 --
--- Such a session has undone what limit_idle_transaction() has set. Only sessions are ended that this function's owner may end: of its own role,
--- of roles that it is a member of, or all if it is a member of pg_signal_backend.
--- Returns   how many
+-- Such a session has undone the limit of limit_idle_transaction(). The function ends only sessions that its owner may end: sessions of its own
+-- role, sessions of roles that it is a member of, or all sessions if it is a member of pg_signal_backend.
+-- Returns   the number of sessions
 create or replace function resolver.end_idle_sessions() returns integer
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -30,5 +30,5 @@ begin
 end
 $$;
 
-comment on function resolver.end_idle_sessions() is 'Ends sessions that hold the graph, or rows of it, in a transaction that stands still.';
+comment on function resolver.end_idle_sessions() is 'Ends sessions that hold the graph lock, or rows of the graph, in an idle transaction.';
 revoke all on function resolver.end_idle_sessions() from public;

@@ -1,4 +1,4 @@
--- failpoint(point): does nothing. Tests replace it by one that waits there, to see what others can do in between.
+-- failpoint(point): does nothing. Tests replace it by a function that waits, to see what other sessions can do meanwhile.
 create or replace function resolver.failpoint(p_point text) returns void
     language sql volatile
     set search_path = pg_catalog, pg_temp
@@ -6,4 +6,4 @@ as $$
     select
 $$;
 
-comment on function resolver.failpoint(text) is 'A place where a race could open: nothing happens there, except in tests.';
+comment on function resolver.failpoint(text) is 'A place where a race is possible: nothing happens there, except in tests.';

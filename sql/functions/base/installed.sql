@@ -1,7 +1,7 @@
--- installed(): what is installed here, and into which Hydra. Workers and monitors can read no table: they ask this.
+-- installed(): returns what is installed, and in which Hydra. Workers and monitors may read no table: they call this.
 --
 -- Returns   {"hydra": version of its schema, "migrations": {number: checksum}, "functions": digest of their files,
---           "counts_finished": whether NrBuilds has its row, "max_unsupported_time": seconds; null: for ever}
+--           "counts_finished": whether NrBuilds has its row, "max_unsupported_time": seconds; null: no limit}
 create or replace function resolver.installed() returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -14,4 +14,4 @@ as $$
         'max_unsupported_time', (select extract(epoch from s.max_unsupported_time) from resolver.setting s))
 $$;
 
-comment on function resolver.installed() is 'Version of Hydra''s schema, and the migrations and functions that are installed.';
+comment on function resolver.installed() is 'The version of Hydra''s schema, and the installed migrations and functions.';

@@ -1,4 +1,4 @@
--- lease_time(): how long a worker may be silent before its claims are taken back.
+-- lease_time(): returns how long a worker may be silent before its claims are revoked.
 create or replace function resolver.lease_time() returns interval
     language plpgsql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -8,4 +8,4 @@ begin
 end
 $$;
 
-comment on function resolver.lease_time() is 'Time without heartbeat after which a worker counts as dead: see resolver.setting.';
+comment on function resolver.lease_time() is 'The time without a heartbeat after which a worker counts as dead: see resolver.setting.';

@@ -1,4 +1,4 @@
--- limit_idle_transaction(): a session that stops between here and COMMIT is disconnected after 5 s: it must not stop the farm.
+-- limit_idle_transaction(): disconnects this session if it is idle in this transaction for 5 s, since it would stop the farm.
 --
 -- Every procedure that takes a row lock calls it first. sweep() ends sessions that undo it.
 create or replace function resolver.limit_idle_transaction() returns void
@@ -10,5 +10,5 @@ begin
 end
 $$;
 
-comment on function resolver.limit_idle_transaction() is 'Has a session disconnected that leaves this transaction open without doing anything.';
+comment on function resolver.limit_idle_transaction() is 'Disconnects this session if it leaves this transaction open and idle.';
 revoke all on function resolver.limit_idle_transaction() from public;

@@ -1,4 +1,4 @@
--- live_workers(): the workers that live. Who has been silent for too long does not, though nobody may be there to declare it dead.
+-- live_workers(): returns the live workers. A worker that was silent for too long is not one of them, even before sweep() declares it dead.
 create or replace function resolver.live_workers() returns setof resolver.worker
     language sql stable
     set search_path = pg_catalog, pg_temp

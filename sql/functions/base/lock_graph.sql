@@ -1,9 +1,9 @@
 -- lock_graph(): makes this transaction the only writer of the graph, goals and BuildSteps until it ends.
 --
 -- Locks     the one row of resolver.writer; callers take every other lock after it.
--- Raises    NX010 outside READ COMMITTED; 55P03 when the lock can't be had in 5 s: call again.
+-- Raises    NX010 outside READ COMMITTED; 55P03 if the lock is not free within 5 s: call again.
 -- Prevents  lost wake-ups: with a snapshot taken before the lock, a dependent could start to watch an input whose end
---           it can't see, and then nothing would wake it.
+--           it cannot see, and then nothing would wake it.
 create or replace function resolver.lock_graph() returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -22,4 +22,4 @@ end
 $$;
 
 comment on function resolver.lock_graph() is
-    'The graph lock, until the transaction ends. First statement of every function that writes the graph, goals or BuildSteps.';
+    'Takes the graph lock until the transaction ends. Every function that writes the graph, goals or BuildSteps calls it first.';

@@ -28,5 +28,4 @@ begin
 end
 $$;
 
-comment on function resolver.raise_report_error(text, text, bigint) is
-    'Raises the error for an outcome that is not done, already or retried.';
+comment on function resolver.raise_report_error(text, text, bigint) is 'Raises the error for an outcome other than done, already or retried.';

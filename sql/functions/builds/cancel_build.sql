@@ -1,6 +1,6 @@
--- cancel_build(build): what a person does on Hydra's page: the build ends as cancelled; its derivations are left alone.
+-- cancel_build(build): cancels a build, as a user does on Hydra's page: the build ends as cancelled; its derivations stay as they are.
 --
--- Raises    NX017 when there is no such unfinished build
+-- Raises    NX017 if there is no such unfinished build
 create or replace function resolver.cancel_build(p_build integer) returns void
     language plpgsql volatile security definer
     set search_path = pg_catalog, public, pg_temp
@@ -9,7 +9,7 @@ declare
     v_now integer := resolver.hydra_time(resolver.clock());
 begin
     perform resolver.limit_idle_transaction();
-    -- Hydra's row first: nobody may wait for it under the graph lock.
+    -- Hydra's row comes first: no session may wait for it under the graph lock.
     update public.Builds b
        set finished = 1, buildStatus = 4, isCachedBuild = 0, startTime = v_now, stopTime = v_now,
            notificationPendingSince = v_now

@@ -1,9 +1,9 @@
--- changed_builds(all): builds that goals may have to follow, a bounded number: see sync_builds().
+-- changed_builds(all): returns builds whose goals may have to change, a bounded number: see sync_builds().
 --
--- Returns   them, and whether there may be more
--- Locks     the row of build_scan, SKIP LOCKED: one worker at a time goes on with a pass.
--- Numbers are given before transactions commit: one that is missing may turn up until all transactions have ended that were open when
--- a higher one was seen. A transaction that has a number and has written nothing yet can be overlooked, until the next pass.
+-- Returns   the builds, and whether there may be more
+-- Locks     the row of build_scan, SKIP LOCKED: one worker at a time continues a pass.
+-- Build numbers are assigned before transactions commit: a missing number may turn up until all transactions have ended that were open
+-- when a higher one was seen. A transaction that has a number and has written nothing yet can be overlooked, until the next pass.
 create or replace function resolver.changed_builds(p_all boolean, out builds integer[], out more boolean)
     language plpgsql volatile
     set search_path = pg_catalog, public, pg_temp
@@ -22,7 +22,7 @@ begin
     if v_old.only_row is null then
         select * into v_scan from resolver.build_scan;
     elsif v_old.complete is null or pg_snapshot_xmin(pg_current_snapshot()) >= v_old.seen_xact then
-        -- One statement: both are of one snapshot.
+        -- This is one statement, so that both values come from one snapshot.
         select coalesce(max(b.id), 0), pg_snapshot_xmax(pg_current_snapshot()) into v_scan.seen, v_scan.seen_xact from public.Builds b;
         v_scan.complete := case when v_old.complete is null then v_scan.seen else v_old.seen end;
     end if;

@@ -1,4 +1,4 @@
--- changed_goals(builds, limit): of these, which are goals, those whose rows in Hydra's tables are not as they were.
+-- changed_goals(builds, limit): returns the builds, among these goals, whose rows in Hydra's tables have changed.
 create or replace function resolver.changed_goals(p_builds integer[], p_limit integer) returns integer[]
     language plpgsql stable
     set search_path = pg_catalog, public, pg_temp
@@ -9,8 +9,8 @@ begin
           from resolver.goal g
           join resolver.derivation d on d.derivation = g.root
           join resolver.derivation_state s on s.derivation = g.root
-          -- finished + 0, here and wherever a build is looked for by its id: among 300 million builds the planner knows of none that are
-          -- unfinished, and would look through all that are for each one.
+          -- finished + 0, here and wherever a build is looked up by its id: among 300 million builds the planner estimates that none is
+          -- unfinished, and would read all unfinished builds for each one.
           left join public.Builds b on b.id = g.build and b.finished + 0 = 0
          where g.build = any (p_builds)
            and (b.id is null or right(b.drvPath, length(d.drv)) <> d.drv

@@ -1,6 +1,6 @@
--- clear_failures(): what was remembered as failing is tried again by the next build that wants it, two hundred at a time.
+-- clear_failures(): clears cached failures, two hundred at a time: the next build that wants such a derivation tries it again.
 --
--- Builds that have ended stay as they ended, unlike those that restart_build() has restarted together.
+-- Builds that have ended stay ended, unlike the builds that restart_build() restarts together.
 -- Returns   whether there is more.
 -- Stages    failed -> unloaded
 -- Locks     the graph lock
@@ -22,5 +22,5 @@ begin
 end
 $$;
 
-comment on function resolver.clear_failures() is 'Forgets what is known to fail, without restarting any build; true when it should be called again.';
+comment on function resolver.clear_failures() is 'Clears cached failures, without restarting any build; true if it should be called again.';
 revoke all on function resolver.clear_failures() from public;

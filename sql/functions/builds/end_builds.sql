@@ -1,6 +1,6 @@
--- end_builds(): finishes builds whose end was put off, since another transaction held their rows.
+-- end_builds(): finishes builds whose end was deferred, since another transaction held their rows.
 --
--- Returns   how many builds it finished.
+-- Returns   the number of builds that it finished.
 -- Locks     the graph lock, only if there is something to do; rows of Builds in the order of ids, SKIP LOCKED
 -- Notifies  build_finished
 create or replace function resolver.end_builds() returns integer

@@ -1,4 +1,4 @@
--- enqueue(project, jobset, file, jobs, errors, retry): an evaluation with new builds, as Hydra's evaluator would add them.
+-- enqueue(project, jobset, file, jobs, errors, retry): adds an evaluation with new builds, as Hydra's evaluator would.
 --
 -- Arguments jobs: [{"job", "drv", "system", "nix_name", "description", "license", "homepage", "maintainers",
 --           "max_silent", "timeout", "priority", "is_channel", "outputs": {name: path or null}}], full paths
@@ -54,7 +54,7 @@ begin
         v_builds := v_builds || v_build;
     end loop;
 
-    -- All of them could take too long: the first become goals now, the others at the next ticks of a worker.
+    -- All builds could take too long: the first hundred become goals now, the others at the next ticks of a worker.
     insert into resolver.build_request (build, retry) select b, p_retry from unnest(v_builds[101:]) b;
     perform pg_notify('builds_added', v_eval::text);
     perform resolver.lock_graph();

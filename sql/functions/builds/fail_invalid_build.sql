@@ -1,7 +1,7 @@
--- fail_invalid_build(build, reason): an unfinished build that can't become a goal ends as aborted; a step row has the reason.
+-- fail_invalid_build(build, reason): an unfinished build that cannot become a goal ends as aborted; a step row has the reason.
 --
--- Locks     the caller holds the graph lock. The counter of finished builds, then the row of the build: both SKIP LOCKED. If one can't
---           be had, the build is looked at again later.
+-- Locks     the caller holds the graph lock. The counter of finished builds, then the row of the build: both SKIP LOCKED. If one is
+--           not free, the build is looked at again later.
 -- Notifies  step_finished, build_finished
 create or replace function resolver.fail_invalid_build(p_build integer, p_reason text) returns void
     language plpgsql volatile
@@ -32,5 +32,5 @@ begin
 end
 $$;
 
-comment on function resolver.fail_invalid_build(integer, text) is 'Finishes a build, as aborted, that can not be built at all.';
+comment on function resolver.fail_invalid_build(integer, text) is 'Finishes a build that cannot be built at all, as aborted.';
 revoke all on function resolver.fail_invalid_build(integer, text) from public;

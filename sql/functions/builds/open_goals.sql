@@ -1,4 +1,4 @@
--- open_goals(builds, retry, accept): these unfinished builds want their roots.
+-- open_goals(builds, retry, accept): these unfinished builds become goals, and want their roots.
 --
 -- Stages    realised -> unloaded, for their roots
 -- Locks     the caller holds the graph lock.
@@ -39,7 +39,7 @@ begin
         return;
     end if;
 
-    -- It may be wanted already, and more urgently, as an input of something else.
+    -- A root may be wanted already, with a higher priority, as an input of another derivation.
     update resolver.derivation_state s
        set stage = case when s.stage = 'realised' then 'unloaded' else s.stage end,
            resolved_to = case when s.stage = 'realised' then null else s.resolved_to end,
@@ -69,7 +69,7 @@ begin
 
     perform resolver.start_propagations('want', v_roots);
     perform resolver.start_propagations('fail', v_roots);
-    -- A person who asks again does not wait until a back-off is over.
+    -- If a user asks again, the build does not wait for a back-off.
     update resolver.derivation_state s set not_before = null
      where s.not_before > v_now
        and s.owner in (select g.build from resolver.goal g

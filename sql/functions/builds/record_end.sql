@@ -1,6 +1,6 @@
--- record_end(build): one build is finished in Hydra's tables.
+-- record_end(build): finishes one build in Hydra's tables.
 --
--- Returns   whether it was: not when another program finished it first, or holds a row that has to be written.
+-- Returns   whether it did: not if another program finished the build first, or holds a row that has to be written.
 -- Locks     the caller holds the graph lock and the build's row.
 create or replace function resolver.record_end(p_build integer) returns boolean
     language plpgsql volatile
@@ -23,7 +23,7 @@ begin
         perform resolver.record_failure_rows(v_goal, v_failure);
         select s.startTime into v_started from public.BuildSteps s where s.build = v_failure.build and s.stepnr = v_failure.stepnr;
     elsif not v_goal.is_cached then
-        -- The latest: it may have been restarted.
+        -- The latest start counts: the build may have been restarted.
         select max(s.startTime) into v_started
           from public.BuildSteps s
          where s.build + 0 = p_build and s.type = 0 and s.status is distinct from 13

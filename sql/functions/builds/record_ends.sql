@@ -1,11 +1,11 @@
--- record_ends(limit): goals that have ended become finished builds in Hydra's tables.
+-- record_ends(limit): finishes builds whose goals have ended in Hydra's tables.
 --
--- Returns   how many.
--- Locks     the caller holds the graph lock. Rows of Builds in the order of ids, those of their jobsets and projects KEY SHARE
---           (metrics refer to them), the counter that all ends meet in, and what record_products() writes: all SKIP LOCKED, since the
---           graph lock is never held while Hydra's rows are waited for. What is skipped stays in goal.
+-- Returns   the number of builds
+-- Locks     the caller holds the graph lock. Rows of Builds in the order of ids, rows of their jobsets and projects KEY SHARE
+--           (metrics refer to them), the counter that every end writes, and the rows that record_products() writes: all SKIP LOCKED,
+--           since no session may wait for Hydra's rows under the graph lock. A build that is skipped stays in goal.
 -- Notifies  build_finished
--- If the end of one build makes the database raise, the others are written all the same.
+-- If the end of one build raises an error, the others are written all the same.
 create or replace function resolver.record_ends(p_limit integer) returns integer
     language plpgsql volatile
     set search_path = pg_catalog, public, pg_temp
@@ -32,7 +32,7 @@ begin
           join public.Jobsets j on j.id = b.jobset_id
           join public.Projects p on p.name = j.project
          where g.ended_at is not null and g.recorded_at is null
-           -- An evaluator may have given it another derivation since: sync_builds() will see that.
+           -- If an evaluator gave the build another derivation since, sync_builds() will see that.
            and (b.finished = 1 or right(b.drvPath, length(d.drv)) = d.drv)
          order by b.id limit p_limit
            for update of b skip locked
@@ -59,8 +59,8 @@ begin
         end loop;
     end;
 
-    -- Builds that ended by one attempt are told of together, after the one that ran it, in whichever transaction that ended.
-    -- Each of the others is told of by itself. (cause + 0: not a look through all that the failure has ended, for each of them.)
+    -- One notification has all builds that ended by one attempt, after the build that ran it, in whichever transaction that build ended.
+    -- Each other build has its own notification. (cause + 0: otherwise the planner reads all goals of the failure for each build.)
     for v_group in
         select array_remove(array[r.build], null) || array_remove(array_agg(g.build order by g.build), r.build) as builds
           from resolver.goal g
@@ -76,4 +76,4 @@ begin
 end
 $$;
 
-comment on function resolver.record_ends(integer) is 'Finishes in Hydra''s tables the builds whose goals have ended.';
+comment on function resolver.record_ends(integer) is 'Finishes builds in Hydra''s tables whose goals have ended.';

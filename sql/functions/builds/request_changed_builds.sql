@@ -1,7 +1,7 @@
--- request_changed_builds(): all unfinished builds that are no goals are to become goals: restarted ones, and what was overlooked; goals that
--- have ended, and whose builds are gone or have another derivation, are looked at as well.
+-- request_changed_builds(): puts unfinished builds without a goal on the list of builds to follow: restarted builds, and overlooked ones. Builds
+-- whose goal has ended, and that were deleted or got another derivation, go on the list as well.
 --
--- Reads all unfinished builds, without the graph lock: some microseconds for each. Here the planner may hash.
+-- The function reads all unfinished builds, without the graph lock: some microseconds for each. Here the planner may hash.
 create or replace function resolver.request_changed_builds() returns void
     language sql volatile
     set search_path = pg_catalog, public, pg_temp
@@ -21,5 +21,5 @@ as $$
     on conflict do nothing
 $$;
 
-comment on function resolver.request_changed_builds() is 'Puts unfinished builds that are no goals on the list of those that are to become goals.';
+comment on function resolver.request_changed_builds() is 'Puts unfinished builds without a goal on the list of builds that become goals.';
 revoke all on function resolver.request_changed_builds() from public;

@@ -1,14 +1,14 @@
--- restart_affected_builds(limit): builds that ended by a failure that a person had cleared, and by it alone, are restarted as well.
+-- restart_affected_builds(limit): restarts builds that ended by a failure that a user had cleared, and by no other failure.
 --
--- Those that depend on it, and those that it is the root of if it was a failure of the builder: who timed out is not asked
--- for. Not those that were cancelled or given another derivation since. Those with another failure in their way are put down to
--- that one, so that they come back with it. Of those whose ends were forgotten, Hydra's rows tell by what they failed;
--- whatever else is known to be in their way ends them again. All want their roots since the failure was cleared: should the same
--- fail again before they are opened, that ends them, and is not tried once more.
+-- These builds depend on the failed derivation, or it is their root and the failure is of class builder: other failures of a root
+-- are restarted only on request. Builds that were cancelled or got another derivation since stay as they are. If another failure is in
+-- the way of a build, its goal records that failure, and the build is restarted together with it. If a goal was pruned, Hydra's rows
+-- show by which failure its build ended; any other known failure ends the build again. All builds want their roots from the time
+-- when the failure was cleared: if the derivation fails again before they are opened, they end, and it is not tried once more.
 --
 -- Returns   whether there may be more: something was done
 -- Locks     the caller holds the graph lock. The counter of finished builds, then rows of Builds in the order of ids: both
---           SKIP LOCKED. What is skipped is done at a later tick.
+--           SKIP LOCKED. A build that is skipped is done at a later tick.
 -- Stages    realised -> unloaded, for their roots
 -- Notifies  derivation_wanted
 create or replace function resolver.restart_affected_builds(p_limit integer) returns boolean
@@ -25,7 +25,7 @@ declare
     v_cleared   timestamptz[] := array[]::timestamptz[];
 begin
     if not exists (select from resolver.failure f where f.is_reopening)
-       -- What else is in the way of their roots is not known before these walks have come to their ends.
+       -- Other failures in the way of their roots are known only when these walks have ended.
        or exists (select from resolver.propagation w where w.kind in ('clear', 'follow', 'fail')) then
         return false;
     end if;
@@ -50,7 +50,7 @@ begin
           from (select distinct f.failure, f.cleared_at, s.build
                   from resolver.failure f
                   join resolver.derivation d on d.derivation = f.derivation
-                 -- offset: from failures to steps to builds, whatever the planner guesses of these.
+                 -- offset: makes the planner go from failures to steps to builds, whatever its estimates are.
                  cross join lateral (select resolver.hydra_path(d.drv) as drv offset 0) x
                  cross join lateral (select s.build from public.BuildSteps s
                                       where s.drvPath = x.drv and s.type = 0 and s.busy = 0 and s.status not in (0, 4, 13) offset 0) s
@@ -82,4 +82,4 @@ begin
 end
 $$;
 
-comment on function resolver.restart_affected_builds(integer) is 'After a restart: other builds that ended by the same failure are restarted, too.';
+comment on function resolver.restart_affected_builds(integer) is 'After a restart: restarts other builds that ended by the same failure.';

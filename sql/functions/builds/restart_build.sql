@@ -1,13 +1,13 @@
--- restart_build(build): what a person does on Hydra's page: it is to be built again, known failures are tried again.
+-- restart_build(build): restarts a build, as a user does on Hydra's page: it is built again, and known failures are tried again.
 --
--- Raises    NX018 when there is no such finished build
+-- Raises    NX018 if there is no such finished build
 create or replace function resolver.restart_build(p_build integer) returns void
     language plpgsql volatile security definer
     set search_path = pg_catalog, public, pg_temp
 as $$
 begin
     perform resolver.limit_idle_transaction();
-    -- Hydra's row first: nobody may wait for it under the graph lock.
+    -- Hydra's row comes first: no session may wait for it under the graph lock.
     update public.Builds b set finished = 0, isCachedBuild = 0 where b.id = p_build and b.finished = 1;
     if not found then
         raise exception 'there is no such finished build'

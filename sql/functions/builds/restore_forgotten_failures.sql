@@ -1,6 +1,6 @@
--- restore_forgotten_failures(builds): these were restarted, and how they ended was forgotten: Hydra's rows tell by which failures.
+-- restore_forgotten_failures(builds): marks the failures that ended these restarted builds, as Hydra's rows show: their goals were pruned.
 --
--- Each is marked as one that a person had cleared: see restart_affected_builds(). One that was forgotten as well is on record again.
+-- Each failure is marked as cleared by a user: see restart_affected_builds(). If a failure was pruned as well, it is recorded again.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.restore_forgotten_failures(p_builds integer[]) returns void
     language plpgsql volatile
@@ -30,7 +30,7 @@ begin
     v_causes := array(select d.derivation from unnest(v_drvs) with ordinality x (drv, nr)
                         join resolver.derivation d on d.drv = x.drv order by x.nr);
 
-    -- One that is in force is cleared when a build that was restarted meets it.
+    -- A failure in force is cleared when a restarted build meets it.
     insert into resolver.failure (derivation, class, status, time, cleared_at)
     select distinct on (x.cause, h.time) x.cause, h.class, h.status, to_timestamp(h.time), v_now
       from unnest(v_causes, v_drvs, v_ended) x (cause, drv, ended_at)
@@ -50,7 +50,7 @@ begin
      where f.failure = any (array(
                select c.failure
                  from unnest(v_causes, v_ended) x (cause, ended_at)
-                -- offset: as in sync_builds().
+                -- offset: as in sync_goals_together().
                 cross join lateral (select k.failure from resolver.failure k
                                      where k.derivation = x.cause and k.cleared_at is not null
                                        and x.ended_at between resolver.hydra_time(k.time) and resolver.hydra_time(k.cleared_at)
@@ -59,4 +59,4 @@ end
 $$;
 
 comment on function resolver.restore_forgotten_failures(integer[]) is
-    'Marks the failures by which restarted builds had ended, as Hydra''s rows tell: their ends were forgotten.';
+    'Marks the failures that ended restarted builds, as Hydra''s rows show: the goals were pruned.';

@@ -1,13 +1,13 @@
 -- sync_builds(retry, accept, all): makes goals match Hydra's Builds, from whatever state they are in.
 --
--- New and restarted builds become goals; cancelled and deleted ones stop being goals; a build whose drvPath was changed
--- follows the new one. Priorities and time limits that have grown, or were not carried down by an older release, reach what
--- the build needs.
+-- New and restarted builds become goals; cancelled and deleted builds stop being goals; a build whose drvPath was changed
+-- follows the new one. If priorities and time limits have grown, or an older release did not propagate them, they reach the
+-- derivations that the build needs.
 --
--- A call costs the same however many builds are open. New builds are found at once; changes of others by a pass over all of them, a
--- part at a time: once a minute, or when p_all asks for it. Workers do so when Hydra has notified that something was changed.
--- Known failures of class builder end a goal as cached failures; all do for builds in accept, none for builds in retry, and for those
--- that were restarted.
+-- A call costs the same however many builds are open. It finds new builds at once, and changes of others by a pass over all of them, a
+-- part at a time: once a minute, or if p_all asks for it. Workers ask for it when Hydra notifies a change.
+-- Known failures of class builder end a goal as cached failures. For builds in accept all known failures do; for builds in retry, and
+-- for restarted builds, none do.
 -- Returns   whether there is more (a bounded number is done at a time)
 -- Stages    realised -> unloaded, for roots: load has to look before a build may end as cached
 -- Locks     the graph lock, only if there is something to do; before that the row of build_scan, SKIP LOCKED
@@ -39,4 +39,5 @@ begin
 end
 $$;
 
-comment on function resolver.sync_builds(integer[], integer[], boolean) is 'Makes goals match Hydra''s Builds; true when it should be called again.';
+comment on function resolver.sync_builds(integer[], integer[], boolean) is
+    'Makes goals match Hydra''s Builds; true if it should be called again.';

@@ -1,11 +1,11 @@
 -- sync_goals(builds): makes the goals of these builds match Hydra's tables.
 --
--- Known failures of class builder end a goal as cached failures; all do for builds that were enqueued so, none for those that were
--- enqueued otherwise, and for those that were restarted: that a build has ended before is seen by its status.
+-- Known failures of class builder end a goal as cached failures. If a build was enqueued to accept failures, all known failures do;
+-- if it was enqueued to retry, or was restarted, none do. An unfinished build with a status was restarted.
 -- Stages    realised -> unloaded, for roots: load has to look before a build may end as cached
 -- Locks     the caller holds the graph lock.
 -- Notifies  derivation_wanted
--- If one of them makes the database raise, the others are followed all the same; that one ends as aborted, with the error.
+-- If a build raises an error, it ends as aborted, with the error, and the others are followed all the same.
 create or replace function resolver.sync_goals(p_builds integer[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -35,5 +35,5 @@ begin
 end
 $$;
 
-comment on function resolver.sync_goals(integer[]) is 'Goals become what Hydra''s rows of these builds say; each build fails by itself.';
+comment on function resolver.sync_goals(integer[]) is 'Makes goals match Hydra''s rows of these builds; each build fails by itself.';
 revoke all on function resolver.sync_goals(integer[]) from public;

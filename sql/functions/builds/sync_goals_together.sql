@@ -1,4 +1,4 @@
--- sync_goals_together(builds): as sync_goals(): all of them, or an error.
+-- sync_goals_together(builds): as sync_goals(): follows all builds, or raises an error.
 create or replace function resolver.sync_goals_together(p_builds integer[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, public, pg_temp
@@ -32,7 +32,7 @@ begin
     )
     select array_agg(c.build) into v_closed from closed c;
     perform resolver.start_propagations('disown', v_gone || v_changed || coalesce(v_closed, '{}'));
-    -- What a build owned is given up first: else it would take what it needs for wanted already.
+    -- A build gives up its derivations first: otherwise it would count them as wanted already.
     perform resolver.run_propagations();
     insert into resolver.build_request (build) select b from unnest(v_changed) b on conflict do nothing;
 
@@ -54,14 +54,14 @@ begin
       where b.id = any (v_opened) and not resolver.is_drv(resolver.base_name(b.drvPath));
     v_opened := array(select b.id from public.Builds b
                        where b.id = any (v_opened) and resolver.is_drv(resolver.base_name(b.drvPath)) order by b.id);
-    -- A failure by which such a build ended may have been cleared by others: a restart is for all that ended by it.
+    -- The failure that ended such a build may have been cleared already: a restart is for all builds that it ended.
     update resolver.failure f set is_reopening = true
      where f.failure = any (array(
                select x.failure
                  from resolver.goal g
                  join resolver.derivation d on d.derivation = g.root
                  join public.Builds b on b.id = g.build and right(b.drvPath, length(d.drv)) = d.drv
-                -- offset: few failures are cleared, says the planner, and begins with all of them.
+                -- offset: the planner estimates that few failures are cleared, and begins with all of them.
                 cross join lateral (select c.failure from resolver.failure c
                                      where c.derivation = g.cause and c.cleared_at is not null
                                        and coalesce(g.blamed_at, g.ended_at) between c.time and c.cleared_at offset 0) x
@@ -80,5 +80,5 @@ begin
 end
 $$;
 
-comment on function resolver.sync_goals_together(integer[]) is 'Goals become what Hydra''s rows of these builds say.';
+comment on function resolver.sync_goals_together(integer[]) is 'Makes goals match Hydra''s rows of these builds.';
 revoke all on function resolver.sync_goals_together(integer[]) from public;

@@ -1,9 +1,9 @@
--- clear_failure(derivation, reopening): a derivation that failed is to be tried again.
+-- clear_failure(derivation, reopening): a failed derivation is tried again.
 --
--- Argument  reopening: for a person, and so for all builds that ended by this failure alone: see restart_affected_builds().
+-- Argument  reopening: a user asked for it, so all builds that ended by this failure alone are restarted: see restart_affected_builds().
 -- Stages    failed -> unloaded
 -- Notifies  derivation_wanted
--- Locks     the caller holds the graph lock. What failed because of it is cleared by a walk.
+-- Locks     the caller holds the graph lock. A walk clears the derivations that failed because of this one.
 create or replace function resolver.clear_failure(p_derivation bigint, p_reopening boolean) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -11,7 +11,7 @@ as $$
 begin
     update resolver.failure f set cleared_at = resolver.clock(), is_reopening = p_reopening
      where f.derivation = p_derivation and f.cleared_at is null;
-    -- An owner that has ended is none: those that depend on it want it again.
+    -- An owner that has ended does not count: the dependents want the derivation again.
     update resolver.derivation_state s
        set stage = 'unloaded', tries = 0, not_before = null, failed_dependency = null,
            owner = g.build, jobset = case when g.build is not null then s.jobset end
@@ -24,4 +24,5 @@ begin
 end
 $$;
 
-comment on function resolver.clear_failure(bigint, boolean) is 'A failed derivation becomes unloaded again, and its dependents are told.';
+comment on function resolver.clear_failure(bigint, boolean) is
+    'A failed derivation becomes unloaded again, and a walk clears its dependents.';

@@ -1,6 +1,6 @@
--- fail_missing_outputs(stretches): dependents that name an output which these inputs do not have can never be built.
+-- fail_missing_outputs(stretches): dependents that name an output which these inputs do not have fail.
 --
--- Stages    unloaded, waiting -> failed, for the dependents and what depends on them
+-- Stages    unloaded, waiting -> failed, for the dependents and their own dependents
 -- Locks     the caller holds the graph lock. A bounded number fails now, the others by the walk that goes on from there.
 create or replace function resolver.fail_missing_outputs(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile

@@ -1,9 +1,9 @@
--- fail_without_attempt(derivation, failure): {"class", "status", "message"}: it can't be loaded, resolved or built, for good.
+-- fail_without_attempt(derivation, failure): {"class", "status", "message"}: the derivation can never be loaded, resolved or built, and fails.
 --
 -- Stages    unloaded, waiting, resolvable, buildable -> failed
 -- Locks     the caller holds the graph lock.
 -- Notifies  step_finished
--- A step row on the account of its build tells people the reason. It is never busy: nothing was started.
+-- A step row on the account of its build shows the reason. The row is never busy, since no attempt was started.
 create or replace function resolver.fail_without_attempt(p_derivation bigint, p_failure jsonb) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- failing_chain(derivation): the derivation, the failed dependency that it has, the one which that has, and so on.
+-- failing_chain(derivation): returns the chain of failed dependencies that begins with the derivation.
 create or replace function resolver.failing_chain(p_derivation bigint) returns table (derivation bigint, failed_dependency bigint)
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -15,4 +15,4 @@ begin
 end
 $$;
 
-comment on function resolver.failing_chain(bigint) is 'What leads from a derivation to the failure that is in its way.';
+comment on function resolver.failing_chain(bigint) is 'The chain of failed dependencies from a derivation to the failure.';

@@ -1,4 +1,4 @@
--- failure_cause(derivation): what failed itself, at the end of the chain of failed dependencies.
+-- failure_cause(derivation): returns the derivation at the end of the chain of failed dependencies, which failed itself.
 create or replace function resolver.failure_cause(p_derivation bigint) returns bigint
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -11,4 +11,4 @@ begin
 end
 $$;
 
-comment on function resolver.failure_cause(bigint) is 'The derivation whose own failure is the cause; null if nothing failed.';
+comment on function resolver.failure_cause(bigint) is 'The derivation whose own failure is the cause; null if there is no failure.';

@@ -1,4 +1,4 @@
--- failure_of_goal(goal): the failure that ended it. It may have been cleared since: another transaction held the build's row.
+-- failure_of_goal(goal): returns the failure that ended a goal. It may have been cleared since, if another transaction held the build's row.
 create or replace function resolver.failure_of_goal(p_goal resolver.goal) returns resolver.failure
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -13,5 +13,5 @@ begin
 end
 $$;
 
-comment on function resolver.failure_of_goal(resolver.goal) is 'The failure by which a goal ended; null if it ended otherwise.';
+comment on function resolver.failure_of_goal(resolver.goal) is 'The failure that ended a goal; null if the goal ended otherwise.';
 revoke all on function resolver.failure_of_goal(resolver.goal) from public;

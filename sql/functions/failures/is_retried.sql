@@ -1,4 +1,4 @@
--- is_retried(derivation, failure): whether it is attempted again after a failure: a transient one, that is not the last of setting.max_tries.
+-- is_retried(derivation, failure): returns whether a derivation is tried again: its failure is transient and below setting.max_tries.
 create or replace function resolver.is_retried(p_derivation bigint, p_failure jsonb) returns boolean
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -9,5 +9,5 @@ begin
 end
 $$;
 
-comment on function resolver.is_retried(bigint, jsonb) is 'Whether a failure is transient, and not the last that is tolerated.';
+comment on function resolver.is_retried(bigint, jsonb) is 'Whether a failure is transient, and the derivation has tries left.';
 revoke all on function resolver.is_retried(bigint, jsonb) from public;

@@ -1,8 +1,9 @@
--- propagate_failure(stretches): these failed, or can't be built since an input failed: what depends on them learns it.
+-- propagate_failure(stretches): propagates failures, and failed dependencies, of these derivations to their goals and dependents.
 --
--- A goal that was opened after the failure, and does not accept cached failures, has it tried again instead of ending.
--- Locks     the caller holds the graph lock. Dependents that changed go on the work list. If there are more goals than may be
---           ended at a time, the walk comes back to them.
+-- If a goal was opened after the failure and does not accept cached failures, the failed derivation is tried again, and the goal
+-- does not end.
+-- Locks     the caller holds the graph lock. Dependents that changed go on the work list. If there are more goals than may
+--           end at a time, the walk comes back to them.
 create or replace function resolver.propagate_failure(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -18,7 +19,7 @@ declare
 begin
     for v_goal in
         select g.build, g.root, g.opened_at, g.retry, s.stage, f.derivation as cause, f.class, f.time, f.build as attempted_for,
-               -- An unfinished build with a status was finished before: a person restarted it, or another one.
+               -- An unfinished build with a status was finished before: a user restarted it, or another build.
                (b.finished = 0 and b.buildStatus is not null and g.retry) is true as restarted
           from resolver.goal g
           join resolver.derivation_state s on s.derivation = g.root
@@ -29,13 +30,13 @@ begin
     loop
         if v_goal.time < v_goal.opened_at and coalesce(v_goal.retry, v_goal.class <> 'builder') then
             perform resolver.clear_failure(v_goal.cause, v_goal.restarted);
-            -- There may be others: it is looked at again when that one is cleared.
+            -- The root may have other failures: the walk comes back to it when this one is cleared.
             perform resolver.start_propagations('fail', array[v_goal.root]);
         else
             update resolver.goal g
                set ended_at = resolver.clock(),
                    status = case when v_goal.stage <> 'failed' then 2 else f.status end,
-                   -- What was attempted for this build is not cached, however its root came to follow that.
+                   -- An attempt for this build is not cached, whichever way the root came to follow the attempted derivation.
                    is_cached = v_goal.time < v_goal.opened_at
                             or v_goal.attempted_for is distinct from g.build
                                and resolver.resolved_since(v_goal.root, v_goal.cause, v_goal.time),
@@ -72,4 +73,4 @@ end
 $$;
 
 comment on function resolver.propagate_failure(resolver.edge_range[]) is
-    'Goals whose root failed, or has a failed dependency, end; dependents get to know their failed dependency.';
+    'Ends goals whose root failed or has a failed dependency; dependents record their failed dependency.';

@@ -1,7 +1,7 @@
--- propagate_retry(stretches): these are to be tried again: what had failed for their sake looks at its inputs again.
+-- propagate_retry(stretches): derivations that failed because of these look at their inputs again.
 --
 -- Stages    failed (followers) -> unloaded; waiting stays waiting, and may find another failed input
--- Locks     the caller holds the graph lock. What is clear now goes on the work list.
+-- Locks     the caller holds the graph lock. Cleared derivations go on the work list.
 create or replace function resolver.propagate_retry(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -39,4 +39,4 @@ end
 $$;
 
 comment on function resolver.propagate_retry(resolver.edge_range[]) is
-    'After a restart: followers are loaded again, dependents forget their failed dependency.';
+    'After a restart: followers are loaded again, and dependents drop their failed dependency.';

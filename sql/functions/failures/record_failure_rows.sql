@@ -1,7 +1,8 @@
--- record_failure_rows(goal, failure): the steps that tell, within the build, which derivation made it fail.
+-- record_failure_rows(goal, failure): writes the steps that show, within the build, which derivation made it fail.
 --
--- The build that ran the attempt has the row already. Every other gets a row with the same status and propagatedFrom, or
--- status 8 when the failure is older than the wish, or than the resolution that leads to it; a build whose root was resolved to what failed says that as well.
+-- The build that ran the attempt has the row already. Every other build gets a row with the same status and propagatedFrom, or
+-- status 8 if the failure is older than the goal, or than the resolution that leads to it. If the build's root was resolved to
+-- the failed derivation, the build also gets the row of that resolution.
 create or replace function resolver.record_failure_rows(p_goal resolver.goal, p_failure resolver.failure) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- resolved_since(derivation, cause, time): whether it fails by a derivation that it, or what it depends on, was resolved to after
--- that time.
+-- resolved_since(derivation, cause, time): returns whether the derivation fails through a resolution to the cause after this time.
 --
--- For the time at which the cause failed: no attempt was under way that a resolution could have waited for.
+-- The resolution may be of the derivation or of a dependency. If the time is that of the failure, no attempt was under way that the
+-- resolution could have waited for.
 create or replace function resolver.resolved_since(p_derivation bigint, p_cause bigint, p_time timestamptz) returns boolean
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -16,4 +16,4 @@ end
 $$;
 
 comment on function resolver.resolved_since(bigint, bigint, timestamptz) is
-    'Whether what leads to a failure is a resolution that is younger than it.';
+    'Whether a resolution that is younger than a failure leads to it.';

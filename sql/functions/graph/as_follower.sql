@@ -1,6 +1,6 @@
--- as_follower(ended, derivation): how a derivation ends that was resolved to one which has ended so.
+-- as_follower(ended, derivation): returns the end of a derivation that was resolved to one that has ended.
 --
--- What was read of other paths than those that the follower serves is no info of it.
+-- If the follower serves another path, it gets no info: the info describes the path of the resolved derivation.
 create or replace function resolver.as_follower(p_ended resolver.ended, p_derivation bigint) returns resolver.ended
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -15,5 +15,5 @@ begin
 end
 $$;
 
-comment on function resolver.as_follower(resolver.ended, bigint) is 'The end of what was resolved to a derivation that has ended.';
+comment on function resolver.as_follower(resolver.ended, bigint) is 'The end of a derivation that was resolved to one that has ended.';
 revoke all on function resolver.as_follower(resolver.ended, bigint) from public;

@@ -1,6 +1,6 @@
--- assign_owners_along(stretches): those without an owner get the owner of a dependent, or of what was resolved to them, if that is unfinished.
+-- assign_owners_along(stretches): a derivation without an owner gets the owner of an unfinished dependent or follower.
 --
--- Locks     the caller holds the graph lock. What has an owner now wants its inputs, by a walk.
+-- Locks     the caller holds the graph lock. A derivation that gets an owner wants its inputs, by a walk.
 create or replace function resolver.assign_owners_along(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -31,5 +31,6 @@ begin
 end
 $$;
 
-comment on function resolver.assign_owners_along(resolver.edge_range[]) is 'Derivations without an owner get that of something unfinished which needs them.';
+comment on function resolver.assign_owners_along(resolver.edge_range[]) is
+    'Derivations without an owner get the owner of an unfinished derivation that needs them.';
 revoke all on function resolver.assign_owners_along(resolver.edge_range[]) from public;

@@ -1,6 +1,6 @@
--- attributed_build(derivation): the build whose step an attempt at a derivation is.
+-- attributed_build(derivation): returns the build that gets the BuildSteps row of an attempt at a derivation.
 --
--- Of very many that were resolved to it, the first two hundred are asked.
+-- If very many derivations were resolved to it, the function looks at the first two hundred.
 create or replace function resolver.attributed_build(p_derivation bigint) returns integer
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -20,4 +20,4 @@ end
 $$;
 
 comment on function resolver.attributed_build(bigint) is
-    'The unfinished build with the lowest id whose root the derivation is, or follows to it; else its owner.';
+    'The unfinished build with the lowest id whose root is the derivation or follows it; if there is none, the owner.';

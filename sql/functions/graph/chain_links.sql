@@ -1,6 +1,7 @@
--- chain_links(derivations): every link of the chains of these derivations, as far as outputs that are valid now lead.
+-- chain_links(derivations): returns every link of the chains of these derivations, as far as valid outputs lead.
 --
--- Returns   (derivation, root, outputs, link, input, path): output outputs[link] of input is needed; its path, if it is valid.
+-- Returns   (derivation, root, outputs, link, input, path): the derivation needs output outputs[link] of input; path: of that output,
+--           if it is valid
 create or replace function resolver.chain_links(p_derivations bigint[])
     returns table (derivation bigint, root bigint, outputs text[], link integer, input bigint, path text)
     language sql stable

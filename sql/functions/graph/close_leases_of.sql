@@ -1,7 +1,7 @@
--- close_leases_of(derivations): claims of those that have moved on without their reports are over.
+-- close_leases_of(derivations): closes the open claims of derivations that have moved on without a report.
 --
 -- Locks     the caller holds the graph lock, and has written the derivations' rows: claims for load and resolve are made
---           without that lock, and one that was being made has been waited for.
+--           without that lock, and the caller's write has waited for a claim that was under way.
 create or replace function resolver.close_leases_of(p_derivations bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function resolver.close_leases_of(bigint[]) is 'Ends the open leases of derivations that are not claimed any more.';
+comment on function resolver.close_leases_of(bigint[]) is 'Closes the open leases of derivations that are no longer claimed.';

@@ -1,8 +1,8 @@
--- complete_derivations(ended): the outputs of these derivations are valid now: they are realised, and so is what was resolved to them.
+-- complete_derivations(ended): the outputs of these derivations are valid: the derivations, and their followers, are realised.
 --
 -- Stages    the derivations and their followers -> realised; watchers look for their next input; goals end.
--- Locks     the caller holds the graph lock. If there are many followers, the rest ends by a walk, but for those that are roots of
---           the builds for which it was built.
+-- Locks     the caller holds the graph lock. If there are many followers, a walk ends the rest; followers that are roots of the builds
+--           for which the derivation was built end at once.
 create or replace function resolver.complete_derivations(p_ended resolver.ended[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -30,4 +30,4 @@ end
 $$;
 
 comment on function resolver.complete_derivations(resolver.ended[]) is
-    'Everything that follows once derivations'' outputs are valid: followers, watchers, goals.';
+    'Outputs of derivations are valid: realises the derivations and their followers, wakes watchers, ends goals.';

@@ -1,7 +1,7 @@
--- complete_followers(stretches): what was resolved to these ends with them, as they have ended: realised, or failed.
+-- complete_followers(stretches): derivations that were resolved to these end in the same way: realised, or failed.
 --
 -- Stages    resolved -> realised, failed
--- Locks     the caller holds the graph lock. Dependents and goals of those that fail learn of it by a walk.
+-- Locks     the caller holds the graph lock. A walk reaches the dependents and goals of followers that fail.
 create or replace function resolver.complete_followers(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -31,5 +31,6 @@ begin
 end
 $$;
 
-comment on function resolver.complete_followers(resolver.edge_range[]) is 'Derivations end with what they were resolved to.';
+comment on function resolver.complete_followers(resolver.edge_range[]) is
+    'Derivations end in the same way as the derivation that they were resolved to.';
 revoke all on function resolver.complete_followers(resolver.edge_range[]) from public;

@@ -1,4 +1,4 @@
--- copy_wanted_outputs(derivations): of what these were resolved to, those outputs are wanted that are wanted of them.
+-- copy_wanted_outputs(derivations): outputs that are wanted of derivations become wanted of their resolved derivations.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.copy_wanted_outputs(p_derivations bigint[]) returns void
@@ -7,7 +7,7 @@ create or replace function resolver.copy_wanted_outputs(p_derivations bigint[]) 
 as $$
 begin
     update resolver.output o set is_wanted = true
-      -- offset: else the planner, while there are few outputs, looks for them by their names.
+      -- offset: otherwise the planner looks outputs up by name while there are few of them.
       from (select s.resolved_to, w.name
               from resolver.derivation_state s join resolver.output w on w.derivation = s.derivation and w.is_wanted
              where s.derivation = any (p_derivations) and s.stage = 'resolved' offset 0) x
@@ -15,4 +15,5 @@ begin
 end
 $$;
 
-comment on function resolver.copy_wanted_outputs(bigint[]) is 'What is wanted of derivations is wanted of those that they follow.';
+comment on function resolver.copy_wanted_outputs(bigint[]) is
+    'Outputs that are wanted of followers become wanted of the derivations that they follow.';

@@ -1,7 +1,8 @@
--- find_cycle(): a dynamic derivation that waits for itself; null when there is none.
+-- find_cycle(): returns a dynamic derivation that waits for itself; null if there is none.
 --
--- A .drv can't name what names it, since its hash is in the other's text. But a builder can write a .drv that needs what is
--- waiting for it. In every such circle there is a chain. Looks at a hundred that have one: others get their turn when these are done.
+-- A .drv cannot name a .drv that names it, since each hash covers the text of the other. But a builder can write a .drv that needs the
+-- derivation that waits for it. Every circle of this kind contains a chain. The function looks at a hundred derivations with a chain;
+-- the others are looked at when these are done.
 create or replace function resolver.find_cycle() returns bigint
     language sql stable
     set search_path = pg_catalog, pg_temp
@@ -20,4 +21,4 @@ as $$
     select min(x.derivation) from watched x where x.input = x.derivation
 $$;
 
-comment on function resolver.find_cycle() is 'A derivation that waits for itself, by way of one that a builder wrote.';
+comment on function resolver.find_cycle() is 'A derivation that waits for itself, through a .drv that a builder wrote.';

@@ -1,9 +1,9 @@
--- find_owners(derivations): each gets an unfinished build that needs it as its owner, or none if there is no such build.
+-- find_owners(derivations): each derivation gets an unfinished build that needs it as its owner, or null if there is no such build.
 --
--- That is a build that has it as its root, else the owner of something unfinished that needs it directly. What lies between it and
--- a root has an owner itself, or gets one by a walk, and then wants this again.
--- Locks     the caller holds the graph lock. What has an owner now wants its inputs, by a walk; if it has very many dependents, a
---           walk goes through the rest of them.
+-- The owner is a build whose root the derivation is, else the owner of an unfinished derivation that needs it directly. Every
+-- derivation between it and a root has an owner, or gets one by a walk, and then wants this derivation again.
+-- Locks     the caller holds the graph lock. A derivation that gets an owner wants its inputs, by a walk. If a derivation has very
+--           many dependents, a walk goes through the rest of them.
 create or replace function resolver.find_owners(p_derivations bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -28,4 +28,5 @@ begin
 end
 $$;
 
-comment on function resolver.find_owners(bigint[]) is 'New owners for derivations, with their jobsets; null for those that no build needs.';
+comment on function resolver.find_owners(bigint[]) is
+    'New owners for derivations, with their jobsets; null for derivations that no build needs.';

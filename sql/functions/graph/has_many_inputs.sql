@@ -1,4 +1,4 @@
--- has_many_inputs(derivation): whether it has more than a claim lists: see claimed_inputs().
+-- has_many_inputs(derivation): returns whether a derivation has more inputs than a claim lists: see claimed_inputs().
 create or replace function resolver.has_many_inputs(p_derivation bigint) returns boolean
     language plpgsql stable
     set search_path = pg_catalog, pg_temp

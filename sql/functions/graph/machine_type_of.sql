@@ -1,4 +1,4 @@
--- machine_type_of(system, features, prefer_local, floating): the number of what a derivation asks of a machine; a new one if need be.
+-- machine_type_of(system, features, prefer_local, floating): returns the number of a machine type; a new one if the type is new.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.machine_type_of(p_system text, p_features text[], p_prefer_local boolean, p_floating boolean)
@@ -22,4 +22,5 @@ begin
 end
 $$;
 
-comment on function resolver.machine_type_of(text, text[], boolean, boolean) is 'What a derivation asks of a machine, as a number.';
+comment on function resolver.machine_type_of(text, text[], boolean, boolean) is
+    'The number of the machine type that a derivation requires.';

@@ -1,6 +1,6 @@
--- mark_wanted_outputs(stretches): the outputs that derivations need of these inputs are wanted; also of what the inputs were resolved to.
+-- mark_wanted_outputs(stretches): the outputs that derivations need of these inputs become wanted, also of the inputs' resolved derivations.
 --
--- A derivation that names an output which its input does not have fails.
+-- If a derivation names an output that its input does not have, the derivation fails.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.mark_wanted_outputs(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile

@@ -1,9 +1,9 @@
--- next_edge_ranges(kind, subjects, after, limit): which neighbours of these a walk of that kind reaches now, so many at most.
+-- next_edge_ranges(kind, subjects, after, limit): returns the neighbours of these that a walk of that kind reaches now, at most so many.
 --
--- Neighbours are inputs (want, raise, settle), watchers (wake), derivations with a chain (chain), those that failed for its sake
--- (clear), those that were resolved to it (follow), else dependents. They are taken in the order of their numbers, after the
--- numbers in p_after (null: from the beginning).
--- Returns   a stretch for each subject that was got to. The others go onto the work list, and so does the rest of the last one.
+-- Neighbours are inputs (want, raise, settle), watchers (wake), derivations with a chain (chain), derivations that failed because of
+-- the subject (clear), followers (follow), else dependents. They are taken in the order of their numbers, after the numbers in p_after
+-- (null: from the beginning).
+-- Returns   a stretch for each subject that was reached. The other subjects, and the rest of the last one, go onto the work list.
 -- Locks     the caller holds the graph lock.
 -- The inner limits and the outer one stop the nested loops early: a subject with a million neighbours costs no more than the limit.
 create or replace function resolver.next_edge_ranges(p_kind text, p_subjects bigint[], p_after bigint[], p_limit integer)

@@ -1,7 +1,7 @@
--- notify_watchers(inputs): these have outputs that are valid since now: what watches them looks for its next input, chains go on.
+-- notify_watchers(inputs): outputs of these have become valid: their watchers look for the next input, and chains go on.
 --
 -- Locks     the caller holds the graph lock.
--- A chain goes on as soon as it can, whatever its derivation watches: what it leads to is to be built meanwhile.
+-- A chain goes on as soon as it can, whichever input its derivation watches: its next link can be built meanwhile.
 create or replace function resolver.notify_watchers(p_inputs bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function resolver.notify_watchers(bigint[]) is 'Those that wait for outputs of these look at their inputs again.';
+comment on function resolver.notify_watchers(bigint[]) is 'Derivations that wait for outputs of these look at their inputs again.';

@@ -1,4 +1,4 @@
--- notify_watchers_along(stretches): a part of what watches these looks for its next input.
+-- notify_watchers_along(stretches): a part of the watchers of these derivations look for their next input.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.notify_watchers_along(p_ranges resolver.edge_range[]) returns void
@@ -17,4 +17,5 @@ begin
 end
 $$;
 
-comment on function resolver.notify_watchers_along(resolver.edge_range[]) is 'A part of those that wait for outputs of these look at their inputs again.';
+comment on function resolver.notify_watchers_along(resolver.edge_range[]) is
+    'A part of the derivations that wait for outputs of these look at their inputs again.';

@@ -1,4 +1,4 @@
--- propagate_demand(derivations): what they still need is wanted, a part of it now, the rest by a walk.
+-- propagate_demand(derivations): the inputs that derivations still need become wanted, a part of them now, the rest by a walk.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.propagate_demand(p_derivations bigint[]) returns void
@@ -10,4 +10,4 @@ begin
 end
 $$;
 
-comment on function resolver.propagate_demand(bigint[]) is 'What derivations still need becomes wanted.';
+comment on function resolver.propagate_demand(bigint[]) is 'Inputs that derivations still need become wanted.';

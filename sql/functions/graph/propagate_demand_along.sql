@@ -1,10 +1,9 @@
--- propagate_demand_along(stretches): what they still need of these inputs is wanted on behalf of the same build, as urgently as they are, and may
--- take as long.
+-- propagate_demand_along(stretches): inputs that derivations still need become wanted for the same build, with the same priority and time limits.
 --
 -- Stages    realised -> unloaded, for an input that has a newly wanted output that is not valid
 -- Notifies  derivation_wanted, dependency_ready, step_ready
--- Locks     the caller holds the graph lock. The inputs for which something changed go on the work list; so do those of these
---           derivations that are above a longer chain than was known: see propagate_height().
+-- Locks     the caller holds the graph lock. Inputs that changed go on the work list, and derivations that are as high as an input
+--           too: see propagate_height().
 create or replace function resolver.propagate_demand_along(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -63,7 +62,7 @@ begin
             or s.stage = 'resolved'
             and exists (select from resolver.derivation_state i where i.derivation = s.resolved_to and i.height < s.height))
     union
-    -- An input that failed before was not seen by a derivation with so many inputs that it looks at them one after the other.
+    -- A derivation with so many inputs that it goes through them in order has not seen an input that failed before.
     select 'fail', dep.input
       from unnest(p_ranges) x
       join resolver.derivation_state s on s.derivation = x.subject and s.stage = 'waiting' and s.failed_dependency is null
@@ -79,4 +78,4 @@ end
 $$;
 
 comment on function resolver.propagate_demand_along(resolver.edge_range[]) is
-    'Unsatisfied inputs and resolutions of wanted derivations become wanted; stops where nothing changes.';
+    'Unsatisfied inputs, and resolved derivations, of wanted derivations become wanted; stops where nothing changes.';

@@ -1,7 +1,8 @@
--- propagate_height(stretches): the longest chain above what they need is at least one link longer than that above them.
+-- propagate_height(stretches): inputs get at least one more than the height of the derivations that need them.
 --
--- A resolution is as high as what was resolved to it. Heights only grow, so it ends where nothing changes.
--- Locks     the caller holds the graph lock. The inputs that were raised go on the work list.
+-- The height is the length of the longest chain above a derivation. A resolved derivation is at least as high as its followers.
+-- Heights only grow, so the walk ends where nothing changes.
+-- Locks     the caller holds the graph lock. Raised inputs go on the work list.
 create or replace function resolver.propagate_height(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -24,7 +25,7 @@ begin
         update resolver.derivation_state i set height = a.height
           from above a
          where i.derivation = a.derivation and i.height < a.height and i.stage not in ('realised', 'failed')
-           -- Should somebody report a circle: nothing real is as deep.
+           -- A limit, in case a report contains a circle: no real graph is as deep.
            and a.height <= 10000
         returning i.derivation
     )
@@ -33,4 +34,5 @@ begin
 end
 $$;
 
-comment on function resolver.propagate_height(resolver.edge_range[]) is 'Inputs of derivations are as high as these require; stops where nothing changes.';
+comment on function resolver.propagate_height(resolver.edge_range[]) is
+    'Inputs get at least the height that their dependents require; stops where nothing changes.';

@@ -1,6 +1,6 @@
--- propagate_time_limits(stretches): what derivations need may be silent, and take, as long as they may themselves.
+-- propagate_time_limits(stretches): inputs and resolved derivations get at least the time limits of the derivations that need them.
 --
--- Returns   those inputs, and what they were resolved to, that may take longer since now
+-- Returns   the inputs and resolved derivations whose limits (max_silent, timeout) grew
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.propagate_time_limits(p_ranges resolver.edge_range[]) returns bigint[]
     language plpgsql volatile
@@ -32,4 +32,5 @@ begin
 end
 $$;
 
-comment on function resolver.propagate_time_limits(resolver.edge_range[]) is 'Longer time limits of derivations reach what they need; returns where they grew.';
+comment on function resolver.propagate_time_limits(resolver.edge_range[]) is
+    'Raises the time limits of inputs and resolved derivations to the limits of their dependents; returns which grew.';

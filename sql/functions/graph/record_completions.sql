@@ -1,11 +1,11 @@
--- record_completions(ended): these have the outputs of their origins, which are valid now; who watches them, and goals, go on.
+-- record_completions(ended): derivations get the valid outputs of their origins; their watchers and goals go on.
 --
--- Stages    the derivations -> realised, if all that is wanted of them is valid; realised -> unloaded, for a root that has to be
---           looked at
+-- Stages    the derivations -> realised, if all wanted outputs are valid; realised -> unloaded, for a root that has to be
+--           loaded again
 -- Locks     the caller holds the graph lock.
 -- Notifies  derivation_wanted
--- A goal needs the info for Hydra's tables: without it the root is looked at again, and that report ends the goal. So it does when
--- a root has more goals than may be ended at a time.
+-- A goal needs the info for Hydra's tables. If there is none, the root is loaded again, and that report ends the goal. The same happens
+-- if a root has more goals than may end at a time.
 create or replace function resolver.record_completions(p_ended resolver.ended[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -36,7 +36,7 @@ begin
     delete from resolver.watch w using resolver.derivation_state s
      where w.derivation = any (v_ids) and s.derivation = w.derivation and s.stage = 'realised';
 
-    -- That it was built for this build is noted though another report will end it.
+    -- The goal records that the root was built for it, even if another report will end the goal.
     with met as materialized (
         select g.build, e.info, e.built_for, e.origin
           from unnest(p_ended) e
@@ -51,7 +51,7 @@ begin
            set ended_at = case when m.info is not null then v_now end,
                status = case when (m.info -> 'failed')::boolean then 6 when m.info is not null then 0 end,
                is_cached = coalesce(g.is_cached, true) and g.build is distinct from m.built_for
-                        -- It was built for this build while the root was not resolved to it.
+                        -- The origin was built for this build while the root was not resolved to it.
                         and not exists (select from resolver.derivation d join public.BuildSteps b on b.drvPath = resolver.hydra_path(d.drv)
                                          where d.derivation = m.origin and b.build + 0 = g.build and b.type = 0 and b.status = 0
                                            and b.stopTime >= resolver.hydra_time(g.opened_at)),
@@ -79,5 +79,6 @@ begin
 end
 $$;
 
-comment on function resolver.record_completions(resolver.ended[]) is 'Derivations have outputs that are valid now: they are realised, watchers and goals go on.';
+comment on function resolver.record_completions(resolver.ended[]) is
+    'Derivations get valid outputs: they are realised, and their watchers and goals go on.';
 revoke all on function resolver.record_completions(resolver.ended[]) from public;

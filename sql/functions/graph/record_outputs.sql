@@ -1,10 +1,10 @@
--- record_outputs(outputs, source): [{"drv", "name", "path", "valid"}], as a caller found them in the store; with "build" if it
--- was found for another one than the owner.
+-- record_outputs(outputs, source): records [{"drv", "name", "path", "valid"}], as a caller found them in the store; "build" if the
+-- output was found for another build than the owner.
 --
--- Returns   the derivations that have outputs which were not known to be valid before.
+-- Returns   the derivations with outputs that were not known to be valid before.
 -- Locks     the caller holds the graph lock.
--- Those that wait for them look for their next input.
--- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
+-- Derivations that wait for these outputs look for their next input.
+-- The first valid path of an output is served until it is lost: another path goes into the trace only.
 create or replace function resolver.record_outputs(p_outputs jsonb, p_source text) returns bigint[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -40,11 +40,11 @@ begin
         on conflict (derivation, output, path) where ceased_at is null and derivation > 0 do nothing
     )
     select coalesce(array_agg(distinct s.derivation), '{}') into v_new from served s;
-    -- One output may be all that a dependent waits for, though its derivation is not realised by it.
+    -- A dependent may wait for one output only, even if that does not realise the derivation of the output.
     perform resolver.notify_watchers(v_new);
     return v_new;
 end
 $$;
 
 comment on function resolver.record_outputs(jsonb, text) is
-    'Outputs and their validity as found in the store; returns the derivations for which that was news.';
+    'Outputs and their validity as found in the store; returns the derivations with newly valid outputs.';

@@ -1,6 +1,6 @@
--- record_terminals(ended): a build that has the row of a resolution also gets the row of what was resolved to.
+-- record_terminals(ended): a build that has the row of a resolution also gets the row of the resolved derivation.
 --
--- Hydra's pages look for the latter within the build. When it was built for another build, or long ago, it is of type 1.
+-- Hydra's pages look for that row within the build. If the derivation was built for another build, or long ago, the row has type 1.
 create or replace function resolver.record_terminals(p_ended resolver.ended[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

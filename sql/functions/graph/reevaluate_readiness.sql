@@ -1,16 +1,16 @@
--- reevaluate_readiness(derivations, after): each looks for an input that is not satisfied, and watches it; one that has none is ready.
+-- reevaluate_readiness(derivations, after): each derivation looks for an unsatisfied input and watches it; a derivation without one is ready.
 --
--- Arguments after: the inputs up to this number are satisfied; null: nothing is known of any
+-- Arguments after: the inputs up to this number are satisfied; null: all inputs are looked at
 -- Stages    unloaded, waiting, resolvable, buildable -> waiting, resolvable, buildable
 -- Locks     the caller holds the graph lock.
 -- Notifies  dependency_ready, step_ready
 --
--- If its failed dependency is not one any more, its own dependents learn it by a walk.
--- Which input is watched decides how often this has to be done: failed ones first, since they end the search; then
--- those that wait themselves, since they will take longest; else spread, so that one input's end wakes few. If there are too many
--- inputs to look at in one transaction, they are looked at in the order of their numbers, each once.
--- A derivation that is not got to waits meanwhile: load must not take it for one that was not loaded. One that has a chain which
--- can be followed waits for that: see propagate_chains().
+-- If its failed dependency has not failed any more, a walk reaches the derivation's own dependents.
+-- The choice of the watched input decides how often this has to be done: failed inputs come first, since they end the search; then
+-- inputs that wait themselves, since they take longest; else a hash spreads the watchers, so that the end of one input wakes few.
+-- If there are too many inputs for one transaction, the derivation goes through them in the order of their numbers, each once.
+-- A derivation beyond the limit is set to waiting, so that load does not take it for unloaded. A derivation with a chain that can
+-- still be followed waits for that: see propagate_chains().
 create or replace function resolver.reevaluate_readiness(p_derivations bigint[], p_after bigint[] default null) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -40,4 +40,4 @@ end
 $$;
 
 comment on function resolver.reevaluate_readiness(bigint[], bigint[]) is
-    'Derivations watch their next unsatisfied input, or become resolvable or buildable when there is none.';
+    'Derivations watch their next unsatisfied input, or become resolvable or buildable if there is none.';

@@ -1,4 +1,4 @@
--- reevaluate_readiness_along(stretches): each derivation looks for an input that is not satisfied in this part of its inputs: see reevaluate_readiness(derivations).
+-- reevaluate_readiness_along(stretches): each derivation looks for an unsatisfied input in this part of its inputs: see reevaluate_readiness().
 --
 -- Stages    unloaded, waiting, resolvable, buildable -> waiting, resolvable, buildable
 -- Locks     the caller holds the graph lock.
@@ -27,7 +27,7 @@ begin
           join resolver.derivation d on d.derivation = s.derivation
           left join lateral (
               (select dep.input, (i.stage = 'failed' or i.failed_dependency is not null) as failing
-                 -- offset: from dependencies to inputs, whatever the planner guesses of these.
+                 -- offset: makes the planner go from dependencies to inputs, whatever its estimates are.
                  from (select dep.derivation, dep.input, dep.outputs from resolver.dependency dep
                         where x.whole and x.after = 0 and dep.derivation = s.derivation offset 0) dep
                  join resolver.derivation_state i on i.derivation = dep.input
@@ -69,7 +69,7 @@ begin
            set stage = c.stage, failed_dependency = case when c.failing then c.input end, machine_type = c.machine_type
           from chosen c
          where s.derivation = c.derivation
-           -- What load has claimed is settled by its report. Here, since it may have claimed it just now, without the lock.
+           -- The report of a load claim settles its derivation. The check is here, since load may have just claimed it, without the lock.
            and (s.stage <> 'unloaded' or s.lease is null)
            and (s.stage, s.failed_dependency) is distinct from (c.stage, case when c.failing then c.input end)
         returning s.derivation, s.stage, s.failed_dependency, s.owner, c.failed_dependency as old_failed_dependency
@@ -93,4 +93,4 @@ begin
 end
 $$;
 
-comment on function resolver.reevaluate_readiness_along(resolver.edge_range[]) is 'As reevaluate_readiness() of derivations: looks at a part of their inputs.';
+comment on function resolver.reevaluate_readiness_along(resolver.edge_range[]) is 'reevaluate_readiness() for a part of the inputs of derivations.';

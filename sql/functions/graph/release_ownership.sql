@@ -1,8 +1,8 @@
--- release_ownership(build, after, limit): the build does not need anything any more: what it owned looks for another owner.
+-- release_ownership(build, after, limit): the derivations that a build owns get another owner, or none.
 --
 -- Returns   whether there is more.
--- Locks     the caller holds the graph lock. The build is no goal, or has ended: while this goes on it is not opened again, see
---           open_goals(); else it would take what it needs for wanted already.
+-- Locks     the caller holds the graph lock. The build has no goal, or its goal has ended. open_goals() does not open the build again
+--           while this goes on: otherwise the build would count these derivations as wanted already.
 create or replace function resolver.release_ownership(p_build bigint, p_after bigint, p_limit integer) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -23,5 +23,5 @@ begin
 end
 $$;
 
-comment on function resolver.release_ownership(bigint, bigint, integer) is 'What a build owned gets another owner, or none.';
+comment on function resolver.release_ownership(bigint, bigint, integer) is 'The derivations of a build get another owner, or none.';
 revoke all on function resolver.release_ownership(bigint, bigint, integer) from public;

@@ -1,4 +1,4 @@
--- sampled_inputs(derivation): the outputs that it needs: {drv: {output: path}}.
+-- sampled_inputs(derivation): returns the outputs that a derivation needs: {drv: {output: path}}.
 create or replace function resolver.sampled_inputs(p_derivation bigint) returns jsonb
     language plpgsql stable
     set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- start_propagations(kind, subjects): puts them on the work list; one that is on it begins again.
+-- start_propagations(kind, subjects): puts subjects on the work list; a walk that is on it already begins again.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.start_propagations(p_kind text, p_subjects bigint[]) returns void

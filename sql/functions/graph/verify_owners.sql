@@ -1,8 +1,8 @@
--- verify_owners(verb): among those next to be loaded or resolved, finds new owners for derivations whose owner has ended.
+-- verify_owners(verb): derivations at the head of the queue for load or resolve whose owner has ended get new owners.
 --
--- Returns   whether there is anything to be claimed.
--- Takes the graph lock only when an owner has ended. A derivation that no build needs leaves the queue (owner null). If all of the
--- head of the queue leaves it, the rest is for the next claim.
+-- Returns   whether there is anything to claim.
+-- Takes the graph lock only if an owner has ended. A derivation that no build needs leaves the queue (owner null). If the whole head
+-- of the queue leaves it, the next claim handles the rest.
 create or replace function resolver.verify_owners(p_verb text) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

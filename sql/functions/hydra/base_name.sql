@@ -1,4 +1,4 @@
--- base_name(path): the last component of a store path.
+-- base_name(path): returns the last component of a store path.
 create or replace function resolver.base_name(p_path text) returns text
     language plpgsql immutable parallel safe
     set search_path = pg_catalog, pg_temp
@@ -8,4 +8,4 @@ begin
 end
 $$;
 
-comment on function resolver.base_name(text) is 'Store path, full or not -> its base name, as the resolver keeps it.';
+comment on function resolver.base_name(text) is 'The base name of a store path, as the resolver keeps it; a base name stays as it is.';

@@ -1,6 +1,6 @@
--- checked_info(info): what was read from outputs, as it is; null for none. An error if Hydra's tables can not hold it.
+-- checked_info(info): returns the info that a worker read from outputs; null for none. Raises NX020 if Hydra's tables cannot hold it.
 --
--- Else the end of the build, which is written later, would raise for ever.
+-- Otherwise the end of the build, which is written later, would raise an error for ever.
 create or replace function resolver.checked_info(p_info jsonb) returns jsonb
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -27,5 +27,5 @@ begin
 end
 $$;
 
-comment on function resolver.checked_info(jsonb) is 'What was read from outputs; an error if Hydra''s tables can not hold it.';
+comment on function resolver.checked_info(jsonb) is 'The info that a worker read from outputs; an error if Hydra''s tables cannot hold it.';
 revoke all on function resolver.checked_info(jsonb) from public;

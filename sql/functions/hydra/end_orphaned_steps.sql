@@ -1,8 +1,9 @@
--- end_orphaned_steps(): busy rows without a claim are ended: their build was being deleted when the step ended, and was not
--- deleted after all; or a program that ran before this one left them.
+-- end_orphaned_steps(): ends busy rows without a claim.
 --
+-- A row has no claim if its build was being deleted when the step ended, and the deletion was rolled back, or if another program
+-- left the row before this one ran.
 -- Locks     the caller holds the graph lock.
--- Notifies  step_finished, for what has a result; of what was aborted nobody is told, as when it is taken back.
+-- Notifies  step_finished, if the step has a result; nothing if it was aborted, as when a claim is revoked.
 create or replace function resolver.end_orphaned_steps() returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -44,4 +45,4 @@ begin
 end
 $$;
 
-comment on function resolver.end_orphaned_steps() is 'Busy rows of BuildSteps that no claim stands behind are ended.';
+comment on function resolver.end_orphaned_steps() is 'Ends busy rows of BuildSteps that have no claim.';

@@ -1,4 +1,4 @@
--- hydra_path(base name): the full store path that Hydra's columns hold. Apply it to our value, never to Hydra's column.
+-- hydra_path(base name): returns the full store path, as Hydra's columns hold it. Apply it to our value, never to Hydra's column.
 create or replace function resolver.hydra_path(p_path text) returns text
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -8,4 +8,4 @@ begin
 end
 $$;
 
-comment on function resolver.hydra_path(text) is 'Base name of a store path -> the full path as in Hydra''s tables.';
+comment on function resolver.hydra_path(text) is 'The full path of a base name, as in Hydra''s tables.';

@@ -1,4 +1,4 @@
--- hydra_time(t): what Hydra's integer columns hold for a time. The one place that knows they are Unix seconds.
+-- hydra_time(t): converts a time for Hydra's integer columns. No other place knows that they hold Unix seconds.
 create or replace function resolver.hydra_time(p_time timestamptz) returns integer
     language plpgsql immutable parallel safe
     set search_path = pg_catalog, pg_temp

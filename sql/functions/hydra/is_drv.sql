@@ -1,4 +1,4 @@
--- is_drv(base name): whether that can be the base name of a .drv file.
+-- is_drv(base name): returns whether this can be the base name of a .drv file.
 --
 -- Source: Nix, "Store paths": 32 characters of the hash, then a name of 1 to 211 characters.
 create or replace function resolver.is_drv(p_name text) returns boolean

@@ -1,6 +1,6 @@
--- lock_finished_counter(): the counter of finished builds, which all transactions meet in that finish or restart one.
+-- lock_finished_counter(): locks the counter of finished builds, which every transaction writes that finishes or restarts a build.
 --
--- Returns   whether it could be had: nobody may wait for it under the graph lock.
+-- Returns   whether the lock was free: no session may wait for it under the graph lock.
 -- Locks     the row of NrBuilds, SKIP LOCKED
 create or replace function resolver.lock_finished_counter() returns boolean
     language plpgsql volatile
@@ -12,4 +12,4 @@ begin
 end
 $$;
 
-comment on function resolver.lock_finished_counter() is 'Locks the counter of finished builds; false when another transaction holds it.';
+comment on function resolver.lock_finished_counter() is 'Locks the counter of finished builds; false if another transaction holds it.';

@@ -1,6 +1,6 @@
--- lock_products(build): the rows of its outputs, products and metrics, which its end replaces.
+-- lock_products(build): locks the rows of its outputs, products and metrics, which its end replaces.
 --
--- Returns   whether all could be had: the graph lock is never held while they are waited for.
+-- Returns   whether all locks were free: no session may wait for them under the graph lock.
 -- Locks     the rows, SKIP LOCKED; the caller holds the row of Builds, so that no other transaction adds any.
 create or replace function resolver.lock_products(p_build integer) returns boolean
     language plpgsql volatile
@@ -25,5 +25,6 @@ begin
 end
 $$;
 
-comment on function resolver.lock_products(integer) is 'Locks what the end of a build replaces; false when another transaction holds a row of it.';
+comment on function resolver.lock_products(integer) is
+    'Locks the rows that the end of a build replaces; false if another transaction holds one of them.';
 revoke all on function resolver.lock_products(integer) from public;

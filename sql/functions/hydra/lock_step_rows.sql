@@ -1,8 +1,8 @@
--- lock_step_rows(builds, stepnrs): which of these rows of BuildSteps can be written without waiting: their places in the arrays.
+-- lock_step_rows(builds, stepnrs): returns the places in the arrays of rows of BuildSteps that can be written without waiting.
 --
 -- Locks     the rows, NO KEY UPDATE SKIP LOCKED; the caller holds the graph lock.
--- Prevents  waiting under the graph lock for a transaction that deletes builds, which may take minutes. A row that is left
---           busy since such a deletion was undone is ended by sweep().
+-- Prevents  waiting under the graph lock for a transaction that deletes builds, which may take minutes. If that transaction rolls
+--           back, the row stays busy, and sweep() ends it.
 create or replace function resolver.lock_step_rows(p_builds integer[], p_stepnrs integer[]) returns bigint[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -17,4 +17,4 @@ begin
 end
 $$;
 
-comment on function resolver.lock_step_rows(integer[], integer[]) is 'Rows of BuildSteps that no other transaction holds, by place.';
+comment on function resolver.lock_step_rows(integer[], integer[]) is 'Places of the rows of BuildSteps that no other transaction holds.';

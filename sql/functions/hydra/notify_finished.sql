@@ -1,4 +1,4 @@
--- notify_finished(builds): build_finished: the first build, and those that ended with it; in parts that fit a notification.
+-- notify_finished(builds): sends build_finished for the first build and the builds that ended with it, in parts that fit a notification.
 --
 -- Notifies  build_finished
 create or replace function resolver.notify_finished(p_builds integer[]) returns void
@@ -21,4 +21,4 @@ begin
 end
 $$;
 
-comment on function resolver.notify_finished(integer[]) is 'Tells Hydra''s programs that builds are finished.';
+comment on function resolver.notify_finished(integer[]) is 'Notifies Hydra''s programs that builds are finished.';

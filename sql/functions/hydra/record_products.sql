@@ -1,4 +1,4 @@
--- record_products(goal): outputs, products and metrics of a build that succeeded.
+-- record_products(goal): writes outputs, products and metrics of a successful build.
 create or replace function resolver.record_products(p_goal resolver.goal) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

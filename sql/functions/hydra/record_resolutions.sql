@@ -1,7 +1,7 @@
--- record_resolutions(derivations, resolved, builds): the step rows that say so (status 13), one for each build and derivation.
+-- record_resolutions(derivations, resolved, builds): writes the step rows of resolutions (status 13), one for each build and derivation.
 --
--- Returns   the step numbers; null where the build is gone.
--- A derivation that was resolved before, for the same build, has its row already: that one is brought up to date.
+-- Returns   the step numbers; null if the build was deleted.
+-- If the derivation was resolved before, for the same build, its row is updated.
 create or replace function resolver.record_resolutions(p_derivations bigint[], p_resolved bigint[], p_builds integer[])
     returns integer[]
     language plpgsql volatile

@@ -1,4 +1,4 @@
--- record_runner_end(): nobody is to think that a queue runner is up when no worker lives.
+-- record_runner_end(): deletes the row that tells Hydra's programs that a queue runner is up, if no worker lives.
 --
 -- Locks     the row of SystemStatus, unless another transaction holds it; the caller holds the graph lock.
 create or replace function resolver.record_runner_end() returns void
@@ -16,4 +16,4 @@ begin
 end
 $$;
 
-comment on function resolver.record_runner_end() is 'Deletes what was written for Hydra''s programs about the queue, when no worker lives.';
+comment on function resolver.record_runner_end() is 'Deletes the status of the queue for Hydra''s programs, if no worker lives.';

@@ -1,6 +1,7 @@
--- record_runner_start(): Hydra's programs see that a queue runner is up. Without the row they do not even ask: see dump_status().
+-- record_runner_start(): writes the row that tells Hydra's programs that a queue runner is up. Without the row they do not ask for a
+-- status: see dump_status().
 --
--- If another transaction is writing the row, it is left to that one.
+-- If another transaction is writing the row, this one does not wait for it.
 create or replace function resolver.record_runner_start() returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- record_steps(steps): new rows of BuildSteps with their BuildStepOutputs, each on the account of its build.
+-- record_steps(steps): writes new rows of BuildSteps with their BuildStepOutputs, each on the account of its build.
 --
--- Returns   (nr, build, stepnr): nr is the place in steps. A build that was deleted, or is being deleted, gets none.
---           What ran in another build has no times.
+-- Returns   (nr, build, stepnr): nr is the place in steps. A build that was deleted, or is being deleted, gets no row.
+--           The row of a step that ran in another build has no times.
 -- Locks     rows of Builds in the order of ids, KEY SHARE SKIP LOCKED; the caller holds the graph lock.
 create or replace function resolver.record_steps(p_steps resolver.new_step[])
     returns table (nr bigint, build integer, stepnr integer)
@@ -45,4 +45,4 @@ begin
 end
 $$;
 
-comment on function resolver.record_steps(resolver.new_step[]) is 'Writes new rows of BuildSteps; answers with their numbers.';
+comment on function resolver.record_steps(resolver.new_step[]) is 'Writes new rows of BuildSteps; returns their numbers.';

@@ -1,4 +1,4 @@
--- blocking_derivations(derivation): why it does not move: what is at the end of the chain of watching and following.
+-- blocking_derivations(derivation): returns the end of the chain of watching and following, and why that derivation does not move.
 --
 -- Returns   {"drv", "stage", "reason"}
 create or replace function resolver.blocking_derivations(p_derivation bigint) returns jsonb

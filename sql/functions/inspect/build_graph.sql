@@ -1,4 +1,4 @@
--- build_graph(build): the derivations that a build needs, as far as they are known: one object; null for an unknown build.
+-- build_graph(build): returns the derivations that a build needs, as far as they are known, as one object; null for an unknown build.
 --
 -- {"root": drv, "nodes": [{"drv", "stage", "kind", "resolved_to", "producer"}], "edges": [{"drv", "input", "outputs", "satisfied"}],
 --  "chains": [{"drv", "input", "outputs", "followed"}]}
@@ -49,4 +49,5 @@ as $$
      where b.id = p_build
 $$;
 
-comment on function resolver.build_graph(integer) is 'What a build needs: derivations with their stages, resolutions, and the dependencies between them.';
+comment on function resolver.build_graph(integer) is
+    'The derivations that a build needs, with their stages and resolutions, and the dependencies between them.';

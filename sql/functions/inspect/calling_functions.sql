@@ -1,4 +1,4 @@
--- calling_functions(context): which of our functions stand in a call stack, as GET DIAGNOSTICS gives it: the innermost comes first.
+-- calling_functions(context): returns the functions of this schema in a call stack, as GET DIAGNOSTICS gives it, innermost first.
 create or replace function resolver.calling_functions(p_context text) returns text[]
     language plpgsql immutable parallel safe
     set search_path = pg_catalog, pg_temp

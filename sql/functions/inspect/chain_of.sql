@@ -1,6 +1,7 @@
--- chain_of(derivation): from a derivation along what it watches, follows or failed for, to what could move.
+-- chain_of(derivation): returns the chain from a derivation along watched inputs, resolved derivations and failed dependencies.
 --
--- Returns   (depth, derivation, how): depth 0 is the derivation itself; how it is connected to the one before.
+-- Returns   (depth, derivation, how): depth 0 is the derivation itself; how: its connection to the previous link. The last link
+--           is the derivation that could move.
 create or replace function resolver.chain_of(p_derivation bigint)
     returns table (depth integer, derivation bigint, how text)
     language sql stable
@@ -24,4 +25,4 @@ as $$
     select c.depth, c.derivation, c.how from chain c
 $$;
 
-comment on function resolver.chain_of(bigint) is 'What a derivation waits for, link by link.';
+comment on function resolver.chain_of(bigint) is 'The derivations that a derivation waits for, link by link.';

@@ -1,8 +1,8 @@
--- dependents(drvs): the derivations that directly depend on these, with all that is needed to resolve them anew in thought.
+-- dependents(drvs): returns the direct dependents of these derivations, with all data that is needed to compute their resolutions.
 --
--- Returns   (drv, kind, must_resolve, resolved, inputs, outputs, wanted): resolved: what it resolved to last, null if it never did;
---           inputs: {drv: {output: path}}; outputs: {output: path}: the last path that it had, null if none is known;
---           wanted: those outputs that anybody wants.
+-- Returns   (drv, kind, must_resolve, resolved, inputs, outputs, wanted): resolved: the last resolved derivation, null if there is
+--           none; inputs: {drv: {output: path}}; outputs: {output: path}: the last path, null if none is known;
+--           wanted: the wanted outputs.
 create or replace function resolver.dependents(p_drvs text[])
     returns table (drv text, kind text, must_resolve boolean, resolved text, inputs jsonb, outputs jsonb, wanted text[])
     language sql stable security definer
@@ -28,4 +28,4 @@ as $$
      order by d.drv
 $$;
 
-comment on function resolver.dependents(text[]) is 'What directly depends on derivations, with inputs and outputs as far as they are known.';
+comment on function resolver.dependents(text[]) is 'Direct dependents of derivations, with inputs and outputs as far as they are known.';

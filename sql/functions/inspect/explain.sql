@@ -1,9 +1,9 @@
--- explain(drv), explain(build): why it is not built yet, or how it ended: one object; null for what is unknown.
+-- explain(drv), explain(build): returns why a derivation is not built yet, or how it ended, as one object; null if it is unknown.
 --
 -- {"drv", "stage", "build": {"build", "job", "finished", "status", "cached"} or null, "wanted_by": build or null,
 --  "chain": [{"drv", "stage", "how", "reason", "claim": {"worker", "build", "stepnr", "seconds"} or null,
 --             "producer": {"drv", "output"} that wrote its .drv, or null}]}
--- The chain leads from the derivation along what each waits for. Its last link is what could move, or why nothing can.
+-- In the chain each derivation waits for the next one. The last link could move, or has the reason why nothing can.
 create or replace function resolver.explain(p_drv text default null, p_build integer default null) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, public, pg_temp

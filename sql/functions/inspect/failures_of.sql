@@ -1,4 +1,4 @@
--- failures_of(derivation): all that are on record, in their order, as one array.
+-- failures_of(derivation): returns all recorded failures, in their order, as one array.
 create or replace function resolver.failures_of(p_derivation bigint) returns jsonb
     language sql stable
     set search_path = pg_catalog, pg_temp
@@ -10,4 +10,4 @@ as $$
      where f.derivation = p_derivation
 $$;
 
-comment on function resolver.failures_of(bigint) is 'When one derivation failed for good, and why.';
+comment on function resolver.failures_of(bigint) is 'The recorded failures of one derivation: when it failed for good, and why.';

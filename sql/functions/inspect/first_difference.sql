@@ -1,15 +1,15 @@
--- first_difference(resolution, other): the first input of a resolution that had another path in the other one.
+-- first_difference(resolution, other): returns the first input of a resolution that has another path in the other resolution.
 --
--- Returns   {"input", "output", "path", "before"}; before is null for an input that the other did not have, path for one that
---           only the other had; null: no difference.
--- Inputs are the same when their names and outputs are: their derivations differ as soon as anything below them does.
+-- Returns   {"input", "output", "path", "before"}; before is null if only the first resolution has the input, path is null if only
+--           the other one has it; null: no difference.
+-- Two inputs are the same if their names and outputs are: their derivations differ as soon as anything below them differs.
 create or replace function resolver.first_difference(p_resolution bigint, p_other bigint) returns jsonb
     language sql stable
     set search_path = pg_catalog, pg_temp
 as $$
     with sample as (
         select r.resolution, x.output, x.path, x.nr,
-               -- The name of one that was forgotten stands in its path.
+               -- If the input was pruned, its path contains its name.
                coalesce(d.name, case when x.output = 'out' then substr(x.path, 34)
                                      else left(substr(x.path, 34), -1 - length(x.output)) end) as name
           from resolver.resolution r
@@ -17,7 +17,7 @@ as $$
           left join resolver.derivation d on d.derivation = x.input
          where r.resolution in (p_resolution, p_other)
     ), only_one as (
-        -- Several inputs may have one name: those that both have are put aside, the others paired in their order.
+        -- Several inputs may have one name: inputs that both have are left out, the others are paired in their order.
         select s.*, row_number() over (partition by s.resolution, s.name, s.output order by s.nr) as pair
           from sample s
          where not exists (select from sample o where o.resolution <> s.resolution
@@ -32,4 +32,4 @@ as $$
      limit 1
 $$;
 
-comment on function resolver.first_difference(bigint, bigint) is 'What changed between two resolutions, as far as inputs are concerned.';
+comment on function resolver.first_difference(bigint, bigint) is 'The first input that changed between two resolutions.';

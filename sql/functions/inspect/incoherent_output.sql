@@ -1,6 +1,6 @@
--- incoherent_output: outputs for which another path was seen while the one that is served was valid.
+-- incoherent_output: outputs for which a worker saw another path while the served path was valid.
 --
--- Also an original that was found to have a path of its own, as long as what it is resolved to has another one.
+-- If an original was found with a path of its own, it is one of them as long as its resolved derivation has another path.
 create or replace view resolver.incoherent_output as
     select d.drv, first.output,
            first.path, first.build, first.stepnr, first.machine, first.time,
@@ -30,4 +30,4 @@ create or replace view resolver.incoherent_output as
      where r.released_at is null;
 
 comment on view resolver.incoherent_output is
-    'Outputs that were found to have two paths at a time. The first is served as long as it is valid.';
+    'Outputs that were found to have two paths at a time. The first path is served as long as it is valid.';

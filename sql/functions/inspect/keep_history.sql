@@ -1,7 +1,7 @@
--- keep_history(keep): from now on every move of a derivation is written to resolver.history, or is not any more.
+-- keep_history(keep): starts or stops writing every move of a derivation to resolver.history.
 --
--- Until it is first called, our tables have no triggers; then they are switched off and on, never dropped: that would wait
--- for all that read, and they may wait for the graph lock.
+-- Before the first call, our tables have no triggers. After that the triggers are disabled and enabled, never dropped: a drop would
+-- wait for all readers, and these may wait for the graph lock.
 -- Locks     the graph lock, then SHARE ROW EXCLUSIVE on derivation_state and output: it waits for claims that are under way
 create or replace function resolver.keep_history(p_keep boolean) returns void
     language plpgsql volatile security definer

@@ -1,6 +1,6 @@
--- known_from(resolution): the realisation that a resolution was cut off with; null: it was not, or that was forgotten.
+-- known_from(resolution): returns the realisation that cut off a resolution; null if none did, or the realisation was pruned.
 --
--- The one that was served then: of those that were valid, the first; else it was shared while it was under way.
+-- It is the realisation that was served then: the first of the valid ones, else the attempt that was under way and shared.
 create or replace function resolver.known_from(p_resolution bigint) returns bigint
     language sql stable
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- known_outputs(drvs): what would come of building these right now, as far as that is known.
+-- known_outputs(drvs): returns what building these derivations now would give, as far as it is known.
 --
--- Returns   (drv, outputs, failure): outputs: {output: path}, those that are valid; null when none is; failure: the message of a
---           failure that is remembered. No row for what is unknown.
+-- Returns   (drv, outputs, failure): outputs: {output: path}, the valid outputs, null if there are none; failure: the message of a
+--           cached failure. There is no row for an unknown derivation.
 create or replace function resolver.known_outputs(p_drvs text[]) returns table (drv text, outputs jsonb, failure text)
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -15,4 +15,4 @@ as $$
      where d.drv = any (p_drvs)
 $$;
 
-comment on function resolver.known_outputs(text[]) is 'Valid outputs, and remembered failures, of derivations.';
+comment on function resolver.known_outputs(text[]) is 'Valid outputs, and cached failures, of derivations.';

@@ -1,4 +1,4 @@
--- output_paths(drv): valid outputs of a derivation, {name: path}; base names, or full paths if a full path is given.
+-- output_paths(drv): returns the valid outputs of a derivation, {name: path}; base names, or full paths if drv is a full path.
 create or replace function resolver.output_paths(p_drv text) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,8 @@
--- previous_resolution(resolution): the one before it of the same job: of the same derivation, or of one of the same name, for
+-- previous_resolution(resolution): returns the resolution before it of the same derivation, or of a derivation with the same name for
 -- a build of the same jobset.
 --
--- An input of several jobs is resolved on the account of any of them: so of the same job if there is one, else of another.
+-- An input of several jobs is resolved on the account of any of them. So a resolution for the same job counts first, then one for
+-- another job.
 create or replace function resolver.previous_resolution(p_resolution bigint) returns bigint
     language sql stable
     set search_path = pg_catalog, public, pg_temp

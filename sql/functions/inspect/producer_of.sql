@@ -1,4 +1,6 @@
--- producer_of(drv): what wrote this .drv, if a builder did: {"drv", "output"}, else null. Of several the one known first.
+-- producer_of(drv): returns the derivation whose output is this .drv: {"drv", "output"}; null if no builder wrote it.
+--
+-- If there are several, it returns the first known one.
 create or replace function resolver.producer_of(p_drv text) returns jsonb
     language sql stable
     set search_path = pg_catalog, pg_temp
@@ -10,4 +12,4 @@ as $$
      limit 1
 $$;
 
-comment on function resolver.producer_of(text) is 'The derivation, and the output of it, that this .drv is.';
+comment on function resolver.producer_of(text) is 'The derivation and the output that produced this .drv.';

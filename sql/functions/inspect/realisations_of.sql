@@ -1,4 +1,4 @@
--- realisations_of(derivation): all that are on record, in their order, as one array.
+-- realisations_of(derivation): returns all recorded realisations, in their order, as one array.
 create or replace function resolver.realisations_of(p_derivation bigint) returns jsonb
     language sql stable
     set search_path = pg_catalog, pg_temp

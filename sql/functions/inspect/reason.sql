@@ -1,4 +1,4 @@
--- reason(derivation): why it does not move, or what is being done about it, in words.
+-- reason(derivation): returns in words why a derivation does not move, or what is under way.
 create or replace function resolver.reason(p_derivation bigint) returns text
     language sql stable
     set search_path = pg_catalog, pg_temp
@@ -8,14 +8,14 @@ as $$
         when s.stage = 'building' then 'is being built'
         when s.stage = 'failed' then coalesce(
             (select format('failed (%s)%s', f.class, coalesce(': ' || f.message, ''))
-               from resolver.failure f where f.derivation = s.derivation and f.cleared_at is null), 'what it was resolved to failed')
+               from resolver.failure f where f.derivation = s.derivation and f.cleared_at is null), 'its resolved derivation failed')
         when s.stage = 'waiting' then
             (select format('waits for %s of its %s inputs',
                            count(*) filter (where cardinality(dep.outputs) > (
                                select count(*) from resolver.output o
                                 where o.derivation = dep.input and o.name = any (dep.outputs) and o.valid_since is not null)), count(*))
                from resolver.dependency dep where dep.derivation = s.derivation)
-        when s.stage = 'resolved' then 'waits for what it was resolved to'
+        when s.stage = 'resolved' then 'waits for its resolved derivation'
         when s.owner is null then 'no unfinished build needs it'
         when s.stage = 'unloaded' then
             case when s.lease is not null then 'is being loaded'

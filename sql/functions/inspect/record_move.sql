@@ -1,6 +1,6 @@
--- record_move(): a trigger: the move of a derivation becomes a row of history, in the transaction that makes it.
+-- record_move(): a trigger that writes the move of a derivation to history, in the transaction that makes the move.
 --
--- keep_history() puts it on derivation_state. It runs after the statement that moves, with the rights of who moves.
+-- keep_history() puts it on derivation_state. It runs after the statement that makes the move, with the rights of its caller.
 create or replace function resolver.record_move() returns trigger
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

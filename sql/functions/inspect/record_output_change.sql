@@ -1,6 +1,7 @@
--- record_output_change(): a trigger: an output that became valid, or was lost, or is wanted now, becomes a row of history.
+-- record_output_change(): a trigger that writes to history that an output became valid, was lost, or became wanted.
 --
--- keep_history() puts it on output. What becomes ready can so be compared with what was valid at that moment.
+-- keep_history() puts it on output. With these rows, a derivation that becomes ready can be compared with the outputs that were
+-- valid at that moment.
 create or replace function resolver.record_output_change() returns trigger
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -18,4 +19,4 @@ begin
 end
 $$;
 
-comment on function resolver.record_output_change() is 'Trigger: writes to history what is known of an output now.';
+comment on function resolver.record_output_change() is 'Trigger: writes the new state of an output to history.';

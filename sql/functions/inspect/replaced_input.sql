@@ -1,6 +1,6 @@
--- replaced_input: what is realised was made from a path that was lost since, and has another one in its place.
+-- replaced_input: realised derivations that were made from a path that was lost since, and replaced by another one.
 --
--- That is no fault: an output that is lost is made again, and may differ. Who uses both, directly or not, has a mixture.
+-- That is no fault: a lost output is built again, and may differ. A derivation that uses both, directly or not, has a mixture.
 create or replace view resolver.replaced_input as
     select d.drv, r.resolution, r.build, i.drv as input, x.output, x.path,
            (select max(n.ceased_at) from resolver.realisation n

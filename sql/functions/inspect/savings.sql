@@ -1,8 +1,8 @@
--- savings(build, eval): what early cut-off spared: for one build, for the new builds of one evaluation, or (both null) for
--- those of the last twenty evaluations that resolved anything.
+-- savings(build, eval): returns what early cut-off saved: for one build, for the new builds of one evaluation, or (both null) for each
+-- of the last twenty evaluations that has a resolution.
 --
--- Returns   (eval, builds, resolutions, cut_off, seconds): cut_off: resolutions that needed no attempt for their sake;
---           seconds: how long what they resolve to took when it was built.
+-- Returns   (eval, builds, resolutions, cut_off, seconds): cut_off: resolutions that needed no attempt of their own;
+--           seconds: how long the resolved derivations took when they were built.
 create or replace function resolver.savings(p_build integer default null, p_eval integer default null)
     returns table (eval integer, builds bigint, resolutions bigint, cut_off bigint, seconds double precision)
     language sql stable security definer
@@ -27,4 +27,4 @@ as $$
      order by c.eval
 $$;
 
-comment on function resolver.savings(integer, integer) is 'Steps that early cut-off spared, and the seconds they took when they were built.';
+comment on function resolver.savings(integer, integer) is 'Steps that early cut-off saved, and the seconds they took when they were built.';

@@ -1,4 +1,4 @@
--- trace(drv): everything that is known of a derivation through time: one object; null for one that is unknown.
+-- trace(drv): returns all records of a derivation through time, as one object; null if it is unknown.
 --
 -- {"drv", "kind", "stage", "producer": {"drv", "output"} that wrote its .drv, or null,
 --  "realisations": [{"output", "path", "source", "build", "stepnr", "machine", "seconds", "time", "ceased"}],
@@ -8,7 +8,7 @@
 --                   "previous": {"drv", "resolved", "build"}, "difference": {"input", "output", "path", "before"}}],
 --  "resolved_from": [{"drv", "build", "time", "cut_off", "in_force"}],
 --  "failures": [{"class", "status", "message", "build", "stepnr", "time", "cleared"}]}
--- The argument is a base name or a full path; all paths in the answer are base names.
+-- The argument is a base name or a full path; all paths in the result are base names.
 create or replace function resolver.trace(p_drv text) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -50,4 +50,4 @@ as $$
 $$;
 
 comment on function resolver.trace(text) is
-    'Every resolution and realisation of a derivation, with what changed since the one before of the same job, and why it was cut off.';
+    'Every resolution and realisation of a derivation, with changes since the previous resolution of its job, and cut-offs.';

@@ -1,6 +1,6 @@
--- close_leases(reports): their claims have ended, with the outcome of each. The caller moves the derivations on.
+-- close_leases(reports): closes the claims of reports, with their outcomes. The caller moves the derivations on.
 --
--- Locks     the caller holds the graph lock, and has found under it that the claims are open: see match_reports().
+-- Locks     the caller holds the graph lock, and has checked under it that the claims are open: see match_reports().
 create or replace function resolver.close_leases(p_reports resolver.report[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -12,4 +12,4 @@ begin
 end
 $$;
 
-comment on function resolver.close_leases(resolver.report[]) is 'Ends leases, with the outcome and digest of their reports.';
+comment on function resolver.close_leases(resolver.report[]) is 'Closes leases, with the outcome and digest of their reports.';

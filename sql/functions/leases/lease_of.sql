@@ -1,4 +1,4 @@
--- lease_of(report): the number of the claim that an element of a report is about; null if it has none that can be one.
+-- lease_of(report): returns the lease that an element of a report names; null if it names none, or not as a number.
 create or replace function resolver.lease_of(p_report jsonb) returns bigint
     language sql immutable
     set search_path = pg_catalog, pg_temp
@@ -7,5 +7,5 @@ as $$
                 then (p_report ->> 'lease')::bigint end
 $$;
 
-comment on function resolver.lease_of(jsonb) is 'The claim that an element of a report is about.';
+comment on function resolver.lease_of(jsonb) is 'The lease that an element of a report names.';
 revoke all on function resolver.lease_of(jsonb) from public;

@@ -1,8 +1,8 @@
--- match_reports(reports, verb): the elements of a report with their claims, and whether they may be applied.
+-- match_reports(reports, verb): returns the elements of a report with their claims, and whether they may be applied.
 --
--- The lease is the fence. Outcome: open: apply it; already: this very report was applied before; lease_lost: the claim was
--- taken back; refused: no such lease, another verb, or another report was applied.
--- Locks     the caller holds the graph lock. Nothing is written.
+-- The lease is the fence. Outcome: open: apply it; already: the same report was applied before; lease_lost: the claim was
+-- revoked; refused: no such lease, another verb, or another report was applied.
+-- Locks     the caller holds the graph lock. The function writes nothing.
 create or replace function resolver.match_reports(p_reports jsonb, p_verb text) returns resolver.report[]
     language plpgsql stable
     set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- record_share_used(leases): attempts at building have ended: their seconds are charged to the jobsets of their builds.
+-- record_share_used(leases): charges the seconds of ended build attempts to the jobsets of their builds.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.record_share_used(p_leases bigint[]) returns void
@@ -18,4 +18,4 @@ begin
 end
 $$;
 
-comment on function resolver.record_share_used(bigint[]) is 'Adds the seconds of attempts that have ended to what their jobsets have used.';
+comment on function resolver.record_share_used(bigint[]) is 'Adds the seconds of ended attempts to the use of their jobsets.';

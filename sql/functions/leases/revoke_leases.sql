@@ -1,10 +1,10 @@
--- revoke_leases(leases, outcome, reason, attempted): these claims are over without a report; others may claim the derivations.
+-- revoke_leases(leases, outcome, reason, attempted): closes claims without a report; other workers may claim the derivations.
 --
--- Arguments attempted: it counts as an attempt: there is a pause from the second one in a row, and after setting.max_tries the
---           derivation fails as aborted. Else a builder that kills its machine would be started for ever.
+-- Arguments attempted: it counts as an attempt: from the second in a row there is a back-off, and after setting.max_tries the
+--           derivation fails as aborted. Otherwise a builder that kills its machine would be started for ever.
 -- Stages    building -> buildable, waiting (an input was lost meanwhile), failed; unloaded and resolvable stay, or -> failed
--- Locks     the caller holds the graph lock, and has found under it that the claims are open.
--- Notifies  lease_revoked, and that there is work
+-- Locks     the caller holds the graph lock, and has checked under it that the claims are open.
+-- Notifies  lease_revoked, derivation_wanted, dependency_ready, step_ready
 create or replace function resolver.revoke_leases(p_leases bigint[], p_outcome text, p_reason text, p_attempted boolean) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -43,7 +43,7 @@ begin
      where l.lease = any (p_leases) and s.derivation = l.derivation;
     update resolver.lease l set closed_at = v_now, outcome = p_outcome
      where l.lease = any (p_leases);
-    -- What it was resolved from may have been lost: then its inputs are gone, and no derivation waits for it any more.
+    -- If an input of its resolution was lost, no derivation waits for it any more.
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (v_derivations) and s.stage = 'buildable'
@@ -68,4 +68,5 @@ begin
 end
 $$;
 
-comment on function resolver.revoke_leases(bigint[], text, text, boolean) is 'Ends claims without a report: their derivations can be claimed again.';
+comment on function resolver.revoke_leases(bigint[], text, text, boolean) is
+    'Closes claims without a report: their derivations can be claimed again.';

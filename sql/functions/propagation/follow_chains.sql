@@ -1,8 +1,8 @@
--- follow_chains(derivations): their dependencies become what their chains lead to now.
+-- follow_chains(derivations): the dependencies of dynamic derivations become the links of their chains, as far as these lead now.
 --
--- An output that is a derivation becomes known as one. A chain is never shortened: the outputs that lead to what is needed stay
--- dependencies, so that the loss of one is noticed, and the chain is followed anew from there.
--- Stages    unloaded, waiting -> failed, when an output is no derivation, or is the very derivation that needs it
+-- An output that is a .drv is registered as a derivation. A chain is never shortened: every output on the way to the needed one stays
+-- a dependency. So if one of them is lost, the derivation waits for it, and the chain is followed again from there.
+-- Stages    unloaded, waiting -> failed, if an output is not a derivation, or is the derivation that needs it
 -- Locks     the caller holds the graph lock, and settles the derivations afterwards.
 create or replace function resolver.follow_chains(p_derivations bigint[]) returns void
     language plpgsql volatile
@@ -50,7 +50,7 @@ begin
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (v_dropped) and s.stage not in ('realised', 'failed')));
-    -- Its .drv is gone: who was about to read it would report that as a failure of its own.
+    -- The .drv of a dropped input is gone: a worker that is about to read it would report a failure of that input.
     perform resolver.revoke_leases(array(select s.lease from resolver.derivation_state s
                                       where s.derivation = any (v_dropped) and s.owner is null and s.lease is not null
                                         and s.stage in ('unloaded', 'resolvable')), 'stale', null, false);

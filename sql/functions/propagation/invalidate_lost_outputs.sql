@@ -1,8 +1,8 @@
--- invalidate_lost_outputs(limit): outputs with paths that are gone cease to be valid, so many at a time; their derivations are looked at again.
+-- invalidate_lost_outputs(limit): outputs with lost paths cease to be valid, at most so many at a time; their derivations are loaded again.
 --
--- Returns   how many outputs that were.
--- Stages    realised -> unloaded; resolved -> waiting, for what was resolved to a derivation whose .drv is gone
--- Locks     the caller holds the graph lock. Dependents learn of it by a walk.
+-- Returns   the number of outputs and realisations that ceased to be valid
+-- Stages    realised -> unloaded; resolved -> waiting, for a derivation that was resolved to one whose .drv is lost
+-- Locks     the caller holds the graph lock. A walk reaches the dependents.
 -- Notifies  derivation_wanted
 create or replace function resolver.invalidate_lost_outputs(p_limit integer) returns integer
     language plpgsql volatile
@@ -27,7 +27,7 @@ begin
         returning o.derivation
     )
     select coalesce(array_agg(distinct g.derivation), '{}'), count(*) into v_lost, v_n from gone g;
-    -- Also what was never served: a second path of an output.
+    -- This includes realisations that were never served: second paths of an output.
     update resolver.realisation r set ceased_at = v_now
       from (select y.realisation
               from unnest(v_paths) v (path)
@@ -54,7 +54,7 @@ begin
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s where s.derivation = any (v_lost) and s.stage = 'unloaded'));
     perform resolver.start_propagations('lose', v_lost);
-    -- What failed was no concern of those that had the output that they need of it.
+    -- The failure did not concern dependents whose needed output was valid; now it does.
     perform resolver.start_propagations('fail', array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (v_lost) and (s.stage = 'failed' or s.failed_dependency is not null)));
@@ -63,5 +63,5 @@ begin
 end
 $$;
 
-comment on function resolver.invalidate_lost_outputs(integer) is 'Goes on with paths that are gone: outputs that have them cease to be valid.';
+comment on function resolver.invalidate_lost_outputs(integer) is 'Continues with lost paths: the outputs that have them cease to be valid.';
 revoke all on function resolver.invalidate_lost_outputs(integer) from public;

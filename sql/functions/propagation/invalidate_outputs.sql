@@ -1,6 +1,6 @@
--- invalidate_outputs(paths): these are gone from the store: what needs them waits for them again.
+-- invalidate_outputs(paths): these paths are gone from the store: derivations that need them wait for them again.
 --
--- Locks     the caller holds the graph lock. If very many outputs have these paths, run_propagations() goes on with them.
+-- Locks     the caller holds the graph lock. If very many outputs have these paths, run_propagations() does the rest.
 create or replace function resolver.invalidate_outputs(p_paths text[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -15,4 +15,4 @@ begin
 end
 $$;
 
-comment on function resolver.invalidate_outputs(text[]) is 'Outputs that are gone: their derivations are looked at again, dependents wait.';
+comment on function resolver.invalidate_outputs(text[]) is 'Outputs that are gone: their derivations are loaded again, and dependents wait.';

@@ -1,4 +1,4 @@
--- propagate_chains(stretches): chains that wait for outputs of these are followed further, as far as these outputs are valid.
+-- propagate_chains(stretches): follows chains that wait for outputs of these derivations, as far as the outputs are valid.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.propagate_chains(p_ranges resolver.edge_range[]) returns void
@@ -21,5 +21,5 @@ begin
 end
 $$;
 
-comment on function resolver.propagate_chains(resolver.edge_range[]) is 'Chains go on to what outputs turned out to be.';
+comment on function resolver.propagate_chains(resolver.edge_range[]) is 'Follows chains through outputs that have become valid.';
 revoke all on function resolver.propagate_chains(resolver.edge_range[]) from public;

@@ -1,4 +1,4 @@
--- propagate_loss(stretches): outputs of these are gone: what was about to use one waits for it again.
+-- propagate_loss(stretches): derivations that were about to use a lost output of these wait for it again.
 --
 -- Stages    resolvable, buildable, resolved -> waiting, and the resolution is released
 -- Locks     the caller holds the graph lock.
@@ -24,10 +24,10 @@ begin
                            where s.derivation = any (v_needing) and s.stage in ('resolvable', 'buildable', 'resolved'));
     update resolver.resolution r set released_at = v_now where r.derivation = any (v_dependents) and r.released_at is null;
     perform resolver.failpoint('invalidate_outputs: dependents found');
-    -- First this, since it waits for claims that are being made without the graph lock; only then are all of them seen.
+    -- This update comes first: it waits for claims that are made without the graph lock, and only then are all of them visible.
     update resolver.derivation_state s set stage = 'waiting', resolved_to = null, lease = null where s.derivation = any (v_dependents);
     perform resolver.close_leases_of(v_dependents);
-    -- What looks through its inputs in order has to come back to one that it has passed.
+    -- A derivation that looks through its inputs in order has to go back to a lost one that it has passed.
     update resolver.watch w set input = l.input
       from (select dep.derivation, min(dep.input) as input
               from unnest(p_ranges) x
@@ -45,7 +45,7 @@ begin
     perform resolver.follow_chains(v_dynamic);
     perform resolver.reevaluate_readiness(array(select unnest(v_dependents) union select unnest(v_dynamic)));
 
-    -- What was to be made of it may not be wanted any more.
+    -- The derivations that they were resolved to may not be wanted any more.
     perform resolver.find_owners(array(
         select s.derivation from resolver.derivation_state s
          where s.derivation = any (array(select r.resolved from resolver.resolution r
@@ -55,5 +55,5 @@ begin
 end
 $$;
 
-comment on function resolver.propagate_loss(resolver.edge_range[]) is 'Derivations that were about to use an output which is gone wait for it again.';
+comment on function resolver.propagate_loss(resolver.edge_range[]) is 'Derivations that were about to use a lost output wait for it again.';
 revoke all on function resolver.propagate_loss(resolver.edge_range[]) from public;

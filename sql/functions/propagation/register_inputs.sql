@@ -1,5 +1,5 @@
--- register_inputs(reports): [{"drv", "inputs": [{"drv", "outputs"}], "chains": [{"drv", "outputs"}]}]: the inputs become known,
--- and dependencies. Of a derivation that has chains, each output that it needs is one, if only of one link.
+-- register_inputs(reports): [{"drv", "inputs": [{"drv", "outputs"}], "chains": [{"drv", "outputs"}]}]: registers the inputs and the
+-- dependencies. If a derivation has chains, each output that it needs becomes a chain, even with one link only.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.register_inputs(p_reports jsonb) returns void
@@ -52,4 +52,4 @@ begin
 end
 $$;
 
-comment on function resolver.register_inputs(jsonb) is 'Makes the inputs of loaded derivations known, and the dependencies on them.';
+comment on function resolver.register_inputs(jsonb) is 'Registers the inputs of loaded derivations, and the dependencies on them.';

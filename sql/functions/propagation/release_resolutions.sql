@@ -1,6 +1,6 @@
--- release_resolutions(drvs): .drv files that are gone from the store: what was resolved to one is resolved again, and writes it again.
+-- release_resolutions(drvs): the store lost these .drv files: derivations that were resolved to one are resolved, and write it, again.
 --
--- Stages    resolved -> waiting -> resolvable, for a bounded number; the next claim that misses the file goes on
+-- Stages    resolved -> waiting -> resolvable, for a bounded number; the next claim that misses the file does more
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.release_resolutions(p_drvs text[]) returns void
     language plpgsql volatile
@@ -29,5 +29,5 @@ begin
 end
 $$;
 
-comment on function resolver.release_resolutions(text[]) is 'What was resolved to a .drv that is gone is resolved again.';
+comment on function resolver.release_resolutions(text[]) is 'Derivations that were resolved to a lost .drv are resolved again.';
 revoke all on function resolver.release_resolutions(text[]) from public;

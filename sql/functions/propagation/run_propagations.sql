@@ -1,17 +1,17 @@
--- run_propagations(limit): does a bounded part of the walks that are on the work list.
+-- run_propagations(limit): does a bounded part of the walks on the work list.
 --
--- Returns   whether there is more. Every function that starts a walk calls this once; workers go on with it.
+-- Returns   whether there is more. Every function that starts a walk calls this once; workers do the rest.
 -- Locks     the caller holds the graph lock (advance() takes it).
--- Failures are cleared before they are spread, so that a restart is not overtaken by the failure it clears. Heights can
--- wait: only advance() raises them, when all else is done. While a graph is loaded, each would be raised again and again.
--- Notifies  propagations_left, for workers to go on at once
+-- Failures are cleared before failures are propagated, so that a failure does not overtake the restart that clears it. Heights
+-- can wait: only advance() raises them, when no other walk is left. While a graph is loaded, each height would be raised many times.
+-- Notifies  propagations_left, so that workers continue at once
 create or replace function resolver.run_propagations(p_limit integer default 500, p_raise boolean default false) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_order     constant text[] := array['clear', 'lose', 'chain', 'wake', 'follow', 'missing', 'fail', 'settle', 'seek', 'want', 'disown', 'raise'];
-    -- So many neighbours take about as long as 500 inputs that become wanted.
+    -- For each kind, the number of neighbours that take about as long as 500 inputs that become wanted.
     v_most      constant integer[] := array[100, 200, 5, 100, 100, 200, 200, 1000, 1000, 500, 0, 1000];
     v_left      integer := p_limit;
     v_kind      text;
@@ -69,4 +69,4 @@ begin
 end
 $$;
 
-comment on function resolver.run_propagations(integer, boolean) is 'Takes walks over the graph further; true when there is more to do.';
+comment on function resolver.run_propagations(integer, boolean) is 'Continues walks over the graph; true if there is more to do.';

@@ -1,4 +1,4 @@
--- delete_pruned(derivations, goals, realisations, resolutions, failures, leases): deletes what prune() found.
+-- delete_pruned(derivations, goals, realisations, resolutions, failures, leases): deletes the rows that prune() found.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.delete_pruned(
@@ -13,13 +13,13 @@ begin
     delete from resolver.resolution r where r.resolution = any (p_resolutions);
     delete from resolver.failure f where f.failure = any (p_failures);
     delete from resolver.lease l where l.lease = any (p_leases);
-    -- Rows that another program has written since, or has deleted, are no attempts that can be taken up again.
+    -- If another program has written or deleted a step row since, its attempt cannot be resumed.
     delete from resolver.interrupted_step i
      where (i.build, i.stepnr) in (select x.build, x.stepnr from resolver.interrupted_step x
                                     where not exists (select from public.BuildSteps s
                                                        where s.build = x.build and s.stepnr = x.stepnr and s.status = 3)
                                     limit 100);
-    -- As with dependencies: what had these as inputs learns of them again when it is loaded.
+    -- As with dependencies: a derivation that had these as inputs gets them again when it is loaded.
     delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_derivations) and c.derivation = dep.derivation;
     delete from resolver.chain c where c.derivation = any (p_derivations);
     delete from resolver.dependency dep where dep.derivation = any (p_derivations);
@@ -32,4 +32,5 @@ begin
 end
 $$;
 
-comment on function resolver.delete_pruned(bigint[], integer[], bigint[], bigint[], bigint[], bigint[]) is 'Deletes derivations, and what is told of them.';
+comment on function resolver.delete_pruned(bigint[], integer[], bigint[], bigint[], bigint[], bigint[]) is
+    'Deletes derivations, and the rows about them.';

@@ -1,7 +1,7 @@
--- prunable(derivations, before, valid): which of these can be forgotten, since nothing happened to them since then, and
--- nothing that is there needs them. valid: outputs that are valid are no hindrance.
+-- prunable(derivations, before, valid): returns the derivations that can be pruned: nothing happened to them since p_before, and
+-- no derivation that stays needs them. valid: derivations with valid outputs can be pruned as well.
 --
--- What was lost counts from when it was made. One that needs another one goes first, or with it: see delete_pruned().
+-- A lost output counts from when it was made. A derivation that needs another one goes first, or with it: see delete_pruned().
 create or replace function resolver.prunable(p_derivations bigint[], p_before timestamptz, p_valid boolean) returns bigint[]
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -12,7 +12,7 @@ declare
     v_found bigint[] := p_derivations;
     v_held  bigint[];
 begin
-    -- A statement of its own: with an OR in its place, the planner reads all realisations.
+    -- This is a statement of its own: with an OR in its place, the planner reads all realisations.
     if not p_valid then
         v_found := array(
             select x from unnest(v_found) x
@@ -33,7 +33,7 @@ begin
                             where g.cause = s.derivation and (g.recorded_at is null or g.recorded_at >= p_before or resolver.is_held_back(g)))
            and not exists (select from resolver.propagation w where w.subject = s.derivation and w.kind not in ('raise', 'disown')));
 
-    -- What is realised, or failed, or is looked at anew before it is built, has its inputs no more, or learns of them again.
+    -- A derivation that is realised, failed, or loaded again before it is built does not need its inputs, or gets them again.
     v_held := array(
         select i.derivation
           from unnest(v_found) i (derivation)
@@ -62,4 +62,4 @@ end
 $$;
 
 comment on function resolver.prunable(bigint[], timestamptz, boolean) is
-    'Which of some derivations are old, and needed by nothing that stays.';
+    'Derivations of these that are old, and that no remaining derivation needs.';

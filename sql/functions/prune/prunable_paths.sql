@@ -1,8 +1,8 @@
--- prunable_paths(older_than, after): paths that keep old derivations, which nothing needs, from being forgotten by prune().
+-- prunable_paths(older_than, after): returns paths that keep old derivations, which nothing needs, from being pruned.
 --
--- Looks at a bounded number of derivations, those after the number p_after. A path is only named when all derivations that
--- have it are old and not needed: who finds that it is gone from the store can withdraw it.
--- Returns   {"paths": {drv: [path]}, "after"}; "after" is the argument for the next call, null when this was the last.
+-- The function looks at a bounded number of derivations after the number p_after. It returns a path only if all derivations that
+-- have the path are old and not needed. A caller that finds the path gone from the store can withdraw it.
+-- Returns   {"paths": {drv: [path]}, "after"}; "after" is the argument for the next call, null if this was the last.
 create or replace function resolver.prunable_paths(p_older_than interval, p_after bigint default 0) returns jsonb
     language plpgsql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -49,4 +49,4 @@ end
 $$;
 
 comment on function resolver.prunable_paths(interval, bigint) is
-    'Paths of old derivations that nothing needs: if the store does not have them any more, the derivations can be forgotten.';
+    'Paths of old derivations that nothing needs: if the store does not have them any more, the derivations can be pruned.';

@@ -1,10 +1,10 @@
--- prune(older_than, after, dry_run): forgets what is older, that no unfinished build needs, and that is not in the store.
+-- prune(older_than, after, dry_run): deletes derivations that are older, that no unfinished build needs, and that the store lacks.
 --
--- Looks at a bounded number of derivations, those after the number p_after. A derivation stays while an output of it is
--- valid, an unfinished build needs it, or something that is not realised depends on it. Of what stays, entries that are not
--- in force any more are forgotten.
--- Returns   {"derivations", "realisations", "resolutions", "failures", "goals", "leases", "after"}: how many were forgotten, or
---           would be; "after" is the argument for the next call, null when this was the last.
+-- The function looks at a bounded number of derivations after the number p_after. A derivation stays while an output of it is
+-- valid, an unfinished build needs it, or a derivation that is not realised depends on it. If a derivation stays, its entries that
+-- are no longer in force are deleted.
+-- Returns   {"derivations", "realisations", "resolutions", "failures", "goals", "leases", "after"}: how many were deleted, or
+--           would be; "after" is the argument for the next call, null if this was the last.
 -- Locks     the graph lock, unless it is a dry run; then rows of derivation_state, SKIP LOCKED, since they can be claimed
 --           without it
 create or replace function resolver.prune(p_older_than interval, p_after bigint default 0, p_dry_run boolean default false)
@@ -36,7 +36,7 @@ begin
         v_seen := array(select x from unnest(v_seen) x where x <= v_next or v_next is null);
     end if;
 
-    -- What only a goal tells is kept: that a build ended by another failure than the one that its rows name.
+    -- A goal stays if only it records that a build ended by another failure than the one that Hydra's rows name.
     v_goals := array(
         select g.build from resolver.goal g
          where (g.root = any (v_seen) and g.recorded_at < v_before or g.cause = any (v_gone))
@@ -45,7 +45,7 @@ begin
         select n.realisation from resolver.realisation n
          where n.derivation = any (v_gone)
             or n.derivation = any (v_seen) and n.ceased_at < v_before
-               -- What made first what is there again, or is served through a resolution, is no past.
+               -- A realisation stays if its path is valid again, or is served through a resolution.
                and not exists (select from resolver.output o where o.derivation = n.derivation and o.name = n.output and o.path = n.path
                                   and o.valid_since is not null)
                and not exists (select from resolver.realisation again
@@ -77,4 +77,4 @@ end
 $$;
 
 comment on function resolver.prune(interval, bigint, boolean) is
-    'Forgets a part of what is older than the age and needed by nothing; never the trace of a path that is valid.';
+    'Deletes a part of the records that are older than the age and that nothing needs; never the trace of a valid path.';

@@ -1,7 +1,7 @@
--- prune_edges(derivations): which of these can be forgotten in one transaction, by the number of their inputs and dependents.
+-- prune_edges(derivations): returns the derivations that one transaction can delete, by the number of their inputs and dependents.
 --
--- Returns   gone: they; next: where the next call has to begin, null if that is all. Of one that has too many by itself a part of the
---           edges is deleted, and the next call sees it again.
+-- Returns   gone: the derivations; next: where the next call has to begin, null if that is all. If a derivation has too many edges
+--           by itself, a part of them is deleted, and the next call sees the derivation again.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.prune_edges(p_derivations bigint[], out gone_at bigint[], out next bigint)
     language plpgsql volatile
@@ -40,5 +40,6 @@ begin
 end
 $$;
 
-comment on function resolver.prune_edges(bigint[]) is 'Derivations whose edges can be deleted in one transaction; of a larger one a part of them.';
+comment on function resolver.prune_edges(bigint[]) is
+    'Derivations whose edges can be deleted in one transaction; of a larger one, a part of the edges is deleted.';
 revoke all on function resolver.prune_edges(bigint[]) from public;

@@ -1,7 +1,7 @@
--- advance(): a bounded part of what was put off: walks over the graph, builds whose row another transaction held, builds that
--- are restarted together with another one.
+-- advance(): does a bounded part of the deferred work: walks over the graph, builds whose row another transaction held, builds
+-- that are restarted together with another build.
 --
--- Returns   whether there is more. Every worker calls it at its tick, and again while it says so.
+-- Returns   whether there is more. Every worker calls it at its tick, and again while it returns true.
 -- Stages    waiting -> failed, for a derivation that waits for itself: see find_cycle()
 create or replace function resolver.advance() returns boolean
     language plpgsql volatile security definer
@@ -22,4 +22,4 @@ begin
 end
 $$;
 
-comment on function resolver.advance() is 'Goes on with walks and ends of builds that were put off; true when there is more.';
+comment on function resolver.advance() is 'Continues deferred walks and ends of builds; true if there is more.';

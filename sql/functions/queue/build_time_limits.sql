@@ -1,7 +1,7 @@
--- build_time_limits(derivation): whether it is the root of a goal, or is followed by one, and the time limits of an attempt.
+-- build_time_limits(derivation): returns whether a derivation, or a follower, is the root of a goal, and the time limits of an attempt.
 --
--- Seconds; 0: no limit. The largest of the builds that need it, and at least Hydra's defaults, unless it is nothing but the root
--- of builds that ask for less.
+-- Seconds; 0: no limit. The limits are the largest of the builds that need the derivation, and at least Hydra's defaults. If only
+-- builds need it whose root it is, the limits of these builds count even if they are lower.
 create or replace function resolver.build_time_limits(p_derivation bigint)
     returns table (root boolean, max_silent integer, timeout integer)
     language plpgsql stable
@@ -27,7 +27,7 @@ begin
         ), inputs as materialized (
             select case when r.any and r.max_silent >= 3600 and r.timeout >= 36000 then false
                         else not r.any
-                             -- Of very many dependents, the first two hundred are asked; one of the others is likely to wait.
+                             -- If there are very many dependents, the first two hundred are looked at; one of the others is likely to wait.
                              or (select bool_or(w.stage = 'waiting' and w.owner is not null) or count(*) = 200
                                    from (select dep.derivation from same m
                                           cross join lateral (select dep.derivation from resolver.dependency dep
@@ -44,5 +44,5 @@ begin
 end
 $$;
 
-comment on function resolver.build_time_limits(bigint) is 'Whether it is a root, and the time limits (seconds) of an attempt.';
+comment on function resolver.build_time_limits(bigint) is 'Whether a derivation is a root, and the time limits (seconds) of an attempt.';
 revoke all on function resolver.build_time_limits(bigint) from public;

@@ -1,6 +1,6 @@
--- claim_builds(worker, limit): claims for the verb build, in queue order, of what the worker takes.
+-- claim_builds(worker, limit): claims buildable derivations that the worker takes, in queue order.
 --
--- The step row of an attempt that was taken back from the same build is turned busy again: there is no second one.
+-- If an attempt for the same build was revoked, its step row becomes busy again, and no second row is written.
 create or replace function resolver.claim_builds(p_worker integer, p_limit integer)
     returns table (lease bigint, drv text, build integer, stepnr integer, root boolean, inputs jsonb, known jsonb,
                    max_silent integer, timeout integer)
@@ -38,7 +38,7 @@ begin
     end loop;
     if cardinality(v_ids) = 0 then
         if v_stale <> '{}' then
-            -- A great many builds were cancelled. The graph lock is not held for all of that: the next claim goes on.
+            -- A great many builds were cancelled. This claim does not hold the graph lock for all of them: the next claim goes on.
             perform pg_notify('step_ready', '');
         end if;
         return;

@@ -1,8 +1,8 @@
--- claim_derivations(worker, verb, limit): gives the worker up to that many derivations, each under a fresh lease.
+-- claim_derivations(worker, verb, limit): gives the worker up to that many derivations, each under a new lease.
 --
 -- Stages    buildable -> building; unloaded and resolvable stay, leased
 -- Locks     build: the graph lock; load, resolve: the claimed rows, SKIP LOCKED
--- Raises    NX016 for a worker that is not registered, NX019 for another verb
+-- Raises    NX016 if the worker is not registered, NX019 for any other verb
 -- Notifies  step_started, build_started (build)
 create or replace function resolver.claim_derivations(p_worker integer, p_verb text, p_limit integer)
     returns table (lease bigint, drv text, build integer, stepnr integer, root boolean, inputs jsonb, known jsonb,
@@ -31,4 +31,4 @@ end
 $$;
 
 comment on function resolver.claim_derivations(integer, text, integer) is
-    'Claims derivations for load, resolve or build, with all that the verb needs to know.';
+    'Claims derivations for load, resolve or build, with all data that the verb needs.';

@@ -1,4 +1,4 @@
--- claim_graph_work(worker, verb, limit): claims for load and resolve. Only leases are written, without the graph lock.
+-- claim_graph_work(worker, verb, limit): claims for load and resolve. It writes leases only, without the graph lock.
 create or replace function resolver.claim_graph_work(p_worker integer, p_verb text, p_limit integer)
     returns table (lease bigint, drv text, build integer, stepnr integer, root boolean, inputs jsonb, known jsonb,
                    max_silent integer, timeout integer)

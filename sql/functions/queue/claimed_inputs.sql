@@ -1,4 +1,5 @@
--- claimed_inputs(lease): what a claim leaves out if it is too much for one: the outputs that the derivation needs, without the graph lock.
+-- claimed_inputs(lease): returns the outputs that a claimed derivation needs, if the claim leaves them out since there are too many.
+-- Takes no graph lock.
 --
 -- Returns   as "inputs" of a claim: for build, base names of paths; for resolve, {drv: {output: path}}
 create or replace function resolver.claimed_inputs(p_lease bigint) returns jsonb

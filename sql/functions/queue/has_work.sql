@@ -1,7 +1,7 @@
--- has_work(worker): whether anything is going on, or can be done by this worker, now or after a short back-off.
+-- has_work(worker): returns whether any work is under way, or this worker can do some, now or after a short back-off.
 --
--- The first back-off, of a minute, is waited for: much passes by itself in that time. Who waited for the later ones would
--- wait for 40 minutes when the disk is full.
+-- A worker that drains the queue waits for the first back-off, of a minute, since many failures pass in that time. If it waited for
+-- the later ones, a full disk would keep it waiting for 40 minutes.
 create or replace function resolver.has_work(p_worker integer) returns boolean
     language plpgsql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -33,4 +33,4 @@ begin
 end
 $$;
 
-comment on function resolver.has_work(integer) is 'False when a worker that drains the queue can end.';
+comment on function resolver.has_work(integer) is 'False if a worker that drains the queue can end.';

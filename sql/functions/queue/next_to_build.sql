@@ -1,8 +1,8 @@
--- next_to_build(machine types, limit, without): what is to be built next of these types, in queue order.
+-- next_to_build(machine types, limit, without): returns the derivations to build next of these machine types, in queue order.
 --
--- The order: globalPriority; the share that the jobset has used, least first; the longest chain of what is left to do after it;
+-- The order: globalPriority; the share that the jobset has used, least first; the longest chain of work that is left above it;
 -- priority; the build that was added first. Each (machine type, jobset) has a queue of its own in the index state_to_build:
--- first their heads are found, with a look into the index for each, then the first queues are read from their beginnings.
+-- the function finds the heads of the queues, with an index lookup for each, and then reads the first queues from their beginnings.
 create or replace function resolver.next_to_build(p_types integer[], p_limit integer, p_without bigint[] default '{}')
     returns bigint[]
     language plpgsql stable

@@ -1,6 +1,7 @@
--- next_within_limits(worker, machine types, limit): as next_to_build(), but no more of each feature than the worker may have.
+-- next_within_limits(worker, machine types, limit): as next_to_build(), but within the worker's limits by feature.
 --
--- The queue is read up to what is one too many, and then again without the machine types that require that feature.
+-- The function reads the queue up to the first derivation above a limit, and then again without the machine types that require that
+-- feature.
 create or replace function resolver.next_within_limits(p_worker resolver.worker, p_types integer[], p_limit integer)
     returns bigint[]
     language plpgsql stable

@@ -1,7 +1,7 @@
--- reassign_resolutions(resolved, builds): attempts at what derivations were resolved to begin on the account of these builds. Where
--- the build that had such a resolution was deleted, and its row with it, this one has it now, with a row of its own.
+-- reassign_resolutions(resolved, builds): attempts at resolved derivations begin on the account of these builds. If the build of a
+-- resolution was deleted, and its row with it, the resolution moves to this build, with a row of its own.
 --
--- Not of a derivation that another build wants which is not its root.
+-- If another build wants the resolution's derivation, and it is not the root of this build, the resolution does not move.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.reassign_resolutions(p_resolved bigint[], p_builds integer[]) returns void
     language plpgsql volatile
@@ -31,4 +31,5 @@ begin
 end
 $$;
 
-comment on function resolver.reassign_resolutions(bigint[], integer[]) is 'Resolutions of builds that were deleted go to those that build what they led to.';
+comment on function resolver.reassign_resolutions(bigint[], integer[]) is
+    'Resolutions of deleted builds move to the builds that build the resolved derivations.';

@@ -1,6 +1,6 @@
--- release_claims(worker, leases, reason, attempted): the worker did not do these; others may try.
+-- release_claims(worker, leases, reason, attempted): the worker gives claims back without a result; other workers may try.
 --
--- Arguments attempted: it has tried, and would fail again if nothing changes: this counts as an attempt, see revoke_leases().
+-- Arguments attempted: the worker tried, and would fail again if nothing changes: this counts as an attempt, see revoke_leases().
 create or replace function resolver.release_claims(p_worker integer, p_leases bigint[], p_reason text, p_attempted boolean default false)
     returns void
     language plpgsql volatile security definer

@@ -1,4 +1,4 @@
--- release_other_claims(worker, verb, held): the worker lost the answer to a claim: what it does not hold is released.
+-- release_other_claims(worker, verb, held): the worker lost the answer to a claim: the claims that it does not hold are released.
 create or replace function resolver.release_other_claims(p_worker integer, p_verb text, p_held bigint[]) returns void
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
@@ -14,4 +14,4 @@ end
 $$;
 
 comment on function resolver.release_other_claims(integer, text, bigint[]) is
-    'Claims that a worker has, but does not know of, since the connection broke while it claimed.';
+    'Releases claims that a worker does not know of, since its connection broke while it claimed.';

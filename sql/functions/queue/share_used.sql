@@ -1,7 +1,7 @@
--- share_used(jobsets): how much of its share each jobset has used: seconds built in the last 24 hours / schedulingShares.
+-- share_used(jobsets): returns how much of its share each jobset has used: seconds built in the last 24 hours / schedulingShares.
 --
--- Steps that run count up to now. One jobset has nobody to share with: no answer.
--- Reads Hydra's Jobsets at every call, so that other shares hold at once.
+-- Running steps count up to now. If there is only one jobset, there are no rows.
+-- The function reads Hydra's Jobsets at every call, so that changed shares count at once.
 create or replace function resolver.share_used(p_jobsets integer[]) returns table (jobset integer, used double precision)
     language plpgsql stable
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- start_steps(derivations, builds, busy): busy rows for attempts; one that was taken back from the same build is taken up again.
+-- start_steps(derivations, builds, busy): writes busy rows for attempts; the row of a revoked attempt for the same build is used again.
 --
--- Arguments busy: 30: they are built here; 35: they wait for a machine, see record_step_start()
--- Returns   the step numbers; null where the build was deleted, or is held by a transaction that may delete it.
+-- Arguments busy: 30: the worker's machine builds them; 35: they wait for a machine, see record_step_start()
+-- Returns   the step numbers; null if the build was deleted, or a transaction that may delete it holds it.
 create or replace function resolver.start_steps(p_derivations bigint[], p_builds integer[], p_busy integer) returns integer[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -48,4 +48,4 @@ end
 $$;
 
 comment on function resolver.start_steps(bigint[], integer[], integer) is
-    'Busy rows of BuildSteps for attempts; rows of attempts that were taken back are used again.';
+    'Busy rows of BuildSteps for attempts; rows of revoked attempts are used again.';

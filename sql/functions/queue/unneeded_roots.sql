@@ -1,7 +1,7 @@
--- unneeded_roots(paths): which of these store paths need no root any more: base names, of .drv files and of outputs.
+-- unneeded_roots(paths): returns the store paths that need no root any more: base names, of .drv files and of outputs.
 --
--- A .drv is needed until it has been built or has failed; an output while something unfinished uses it, and for a day since it
--- was found, or since a build ended that it is an output of: until hydra-update-gc-roots has a root for it.
+-- A .drv is needed until it is built or has failed. An output is needed while an unfinished derivation uses it, and for a day after it
+-- was found, or after a build ended whose output it is: by then hydra-update-gc-roots has made a root for it.
 create or replace function resolver.unneeded_roots(p_paths text[]) returns text[]
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -25,4 +25,4 @@ as $$
                   and s.owner is not null)
 $$;
 
-comment on function resolver.unneeded_roots(text[]) is 'Which of these store paths need no garbage collector root any more.';
+comment on function resolver.unneeded_roots(text[]) is 'The store paths of these that need no garbage collector root any more.';

@@ -1,4 +1,4 @@
--- apply_failed(reports): builds that did not succeed, for the claims that are open: see fail_steps().
+-- apply_failed(reports): applies reports of failed builds, for the claims that are open: see fail_steps().
 --
 -- Stages    building -> failed, buildable, waiting (an input was lost meanwhile)
 -- Locks     the caller holds the graph lock.
@@ -31,7 +31,7 @@ begin
            not_before = case when r.body ->> 'class' = 'transient' then resolver.clock() + x.retry_delay * 3 ^ s.tries end
       from unnest(v_failed) r cross join resolver.setting x
      where s.derivation = r.derivation and r.outcome = 'retried';
-    -- It may have failed since its inputs were lost. Then no derivation waits for it, and the next that does is not held up by a back-off.
+    -- If it failed because its inputs were lost, no derivation waits for it, and the next dependent must not wait for a back-off.
     perform resolver.find_owners(array(
         select s.derivation from unnest(v_failed) r join resolver.derivation_state s on s.derivation = r.derivation
          where r.outcome = 'retried'

@@ -1,4 +1,4 @@
--- apply_finished(reports): builds that succeeded, for the claims that are open: see finish_steps().
+-- apply_finished(reports): applies reports of successful builds, for the claims that are open: see finish_steps().
 --
 -- Stages    building -> realised, and all that follows
 -- Locks     the caller holds the graph lock.

@@ -1,4 +1,4 @@
--- apply_loaded(reports): what load found, for the claims that are open: see register_derivations().
+-- apply_loaded(reports): applies reports of load, for the claims that are open: see register_derivations().
 --
 -- Stages    unloaded -> waiting, resolvable, buildable, realised, failed
 -- Locks     the caller holds the graph lock.
@@ -28,7 +28,7 @@ begin
                               when jsonb_array_length(r.body -> 'inputs') > 1000
                                   then 'it has more than 1000 inputs: report them in parts, all but the last with "more"' end end as detail) b);
     perform resolver.failpoint('register_derivations: judged');
-    -- A part changes nothing but what is known of inputs, and may be sent twice: the claim stays open.
+    -- A part only adds inputs, and may be sent twice: the claim stays open.
     perform resolver.register_inputs(
         (select coalesce(jsonb_agg(r.body), '[]') from unnest(v_reports) r where r.body ->> 'more' = 'true'));
     v_next := array(select r from unnest(v_reports) r where r.body is not null and r.body ->> 'more' is distinct from 'true');
@@ -48,5 +48,5 @@ begin
 end
 $$;
 
-comment on function resolver.apply_loaded(jsonb) is 'Applies reports of what load found.';
+comment on function resolver.apply_loaded(jsonb) is 'Applies reports of load.';
 revoke all on function resolver.apply_loaded(jsonb) from public;

@@ -1,4 +1,4 @@
--- apply_reports(kind, reports): all elements, or an error.
+-- apply_reports(kind, reports): applies all elements, or raises an error.
 create or replace function resolver.apply_reports(p_kind text, p_reports jsonb) returns resolver.answer[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
--- apply_resolutions(reports): derivations resolve to others, and wait for them; or end with them at once (early cut-off).
+-- apply_resolutions(reports): derivations resolve to others, and wait for them or end with them at once (early cut-off).
 --
 -- Stages    resolvable -> resolved -> realised, failed; the resolved ones: unloaded -> buildable, realised;
---           realised -> unloaded, when more is wanted of them than is valid
+--           realised -> unloaded, if more outputs are wanted of them than are valid
 -- Locks     the caller holds the graph lock, and has judged the reports.
 create or replace function resolver.apply_resolutions(p_reports resolver.report[]) returns void
     language plpgsql volatile
@@ -32,7 +32,7 @@ begin
             join resolver.derivation d on d.drv = e.sample ->> 0) s
      where not r.body ? 'resolution'
      order by r.nr;
-    -- Those that compare_samples() has put on record.
+    -- These are the resolutions that compare_samples() has recorded.
     update resolver.resolution n set resolved = x.resolved, build = x.build, stepnr = x.stepnr, time = v_now, released_at = null
       from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
       join unnest(v_resolved, v_builds, v_stepnrs) with ordinality x (resolved, build, stepnr, nr) on x.nr = r.nr
@@ -54,10 +54,10 @@ begin
                 or r.height < s.height
                 or s.max_silent > coalesce(r.max_silent, 0) or s.timeout > coalesce(r.timeout, 0))));
     perform resolver.failpoint('apply_resolutions: wanted');
-    -- Not those of which all that is wanted is there: they may have to be looked at, or were not written.
+    -- A resolved derivation with all wanted outputs is left out: it may have to be loaded, or its .drv was not written.
     perform resolver.reevaluate_readiness(array(
         select distinct s.resolved_to from resolver.derivation_state s where s.derivation = any (v_ids) and s.stage = 'resolved'));
 end
 $$;
 
-comment on function resolver.apply_resolutions(resolver.report[]) is 'Derivations follow those that they resolve to.';
+comment on function resolver.apply_resolutions(resolver.report[]) is 'Derivations follow their resolved derivations.';

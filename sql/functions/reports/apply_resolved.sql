@@ -1,4 +1,4 @@
--- apply_resolved(reports): what derivations resolve to, for the claims that are open: see set_resolved_to().
+-- apply_resolved(reports): applies reports of resolve, for the claims that are open: see set_resolved_to().
 --
 -- Stages    resolvable -> resolved, buildable, realised, failed, waiting
 -- Locks     the caller holds the graph lock.
@@ -35,5 +35,5 @@ begin
 end
 $$;
 
-comment on function resolver.apply_resolved(jsonb) is 'Applies reports of what derivations resolve to.';
+comment on function resolver.apply_resolved(jsonb) is 'Applies reports of resolve.';
 revoke all on function resolver.apply_resolved(jsonb) from public;

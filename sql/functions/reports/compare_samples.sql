@@ -1,8 +1,8 @@
--- compare_samples(reports): the same, with the samples of derivations that have very many inputs on record already, and judged.
+-- compare_samples(reports): records and judges the samples of derivations with very many inputs, before the graph is locked.
 --
--- Before the graph is locked: the lock would be held for a second. What was judged stays true as long as the claim is open: it ends when
--- an input is lost, and an output has one path until then. The resolution is not in force yet; apply_resolutions() puts it in force.
--- Returns   elements with "resolution", its number, "stale" and "digest" in the place of "samples"
+-- Otherwise the lock would be held for a second. The judgement stays true as long as the claim is open: the claim ends if an input
+-- is lost, and an output keeps its path until then. The resolution is not in force yet; apply_resolutions() puts it in force.
+-- Returns   the reports: these elements have "resolution", its number, "stale" and "digest" in the place of "samples"
 create or replace function resolver.compare_samples(p_reports jsonb) returns jsonb
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -44,5 +44,6 @@ begin
 end
 $$;
 
-comment on function resolver.compare_samples(jsonb) is 'Puts the samples of resolutions with very many inputs on record, before the graph is locked.';
+comment on function resolver.compare_samples(jsonb) is
+    'Records the samples of resolutions with very many inputs, before the graph is locked.';
 revoke all on function resolver.compare_samples(jsonb) from public;

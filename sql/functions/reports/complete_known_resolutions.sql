@@ -1,8 +1,8 @@
--- complete_known_resolutions(reports, resolved): what was resolved to has failed, or has all outputs already that are wanted: so it is over.
--- What has only some of them is waited for; these are served meanwhile.
+-- complete_known_resolutions(reports, resolved): if a resolved derivation has failed, or has all wanted outputs already, the followers end.
+-- If it has only some of the wanted outputs, the followers get these, and wait for the others.
 --
 -- Stages    resolved -> realised; a resolved derivation that may be tried again: failed -> unloaded
--- Locks     the caller holds the graph lock. What was resolved to something that has failed ends by a walk.
+-- Locks     the caller holds the graph lock. If a resolved derivation has failed, a walk ends its followers.
 create or replace function resolver.complete_known_resolutions(p_reports resolver.report[], p_resolved bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -35,7 +35,7 @@ begin
                  order by x.resolved, i.info nulls last) x
          where exists (select from resolver.output o where o.derivation = x.resolved and o.valid_since is not null));
     perform resolver.complete_derivations(array(select e from unnest(v_ended) e where e.derivation <> all (v_known)));
-    -- What was realised before has ended all that was resolved to it then.
+    -- If a derivation was realised before, it ended its earlier followers then.
     perform resolver.record_completions(array(
         select resolver.as_follower(e, r.derivation)
           from unnest(p_reports) with ordinality r (lease, derivation, b, n, outcome, detail, digest, body, nr)
@@ -48,4 +48,4 @@ end
 $$;
 
 comment on function resolver.complete_known_resolutions(resolver.report[], bigint[]) is
-    'Early cut-off, and cached failures: derivations end at once with what they resolve to.';
+    'Early cut-off, and cached failures: derivations end at once with their resolved derivations.';

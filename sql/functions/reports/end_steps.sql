@@ -1,6 +1,7 @@
--- end_steps(reports): the rows of these attempts in BuildSteps are not busy any more.
+-- end_steps(reports): ends the busy rows of these attempts in BuildSteps.
 --
--- The status is that of the report, 0 when it has none. A step that made other paths than an earlier one is not deterministic. Rows of builds that are being deleted are left alone.
+-- The status is that of the report, 0 if it has none. If a step made other paths than an earlier step, it is not deterministic.
+-- Rows of builds that are being deleted stay as they are.
 -- Notifies  step_finished
 create or replace function resolver.end_steps(p_reports resolver.report[]) returns void
     language plpgsql volatile
@@ -32,4 +33,4 @@ begin
 end
 $$;
 
-comment on function resolver.end_steps(resolver.report[]) is 'Ends the busy rows of attempts, and says so to Hydra''s programs.';
+comment on function resolver.end_steps(resolver.report[]) is 'Ends the busy rows of attempts, and notifies Hydra''s programs.';

@@ -1,4 +1,4 @@
--- finish_step(lease, report): the singular form of finish_steps, for people: raises instead of answering.
+-- finish_step(lease, report): the singular form of finish_steps, for people: raises an error instead of returning an outcome.
 --
 -- Raises    NX011 lease_lost, NX012 refused
 create or replace function resolver.finish_step(p_lease bigint, p_report jsonb) returns void
@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function resolver.finish_step(bigint, jsonb) is 'Reports one build; see finish_steps for what the report says.';
+comment on function resolver.finish_step(bigint, jsonb) is 'Reports one successful build; see finish_steps for the form of the report.';

@@ -1,6 +1,6 @@
--- finish_steps(reports): builds that succeeded: an array, one element for each claim:
+-- finish_steps(reports): reports successful builds: an array, one element for each claim:
 --   {"lease", "outputs": {name: path}, "info", "machine", "log", "overhead", "times_built", "non_deterministic",
---    "already_valid"}     the last: Nix had them, and built nothing
+--    "already_valid"}     the last: Nix had the outputs, and built nothing
 --
 -- Returns   (lease, outcome, detail): done, already, lease_lost, refused
 -- Stages    building -> realised, and all that follows

@@ -1,4 +1,4 @@
--- first_changed_sample(derivation, inputs, outputs, paths): whether these samples are others than the outputs that it needs, as they are valid.
+-- first_changed_sample(derivation, inputs, outputs, paths): returns whether samples differ from the valid outputs that it needs.
 create or replace function resolver.first_changed_sample(p_derivation bigint, p_inputs bigint[], p_outputs text[], p_paths text[])
     returns boolean
     language plpgsql stable
@@ -17,5 +17,6 @@ begin
 end
 $$;
 
-comment on function resolver.first_changed_sample(bigint, bigint[], text[], text[]) is 'Whether samples are not the valid outputs that a derivation needs.';
+comment on function resolver.first_changed_sample(bigint, bigint[], text[], text[]) is
+    'Whether samples differ from the valid outputs that a derivation needs.';
 revoke all on function resolver.first_changed_sample(bigint, bigint[], text[], text[]) from public;

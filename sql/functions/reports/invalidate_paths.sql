@@ -1,6 +1,6 @@
--- invalidate_paths(paths): these store paths (base names or full) are not valid any more: outputs, or .drv files.
+-- invalidate_paths(paths): these store paths (base names or full), of outputs or .drv files, are not valid any more.
 --
--- Returns   how many of them were served until now, or are .drv files that something was resolved to: it is resolved again.
+-- Returns   the number of paths that were served until now, or are .drv files of resolved derivations; these are resolved again.
 -- Stages    realised -> unloaded; dependents that are not realised: resolvable, buildable, resolved -> waiting
 -- Locks     the graph lock
 create or replace function resolver.invalidate_paths(p_paths text[]) returns integer
@@ -24,4 +24,4 @@ end
 $$;
 
 comment on function resolver.invalidate_paths(text[]) is
-    'Store paths that were found to have gone: they are not served any more, and built again where needed.';
+    'Withdraws lost store paths: they are not served any more, and are built again if they are needed.';

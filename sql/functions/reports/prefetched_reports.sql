@@ -1,8 +1,8 @@
--- prefetched_reports(reports): elements without a lease whose derivations wait to be loaded now, and are not claimed.
+-- prefetched_reports(reports): returns elements without a lease whose derivations wait to be loaded now, and are not claimed.
 --
--- Who reads ahead does not know what is on record, nor what a root needs: so only derivations that were never loaded, and
--- that are nobody's root.
--- Locks     rows of derivation_state, SKIP LOCKED, since load is claimed without the graph lock; the caller holds that one.
+-- A worker that reads ahead knows neither the records of a derivation nor the needs of a root. So only derivations count that were
+-- never loaded, and that are the root of no build.
+-- Locks     rows of derivation_state, SKIP LOCKED, since load is claimed without the graph lock; the caller holds the graph lock.
 create or replace function resolver.prefetched_reports(p_reports jsonb) returns resolver.report[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -27,4 +27,4 @@ begin
 end
 $$;
 
-comment on function resolver.prefetched_reports(jsonb) is 'Reports that nobody claimed, about derivations that are wanted by now.';
+comment on function resolver.prefetched_reports(jsonb) is 'Reports without a claim, about derivations that are wanted by now.';

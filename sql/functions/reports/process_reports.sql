@@ -1,9 +1,9 @@
--- process_reports(kind, reports): applies a report, and does a bounded part of what it sets in motion.
+-- process_reports(kind, reports): applies a report, and does a bounded part of the walks that it starts.
 --
 -- Arguments kind: loaded, resolved, finished or failed
 -- Returns   (lease, outcome, detail) for each element
 -- Locks     the graph lock
--- If an element makes the database raise, the others are applied all the same, each by itself: that one is refused.
+-- If an element raises an error, the function refuses that element and applies the others one at a time.
 create or replace function resolver.process_reports(p_kind text, p_reports jsonb) returns setof resolver.answer
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -44,5 +44,6 @@ begin
 end
 $$;
 
-comment on function resolver.process_reports(text, jsonb) is 'Applies a report; an element that can not be applied is refused, and the others count.';
+comment on function resolver.process_reports(text, jsonb) is
+    'Applies a report. If an element cannot be applied, it is refused, and the other elements are applied.';
 revoke all on function resolver.process_reports(text, jsonb) from public;

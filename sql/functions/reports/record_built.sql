@@ -1,7 +1,7 @@
--- record_built(reports): outputs of builds that succeeded are served, traced, and written to Hydra's step rows.
+-- record_built(reports): serves and traces the outputs of successful builds, and writes them to Hydra's step rows.
 --
--- What Nix had already, and did not build for the step, is traced as found in the local store: nobody knows who made it.
--- The first valid path of an output is served until it is lost: another one goes into the trace, and no further.
+-- If Nix had an output already, and did not build it for the step, the trace has it as found in the local store: its builder is unknown.
+-- The first valid path of an output is served until it is lost: another path goes into the trace only.
 create or replace function resolver.record_built(p_reports resolver.report[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -25,7 +25,7 @@ begin
     update public.BuildStepOutputs b set path = v_directory || x.path
       from unnest(p_reports) r cross join jsonb_each_text(r.body -> 'outputs') x (name, path)
      where b.build = r.build and b.stepnr = r.stepnr and b.name = x.name
-       -- Not a row that end_steps() left alone: another transaction has it.
+       -- end_steps() skipped the rows that another transaction holds: these stay as they are.
        and exists (select from public.BuildSteps s where s.build = r.build and s.stepnr = r.stepnr and s.busy = 0);
 end
 $$;

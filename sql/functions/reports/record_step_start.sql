@@ -1,7 +1,7 @@
--- record_step_start(lease, machine): Nix has found a machine for an attempt, and builds.
+-- record_step_start(lease, machine): records that Nix has found a machine for an attempt, and builds.
 --
--- Only for a worker with builders: its steps wait for a slot (busy 35) until Nix names one. Else the claim says it all.
--- Returns   whether the row says so now: not if the claim is over, or another transaction holds the row.
+-- Only for a worker with builders: its steps wait for a slot (busy 35) until Nix names one. For other workers the claim writes all this.
+-- Returns   whether the row was written: not if the claim is over, or another transaction holds the row.
 -- Locks     the graph lock
 create or replace function resolver.record_step_start(p_lease bigint, p_machine text) returns boolean
     language plpgsql volatile security definer
@@ -23,4 +23,4 @@ begin
 end
 $$;
 
-comment on function resolver.record_step_start(bigint, text) is 'Says which machine builds a claimed derivation.';
+comment on function resolver.record_step_start(bigint, text) is 'Records which machine builds a claimed derivation.';

@@ -1,11 +1,11 @@
--- register_derivations(reports): what load found: an array, one element for each claim:
+-- register_derivations(reports): reports the results of load: an array, one element for each claim:
 --   {"lease", "drv", "name", "system", "kind", "features", "prefer_local", "must_resolve", "info",
 --    "outputs": [{"name", "path", "valid"}], "inputs": [{"drv", "outputs": [name]}],
---    "chains": [{"drv", "outputs": [name]}], only when it is dynamic: of inputs, the outputs of outputs that it needs}
+--    "chains": [{"drv", "outputs": [name]}], only if it is dynamic: the outputs of outputs of inputs that it needs}
 --   {"lease", "drv", "more": true, "inputs"}   a part of its inputs, 1000 at most: the claim stays open
 --   {"lease", "drv", "failed": {"class", "status", "message"}}
--- An element with lease null was not claimed, but read ahead: it counts if its derivation is wanted by now, was never
--- loaded, is nobody's root, and is not claimed by anybody.
+-- An element with lease null was read ahead, without a claim. It counts only if its derivation is wanted by now, was never
+-- loaded, is the root of no build, and is not claimed.
 --
 -- Returns   (lease, outcome, detail): done; retried: it failed, class transient, and is tried again; already; lease_lost; refused
 -- Stages    unloaded -> waiting, resolvable, buildable, realised, failed

@@ -1,6 +1,6 @@
--- register_found(reports, derivations): outputs as load found them, valid ones with a step row of type 1; lost ones are withdrawn.
+-- register_found(reports, derivations): records outputs as load found them: valid ones get a step row of type 1, lost ones are withdrawn.
 --
--- No second row says what one of this build does already, such as that of an old runner which has built it.
+-- If the build has a row that says the same, such as a row of an old runner which built the derivation, it gets no second row.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.register_found(p_reports jsonb, p_derivations bigint[]) returns void
     language plpgsql volatile

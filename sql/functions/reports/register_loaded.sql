@@ -1,8 +1,8 @@
--- register_loaded(reports): what was found of these derivations: facts, outputs, inputs, and where they stand.
+-- register_loaded(reports): records the facts, outputs and inputs of these derivations as load found them, and their stages.
 --
 -- Stages    unloaded -> waiting, resolvable, buildable, realised, failed
 -- Locks     the caller holds the graph lock, and the derivations have no lease.
--- Loading stops at what is valid: inputs of a realised derivation are not looked at.
+-- Loading stops at valid outputs: the inputs of a realised derivation are not looked at.
 create or replace function resolver.register_loaded(p_reports resolver.report[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

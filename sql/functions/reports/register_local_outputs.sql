@@ -1,8 +1,8 @@
--- register_local_outputs(outputs): [{"drv", "name", "path"}]: paths that another component found valid in the store.
+-- register_local_outputs(outputs): [{"drv", "name", "path"}]: records paths that another component found valid in the store.
 --
--- Returns   how many derivations it was news for. Derivations that are unknown here, or not loaded, are left alone. So is
---           what is no store path, and another path than the one that an output is known beforehand to have.
--- Stages    anything not realised, building or failed -> realised, when all that is wanted of it is valid
+-- Returns   the number of derivations with newly valid outputs. The call ignores derivations that are unknown here or not loaded,
+--           paths that are no store paths, and paths that differ from one that is known in advance.
+-- Stages    any stage but realised, building and failed -> realised, if all wanted outputs are valid
 -- Locks     the graph lock
 create or replace function resolver.register_local_outputs(p_outputs jsonb) returns integer
     language plpgsql volatile security definer

@@ -1,9 +1,9 @@
--- register_resolved(reports): the resolved derivations, with what the callers found of their outputs in the store.
+-- register_resolved(reports): registers the resolved derivations, with their outputs as the callers found them in the store.
 --
 -- Returns   their numbers, in the order of reports.
 -- Locks     the caller holds the graph lock.
--- While one is being built, or after an attempt that was cut short, only the report of a build says what is valid: Nix may have
--- ended it all the same, and the step of that attempt is to succeed, on its account.
+-- While a derivation is being built, or after an attempt that was cut short, only the report of a build makes its outputs valid:
+-- Nix may have finished that attempt all the same, and its step has to succeed, on the account of its build.
 create or replace function resolver.register_resolved(p_reports resolver.report[]) returns bigint[]
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -55,4 +55,4 @@ begin
 end
 $$;
 
-comment on function resolver.register_resolved(resolver.report[]) is 'Makes resolved derivations known.';
+comment on function resolver.register_resolved(resolver.report[]) is 'Registers resolved derivations.';

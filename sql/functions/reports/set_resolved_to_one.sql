@@ -1,4 +1,4 @@
--- set_resolved_to(lease, samples, resolved, info): the singular form, for people: raises instead of answering.
+-- set_resolved_to(lease, samples, resolved, info): the singular form, for people: raises an error instead of returning an outcome.
 --
 -- Raises    NX011 lease_lost, NX012 refused, NX013 stale, NX014 confirm
 create or replace function resolver.set_resolved_to(p_lease bigint, p_samples jsonb, p_resolved jsonb, p_info jsonb default null)

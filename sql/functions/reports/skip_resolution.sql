@@ -1,4 +1,4 @@
--- skip_resolution(derivations): they resolve to themselves.
+-- skip_resolution(derivations): these derivations resolve to themselves.
 --
 -- Stages    resolvable -> buildable
 -- Notifies  step_ready
@@ -15,4 +15,4 @@ begin
 end
 $$;
 
-comment on function resolver.skip_resolution(bigint[]) is 'Derivations in which nothing has to be replaced are ready to be built.';
+comment on function resolver.skip_resolution(bigint[]) is 'Derivations in which nothing has to be replaced become buildable.';

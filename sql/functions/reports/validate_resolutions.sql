@@ -1,4 +1,4 @@
--- validate_resolutions(reports): open ones become done, stale, confirm, retried or refused (says nothing). Nothing is written.
+-- validate_resolutions(reports): open ones become done, stale, confirm, retried or refused (the report says nothing). Writes nothing.
 create or replace function resolver.validate_resolutions(p_reports resolver.report[]) returns resolver.report[]
     language plpgsql stable
     set search_path = pg_catalog, pg_temp

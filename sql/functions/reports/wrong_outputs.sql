@@ -1,4 +1,4 @@
--- wrong_outputs(derivation, outputs): what is wrong with {name: path}, as the outputs that a build made; null: nothing.
+-- wrong_outputs(derivation, outputs): returns the errors in {name: path}, the outputs that a build reported; null if there are none.
 create or replace function resolver.wrong_outputs(p_derivation bigint, p_outputs jsonb) returns text
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -20,5 +20,5 @@ begin
 end
 $$;
 
-comment on function resolver.wrong_outputs(bigint, jsonb) is 'What is wrong with the outputs that a build is said to have made; null: nothing.';
+comment on function resolver.wrong_outputs(bigint, jsonb) is 'The errors in the outputs that a build reported; null if there are none.';
 revoke all on function resolver.wrong_outputs(bigint, jsonb) from public;

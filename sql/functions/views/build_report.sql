@@ -1,5 +1,5 @@
--- build_report(build): one build for people: its state, outputs and steps, with the inputs that a resolution filled in.
--- known_from is the build whose steps tell how a build without steps of its own came to its outputs.
+-- build_report(build): returns one build for people: its state, outputs and steps, with the inputs that a resolution filled in.
+-- known_from: if the build has no steps of its own, the build whose steps show where its outputs come from.
 create or replace function resolver.build_report(p_build integer) returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -40,4 +40,4 @@ as $$
      where b.id = p_build
 $$;
 
-comment on function resolver.build_report(integer) is 'A build with outputs and steps, as one object; null when there is no such build.';
+comment on function resolver.build_report(integer) is 'A build with outputs and steps, as one object; null if there is no such build.';

@@ -1,4 +1,4 @@
--- check_*: rows that break an invariant. Every one of these views is empty in a sound database.
+-- check_*: rows that break an invariant. In a sound database every one of these views is empty.
 
 create or replace view resolver.check_watching as
     select s.derivation, s.stage, w.input
@@ -16,7 +16,8 @@ create or replace view resolver.check_watched_input as
                                            and o.valid_since is not null)
            and not exists (select from resolver.propagation k
                             where k.kind in ('wake', 'chain') and k.subject = w.input or k.kind = 'settle' and k.subject = w.derivation);
-comment on view resolver.check_watched_input is 'What is watched is an input that is not satisfied, unless a walk is on its way to the watcher: else nothing would ever wake it.';
+comment on view resolver.check_watched_input is
+    'A watched input is not satisfied, unless a walk is on its way to the watcher: otherwise nothing would ever wake it.';
 
 create or replace view resolver.check_ready as
     select s.derivation, s.stage, dep.input
@@ -28,14 +29,15 @@ create or replace view resolver.check_ready as
                                           and o.valid_since is not null)
        and not exists (select from resolver.propagation k where k.kind = 'lose' and k.subject = dep.input);
 comment on view resolver.check_ready is
-    'Nothing is ready, or resolved, before all its inputs are satisfied (unless the walk that tells of a loss is under way).';
+    'No derivation is ready, or resolved, before all its inputs are satisfied (unless the walk that propagates a loss is under way).';
 
 create or replace view resolver.check_following as
     select s.derivation, s.resolved_to, r.stage
       from resolver.derivation_state s join resolver.derivation_state r on r.derivation = s.resolved_to
      where s.stage = 'resolved' and r.stage in ('realised', 'failed')
        and not exists (select from resolver.propagation k where k.kind = 'follow' and k.subject = s.resolved_to);
-comment on view resolver.check_following is 'Nothing waits for a resolved derivation that has ended (unless the walk that tells of it is under way).';
+comment on view resolver.check_following is
+    'No derivation waits for a resolved derivation that has ended (unless the walk that ends it is under way).';
 
 create or replace view resolver.check_owner as
     select s.derivation, s.stage, s.owner
@@ -43,7 +45,8 @@ create or replace view resolver.check_owner as
      where s.owner is not null and s.stage not in ('realised', 'failed')
        and (select g.ended_at is null from resolver.goal g where g.build = s.owner) is not true
        and not exists (select from resolver.propagation k where k.kind = 'disown' and k.subject = s.owner);
-comment on view resolver.check_owner is 'What is unfinished is owned by an unfinished build, or by none (unless the build is giving up what it owned).';
+comment on view resolver.check_owner is
+    'An unfinished derivation is owned by an unfinished build, or by none (unless the build is giving up its derivations).';
 
 create or replace view resolver.check_chain as
     with recursive link as (
@@ -72,13 +75,13 @@ create or replace view resolver.check_chain as
       left join resolver.dependency dep on dep.derivation = l.derivation and dep.input = l.input
      where l.outputs[l.link] = any (dep.outputs) is not true;
 comment on view resolver.check_chain is
-    'Chains are followed as far as they lead, every link is a dependency, and nothing is ready before they are followed to the end.';
+    'Chains are followed as far as they lead, every link is a dependency, and no derivation is ready before its chains end.';
 
 create or replace view resolver.check_realised as
     select s.derivation, o.name
       from resolver.derivation_state s join resolver.output o on o.derivation = s.derivation
      where s.stage = 'realised' and o.is_wanted and o.valid_since is null;
-comment on view resolver.check_realised is 'All wanted outputs of what is realised are valid.';
+comment on view resolver.check_realised is 'All wanted outputs of a realised derivation are valid.';
 
 create or replace view resolver.check_wanted as
     select s.derivation, s.resolved_to, o.name
@@ -86,7 +89,8 @@ create or replace view resolver.check_wanted as
       join resolver.output o on o.derivation = s.derivation and o.is_wanted
       join resolver.output x on x.derivation = s.resolved_to and x.name = o.name and not x.is_wanted
      where s.stage = 'resolved';
-comment on view resolver.check_wanted is 'What is wanted of a derivation is wanted of what it waits for: else that might end without it.';
+comment on view resolver.check_wanted is
+    'Outputs that are wanted of a derivation are wanted of its resolved derivation, which might end without them otherwise.';
 
 create or replace view resolver.check_lease as
     select s.derivation, s.stage, s.lease as state_lease, l.lease
@@ -95,7 +99,7 @@ create or replace view resolver.check_lease as
      where (s.lease is not null or l.lease is not null)
        and (s.derivation is distinct from l.derivation
             or l.verb <> case s.stage when 'unloaded' then 'load' when 'resolvable' then 'resolve' when 'building' then 'build' end);
-comment on view resolver.check_lease is 'Open leases and leased derivations are the same, and the verb fits the stage.';
+comment on view resolver.check_lease is 'Open leases and leased derivations match, and the verb fits the stage.';
 
 create or replace view resolver.check_busy as
     select coalesce(l.build, b.build) as build, coalesce(l.stepnr, b.stepnr) as stepnr, l.lease, b.busy
@@ -110,7 +114,7 @@ create or replace view resolver.check_resolution as
       from resolver.derivation_state s
       full join (select * from resolver.resolution where released_at is null) r on r.derivation = s.derivation
      where s.resolved_to is not null and s.resolved_to is distinct from r.resolved;
-comment on view resolver.check_resolution is 'What a derivation follows is its resolution in force.';
+comment on view resolver.check_resolution is 'A derivation follows the resolved derivation of its resolution in force.';
 
 create or replace view resolver.check_sampled_path as
     select r.derivation, i.input, i.output, i.path, o.path as in_force
@@ -120,7 +124,8 @@ create or replace view resolver.check_sampled_path as
       left join resolver.output o on o.derivation = i.input and o.name = i.output and o.valid_since is not null
      where r.released_at is null and o.path is distinct from i.path
        and not exists (select from resolver.propagation k where k.kind = 'lose' and k.subject = i.input);
-comment on view resolver.check_sampled_path is 'Resolutions that are waited for were made from paths in force.';
+comment on view resolver.check_sampled_path is
+    'If a derivation waits for its resolved derivation, the resolution was made from paths in force.';
 
 create or replace view resolver.check_one_path as
     select r.resolution, i.input, i.output
@@ -136,7 +141,8 @@ create or replace view resolver.check_failed_dependency as
       join resolver.derivation_state i on i.derivation = s.failed_dependency
      where i.stage <> 'failed' and i.failed_dependency is null
        and not exists (select from resolver.propagation w where w.kind <> 'raise');
-comment on view resolver.check_failed_dependency is 'A failed dependency failed, or has one itself (unless a walk is under way).';
+comment on view resolver.check_failed_dependency is
+    'A failed dependency has failed, or has a failed dependency itself (unless a walk is under way).';
 
 create or replace view resolver.check_references as
     select r.relation, r.derivation
@@ -152,7 +158,7 @@ create or replace view resolver.check_references as
      where r.derivation is not null
        and not exists (select from resolver.derivation_state s where s.derivation = r.derivation);
 comment on view resolver.check_references is
-    'Every derivation that a table speaks of is there, but for what is past: closed leases, and what resolutions were made from.';
+    'Every derivation that a table refers to exists, except in the past: closed leases, and inputs of resolutions.';
 
 create or replace view resolver.check_goal as
     select g.build, g.root, s.stage

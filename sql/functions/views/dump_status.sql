@@ -1,7 +1,7 @@
--- dump_status(): what `hydra-queue-runner --status` asks for by the notification dump_status: its row of Hydra's SystemStatus.
+-- dump_status(): writes the row of Hydra's SystemStatus that `hydra-queue-runner --status` requests by the notification dump_status.
 --
--- Called by every worker that hears it: one of them answers, the others leave it to that one.
--- Locks     the row of SystemStatus; then the graph lock, for the moment of writing
+-- Every worker that hears the notification calls it: one of them answers, and the others do nothing.
+-- Locks     the row of SystemStatus; then the graph lock, while it writes
 -- Notifies  status_dumped
 create or replace function resolver.dump_status() returns void
     language plpgsql volatile security definer
@@ -19,7 +19,7 @@ begin
     if not v_held and exists (select from public.SystemStatus s where s.what = 'queue-runner') then
         return;
     end if;
-    v_status := resolver.queue_runner_status();  -- may take its time
+    v_status := resolver.queue_runner_status();  -- may take long
     perform resolver.lock_graph();
     if not exists (select from resolver.live_workers()) then
         perform resolver.record_runner_end();
@@ -33,4 +33,4 @@ begin
 end
 $$;
 
-comment on function resolver.dump_status() is 'Tells Hydra''s programs of the queue, as its own queue runner does.';
+comment on function resolver.dump_status() is 'Writes the status of the queue for Hydra''s programs, as Hydra''s queue runner does.';

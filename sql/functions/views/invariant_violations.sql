@@ -1,4 +1,4 @@
--- invariant_violations(): how many rows each check_* view has, for those that have any.
+-- invariant_violations(): returns the check_* views that have rows, and how many.
 create or replace function resolver.invariant_violations() returns table (check_view text, violations bigint)
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -21,4 +21,5 @@ as $$
     union all select 'check_goal', count(*) from resolver.check_goal having count(*) > 0
 $$;
 
-comment on function resolver.invariant_violations() is 'Empty in a sound database: the check_* views that are not, with their numbers of rows.';
+comment on function resolver.invariant_violations() is
+    'The check_* views that have rows, with their numbers of rows; empty in a sound database.';

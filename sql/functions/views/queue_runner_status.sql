@@ -1,6 +1,6 @@
--- queue_runner_status(): the queue as Hydra's own queue runner tells it: names and units are those of its `--status`.
+-- queue_runner_status(): returns the status of the queue with the names and units of `hydra-queue-runner --status`.
 --
--- What is counted is counted since the start of the worker that has lived longest. {"status": "down"} when none lives.
+-- Counters start with the worker that has lived longest. {"status": "down"} if no worker lives.
 create or replace function resolver.queue_runner_status() returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -58,4 +58,4 @@ as $$
       from since x
 $$;
 
-comment on function resolver.queue_runner_status() is 'The queue as Hydra''s own queue runner tells it.';
+comment on function resolver.queue_runner_status() is 'The status of the queue, in the form of Hydra''s own queue runner.';

@@ -1,4 +1,4 @@
--- resolved_step: a step that was resolved, and its terminal in the same build.
+-- resolved_step: a step that was resolved, and the step of the resolved derivation in the same build.
 create or replace view resolver.resolved_step as
     select r.build, r.stepnr, t.build as terminal_build, t.stepnr as terminal_stepnr
       from public.BuildSteps r
@@ -11,4 +11,4 @@ create or replace view resolver.resolved_step as
      where r.status = 13;
 
 comment on view resolver.resolved_step is
-    'Step rows with status 13, and the row of the same build that tells how the resolved derivation ended; null while there is none.';
+    'Step rows with status 13, and the row of the same build for the resolved derivation; null if there is none yet.';

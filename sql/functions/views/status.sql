@@ -1,4 +1,4 @@
--- status(): what is going on, for people: one object.
+-- status(): returns the state of the farm for people, as one object.
 create or replace function resolver.status() returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
--- adjust_times_to_clock(): the clock of the database was put back: times that lie in the future since then are put back as well.
+-- adjust_times_to_clock(): if the database's clock was put back, times that now lie in the future are put back as well.
 --
--- Else a dead worker would count as alive, and a pause would last, for as long as the clock was put back.
+-- Otherwise a dead worker would count as alive, and a back-off would last, for as long as the clock was put back.
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.adjust_times_to_clock() returns void
     language plpgsql volatile
@@ -24,5 +24,5 @@ begin
 end
 $$;
 
-comment on function resolver.adjust_times_to_clock() is 'Puts back times that lie in the future since the clock was put back.';
+comment on function resolver.adjust_times_to_clock() is 'Puts back times that lie in the future because the clock was put back.';
 revoke all on function resolver.adjust_times_to_clock() from public;

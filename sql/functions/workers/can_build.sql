@@ -1,4 +1,4 @@
--- can_build(worker, machine type): whether the worker can have such a derivation built, here or by a builder, and does so.
+-- can_build(worker, machine type): returns whether the worker builds derivations of this type, on its own machine or on a builder.
 create or replace function resolver.can_build(p_worker resolver.worker, p_type resolver.machine_type) returns boolean
     language plpgsql immutable
     set search_path = pg_catalog, pg_temp
@@ -16,5 +16,4 @@ begin
 end
 $$;
 
-comment on function resolver.can_build(resolver.worker, resolver.machine_type) is
-    'Whether a worker builds derivations that ask for such a machine.';
+comment on function resolver.can_build(resolver.worker, resolver.machine_type) is 'Whether a worker builds derivations of a machine type.';

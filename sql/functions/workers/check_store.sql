@@ -1,6 +1,6 @@
--- check_store(directory, identity): whether that is the store that this database speaks about; it may not know any yet.
+-- check_store(directory, identity): checks that this database belongs to that store, or to none yet.
 --
--- Raises    NX015 when it is another one.
+-- Raises    NX015 if it belongs to another store.
 create or replace function resolver.check_store(p_store_directory text, p_store_identity text) returns void
     language plpgsql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -10,7 +10,7 @@ declare
 begin
     select * into v_store from resolver.store;
     if found and (v_store.directory, v_store.identity) is distinct from (p_store_directory, p_store_identity) then
-        raise exception 'this database speaks about another store'
+        raise exception 'this database belongs to another store'
             using errcode = 'NX015',
                   detail = format('It has %s (%s), the worker has %s (%s).',
                                   v_store.directory, v_store.identity, p_store_directory, p_store_identity),
@@ -19,4 +19,4 @@ begin
 end
 $$;
 
-comment on function resolver.check_store(text, text) is 'Raises an error when this database speaks about another store.';
+comment on function resolver.check_store(text, text) is 'Raises an error if this database belongs to another store.';

@@ -1,4 +1,4 @@
--- deregister_worker(worker): it ends. What it still holds is released.
+-- deregister_worker(worker): the worker ends, and its open claims are released.
 create or replace function resolver.deregister_worker(p_worker integer) returns void
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
@@ -13,4 +13,4 @@ begin
 end
 $$;
 
-comment on function resolver.deregister_worker(integer) is 'A worker says goodbye; its claims can be taken by others at once.';
+comment on function resolver.deregister_worker(integer) is 'A worker ends; other workers can take its claims at once.';

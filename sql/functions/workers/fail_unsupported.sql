@@ -1,7 +1,8 @@
--- fail_unsupported(): what has waited for too long for a worker that takes it fails, twenty of each machine type at a time.
+-- fail_unsupported(): derivations that waited too long for a worker that takes them fail, twenty of each machine type at a time.
 --
--- The time counts from when the last worker left, or the first of its type was ready; and no build that was added later than
--- that has its derivations fail before it has waited as long itself. While no worker lives nothing fails; see register_worker().
+-- The time counts from when the last worker that takes the type left, or from when its first derivation was ready. If a build was
+-- added later, its derivations fail only when the build has waited as long itself. If no worker lives, nothing fails; see
+-- register_worker().
 -- Stages    buildable -> failed
 -- Locks     the graph lock, only if there is something to do
 -- Notifies  as a failed step does: see fail_without_attempt()
@@ -35,7 +36,7 @@ begin
              where s.stage = 'buildable' and s.owner > 0 and s.machine_type = v_type
                and (g.build is null or g.opened_at <= v_before)
              limit 20);
-        -- No claim has looked whether anybody still wants them.
+        -- No claim has checked that a build still wants them.
         perform resolver.find_owners(array(
             select s.derivation from resolver.derivation_state s
              where s.derivation = any (v_late)
@@ -56,4 +57,4 @@ end
 $$;
 
 comment on function resolver.fail_unsupported() is
-    'Derivations that no live worker takes fail as unsupported, once they have waited for resolver.setting.max_unsupported_time.';
+    'Derivations that no live worker takes fail as unsupported after resolver.setting.max_unsupported_time.';

@@ -1,7 +1,7 @@
--- heartbeat(worker): it lives. Returns the build leases that it should abort, since nobody needs them any more.
+-- heartbeat(worker): records that the worker lives. Returns the build leases that it should abort, since no build needs them any more.
 --
--- Notifies  worker_beat, for those who listen to know that they hear
--- Raises    NX016 when it is unknown or was declared dead: its claims are gone.
+-- Notifies  worker_beat, so that listeners can tell that they hear notifications
+-- Raises    NX016 if the worker is unknown or was declared dead: its claims are revoked.
 create or replace function resolver.heartbeat(p_worker integer) returns setof bigint
     language plpgsql volatile security definer
     set search_path = pg_catalog, pg_temp
@@ -25,4 +25,4 @@ end
 $$;
 
 comment on function resolver.heartbeat(integer) is
-    'Sign of life of a worker; returns the leases of builds that nobody needs any more.';
+    'Records a sign of life of a worker; returns the leases of attempts that no build needs any more.';

@@ -1,6 +1,6 @@
--- machines(): what builds: by its name, a worker's own machine being localhost, what it takes and how much runs there.
+-- machines(): returns the machines that build, by name, with systems, features and running steps. A worker's machine is localhost.
 --
--- Its own system comes first: Hydra shows that.
+-- The worker's own system comes first: Hydra shows the first one.
 create or replace function resolver.machines() returns jsonb
     language sql stable security definer
     set search_path = pg_catalog, pg_temp
@@ -29,4 +29,4 @@ as $$
       left join running r on r.machine = o.machine
 $$;
 
-comment on function resolver.machines() is 'Machines that live workers have things built on, with systems, features, and running steps.';
+comment on function resolver.machines() is 'Machines that live workers build on, with systems, features, and running steps.';

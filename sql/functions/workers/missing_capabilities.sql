@@ -1,4 +1,4 @@
--- missing_capabilities(machine type): why no live worker builds what asks for such a machine, in words; null: one does.
+-- missing_capabilities(machine type): returns in words why no live worker builds derivations of this type; null if a worker does.
 create or replace function resolver.missing_capabilities(p_type integer) returns text
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -20,4 +20,4 @@ begin
 end
 $$;
 
-comment on function resolver.missing_capabilities(integer) is 'What it is that no live worker has for derivations of a machine type; null: nothing.';
+comment on function resolver.missing_capabilities(integer) is 'Why no live worker builds derivations of a machine type; null if a worker does.';

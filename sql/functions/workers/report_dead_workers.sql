@@ -1,6 +1,6 @@
--- report_dead_workers(workers): the processes of these workers have ended without saying so, as a worker of the same machine has found.
+-- report_dead_workers(workers): the processes of these workers died, as a worker on the same machine reports.
 --
--- Returns   how many claims were given back at once; sweep() gives back what is left of very many.
+-- Returns   the number of claims that were revoked at once; if there are very many, sweep() revokes the rest.
 -- Stages    building -> buildable, or failed after too many attempts
 -- Locks     the graph lock
 create or replace function resolver.report_dead_workers(p_workers integer[]) returns integer
@@ -19,4 +19,4 @@ begin
 end
 $$;
 
-comment on function resolver.report_dead_workers(integer[]) is 'Claims of workers whose processes have ended become claimable again.';
+comment on function resolver.report_dead_workers(integer[]) is 'Claims of workers whose processes died become claimable again.';

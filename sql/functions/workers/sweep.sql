@@ -1,7 +1,7 @@
--- sweep(): takes back what dead workers held, and claims that outlived their deadline; what no worker takes fails in the end.
+-- sweep(): revokes claims of dead workers and claims past their deadline; derivations that no worker takes fail in the end.
 --
--- Every worker calls it at its tick, and again while it has taken back a hundred.
--- Returns   how many claims were taken back.
+-- Every worker calls it at its tick, and again while it revokes a hundred claims.
+-- Returns   the number of revoked claims
 -- Stages    building -> buildable, or failed after too many attempts; buildable -> failed: see fail_unsupported()
 create or replace function resolver.sweep() returns integer
     language plpgsql volatile security definer

@@ -1,4 +1,4 @@
--- unsupported_types(): machine types of which something is ready to be built, and that no live worker takes.
+-- unsupported_types(): returns machine types that have buildable derivations, and that no live worker takes.
 create or replace function resolver.unsupported_types() returns integer[]
     language plpgsql stable
     set search_path = pg_catalog, pg_temp
@@ -14,4 +14,4 @@ begin
 end
 $$;
 
-comment on function resolver.unsupported_types() is 'Machine types that something waits for, and no live worker takes.';
+comment on function resolver.unsupported_types() is 'Machine types that have buildable derivations, and that no live worker takes.';
