@@ -13,7 +13,7 @@ let
   inherit (lib) mkOption types;
 
   cfg = config.services.hydra-resolver;
-  # The modules in nixpkgs, and those of Hydra itself.
+  # The modules of nixpkgs, and the modules of Hydra itself.
   off = {
     enable = false;
   };
@@ -50,7 +50,7 @@ let
 in
 {
   options.services.hydra-resolver = {
-    enable = lib.mkEnableOption "hydra-resolver, which builds what Hydra's evaluator adds";
+    enable = lib.mkEnableOption "hydra-resolver, which builds the builds that Hydra's evaluator adds";
 
     package = mkOption {
       type = types.package;
@@ -63,8 +63,8 @@ in
       type = types.str;
       default = "hydra-queue-runner";
       description = ''
-        User that the worker runs as. The default is the one that services.hydra, or services.hydra-queue-runner-dev,
-        makes for its queue runner: it may use the database, write build logs, and is trusted by the Nix daemon.
+        User that the worker runs as. The default is the user that services.hydra, or services.hydra-queue-runner-dev,
+        creates for its queue runner: it may use the database and write build logs, and the Nix daemon trusts it.
       '';
     };
 
@@ -80,7 +80,7 @@ in
       defaultText = lib.literalExpression "config.services.hydra.enable || config.services.hydra-queue-runner-dev.enable";
       description = ''
         Whether to disable the units of Hydra's own queue runner. The two would build the same builds. Leave
-        services.hydra-queue-runner-dev enabled: it makes the user.
+        services.hydra-queue-runner-dev enabled: it creates the user.
       '';
     };
 
@@ -89,7 +89,7 @@ in
       default = true;
       description = ''
         Whether to run `hydra-resolver db install` before the worker starts. This needs a role that owns Hydra's tables.
-        Disable it for a worker whose role was only granted to be a worker (`hydra-resolver db grant`).
+        Disable it for a worker whose role has only the rights of a worker (`hydra-resolver db grant`).
       '';
     };
 
@@ -98,13 +98,13 @@ in
       default = null;
       example = "/run/secrets/hydra-resolver";
       description = ''
-        File with variables of the environment that must not be in the Nix store, such as HYDRA_RESOLVER_DATABASE with a
-        password. They count before `settings`.
+        File with environment variables that must not be in the Nix store, such as HYDRA_RESOLVER_DATABASE with a
+        password. They override `settings`.
       '';
     };
 
     settings = mkOption {
-      description = "The settings file; `hydra-resolver config` shows what there is. Null: not set.";
+      description = "The settings file; `hydra-resolver config` lists the settings. Null: not set.";
       default = { };
       example = lib.literalExpression ''{ jobs = 8; verbs = [ "load" "resolve" ]; }'';
       type = types.submodule {
@@ -114,12 +114,12 @@ in
             type = types.nullOr types.str;
             default = if hydraDev.enable then hydraDev.dbUrl else hydra.dbi or "postgresql:///hydra";
             defaultText = lib.literalExpression "config.services.hydra-dev.dbUrl, else config.services.hydra.dbi";
-            description = "Hydra's database: a URL, a connection string, or what Hydra's `dbi` says.";
+            description = "Hydra's database: a URL, a connection string, or the value of Hydra's `dbi`.";
           };
           listen_database = mkOption {
             type = types.nullOr types.str;
             default = null;
-            description = "The server itself, when `database` leads to a pooler in transaction mode; `none`: poll.";
+            description = "The server itself, if `database` is a pooler in transaction mode; `none`: poll.";
           };
           store = mkOption {
             type = types.str;
@@ -129,20 +129,20 @@ in
           state = mkOption {
             type = types.str;
             default = "/var/lib/hydra-resolver";
-            description = "Where the worker keeps its garbage collector roots.";
+            description = "Directory of the worker's garbage collector roots.";
           };
           hydra_data = mkOption {
             type = types.nullOr types.str;
             default = "/var/lib/hydra";
-            description = "Hydra's data directory: build logs are written there, and hydra.conf is looked at.";
+            description = "Hydra's data directory: the worker writes build logs there, and reads hydra.conf.";
           };
           status_address = mkOption {
             type = types.nullOr types.str;
             default = null;
             example = "8080";
             description = ''
-              Port, or HOST:PORT, where the worker answers what Hydra's pages ask of a queue runner (queue_runner_endpoint
-              in hydra.conf), and /metrics for Prometheus. Null: nowhere.
+              Port, or HOST:PORT, where the worker answers requests of Hydra's pages to a queue runner
+              (queue_runner_endpoint in hydra.conf), and serves /metrics for Prometheus. Null: nowhere.
             '';
           };
         };
@@ -191,7 +191,7 @@ in
         serviceConfig = {
           Type = "exec";
           ExecStart = "${lib.getExe cfg.package} worker";
-          # The worker is told to stop, and ends its builds itself.
+          # Only the worker gets SIGTERM, and ends its builds itself.
           KillMode = "mixed";
           TimeoutStopSec = 60;
           Restart = "on-failure";

@@ -31,7 +31,7 @@ python3Packages.buildPythonApplication {
     rich
   ];
 
-  # The operator's own Nix is used where there is one on PATH.
+  # The operator's own Nix is used if there is one on PATH.
   makeWrapperArgs = [
     "--suffix"
     "PATH"

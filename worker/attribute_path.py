@@ -1,7 +1,7 @@
-"""Attribute paths as people write them: names joined with dots, a name with a dot in it in double quotes.
+"""Attribute paths as people write them: names joined with dots; a name that holds a dot is in double quotes.
 
-The syntax is that of `nix-instantiate -A`, with backslash escapes inside the quotes in addition, so that every name can
-be written, and every job's name is an attribute path that leads to it.
+The syntax is that of `nix-instantiate -A`, plus backslash escapes inside the quotes. So every name can be written, and
+the name of every job is an attribute path that leads to the job.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)', re.DOTALL)
 
 
 class AttributePathError(ValueError):
-    """A text that is no attribute path; the message says what to write instead."""
+    """The text is not an attribute path; the message says what to write instead."""
 
 
 def parse_attribute_path(text: str) -> AttributePath:
-    """`a."b.c".d` -> ("a", "b.c", "d"); the empty text is the empty path. Raises AttributePathError."""
+    """Parse `a."b.c".d` to ("a", "b.c", "d"); the empty text is the empty path. Raises AttributePathError."""
     if not text:
         return ()
     names: list[str] = []
@@ -29,7 +29,7 @@ def parse_attribute_path(text: str) -> AttributePath:
         position = part.end() if part else position
         if part is None or text[position : position + 1] not in ("", "."):
             raise AttributePathError(
-                f"{text!r} is no attribute path: write names joined with dots,"
+                f"{text!r} is not an attribute path: write names joined with dots,"
                 ' and a name that holds a dot or a quote as in a."b.c"'
             )
         quoted, plain = part.groups()
@@ -40,7 +40,7 @@ def parse_attribute_path(text: str) -> AttributePath:
 
 
 def format_attribute_path(path: AttributePath) -> str:
-    """The text that parse_attribute_path reads back as this path."""
+    """Return the text that parse_attribute_path reads back as this path."""
     return ".".join(name if _PLAIN.fullmatch(name) else _quoted(name) for name in path)
 
 

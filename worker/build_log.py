@@ -1,6 +1,6 @@
 """The log of one step, where Hydra's web pages look for it.
 
-Source: ``getDrvLogPath`` in the source of Hydra: ``<two characters>/<the rest>`` of the derivation's base name.
+Source: ``getDrvLogPath`` in the source of Hydra: ``<two characters>/<the rest>`` of the base name of the derivation.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from types import TracebackType
 from .nix.store_path import check_base_name
 
 DEFAULT_LIMIT = 64 << 20
-"""Bytes of a log, unless told otherwise: Hydra's default."""
+"""Bytes of a log, if no other limit is given: the default of Hydra."""
 
 
 def log_path(directory: Path, drv: str) -> Path:
-    """Where the log of a derivation (a base name) is below the log directory; absolute.
+    """Return the absolute path of the log of a derivation (a base name) below the log directory.
 
     Raises :class:`InvalidStorePath`.
     """
@@ -26,10 +26,11 @@ def log_path(directory: Path, drv: str) -> Path:
 
 
 class BuildLog:
-    """The log of one attempt. Each line is in the file when :meth:`write_line` returns. One thread uses it.
+    """The log of one attempt. Each line is in the file when :meth:`write_line` returns. One thread uses a log.
 
-    It is a new file in the place of an earlier attempt's: whoever still reads or writes that one keeps it. ``limit`` is
-    in bytes, 0 for none. Everything raises ``OSError`` when the file system refuses, such as when the disk is full.
+    A log is a new file and replaces the file of an earlier attempt; a process that has the old file open keeps that
+    file. ``limit`` is in bytes, 0 for none. Every method raises ``OSError`` if the file system refuses, such as when
+    the disk is full.
     """
 
     def __init__(self, directory: Path, drv: str, *, limit: int = DEFAULT_LIMIT) -> None:
@@ -41,7 +42,7 @@ class BuildLog:
         self.size = 0
         """Bytes written so far."""
         self.exceeded = False
-        """Whether there was more than the limit allows. Nothing is written any more."""
+        """Whether the build wrote more than the limit allows. Further lines are not written."""
         place.parent.mkdir(parents=True, exist_ok=True)
         self._file = _create(place)
 
@@ -54,10 +55,10 @@ class BuildLog:
         self.close()
 
     def write_line(self, line: bytes) -> bool:
-        """Append a line (without its end). False when the limit is exceeded: the build is to be ended.
+        """Append a line (without its end). Return False if the limit is exceeded: the caller has to end the build.
 
-        The line that exceeds it is left out; the last line of the file says so. Raises ``OSError``, as it does when the
-        log is closed; the line may then be there in part.
+        The line that exceeds the limit is left out; the last line of the file says so. Raises ``OSError``, also if the
+        log is closed; after an error, the file may have a part of the line.
         """
         if self.exceeded:
             return False
@@ -86,6 +87,6 @@ def _create(place: Path) -> int:
     while True:
         with contextlib.suppress(FileNotFoundError):
             place.unlink()
-        # Somebody who was supposed to be dead may create it at the same moment.
+        # A process of an earlier attempt that was taken for dead may create the file at the same moment.
         with contextlib.suppress(FileExistsError):
             return os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)

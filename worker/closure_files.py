@@ -1,4 +1,4 @@
-"""Read access to files of a closure that nobody has to trust: no link leads out of it.
+"""Read access to the files of an untrusted closure: no link leads out of the closure.
 
 Source: the Nix manual, "Store Path" and "File System Object".
 """
@@ -29,9 +29,9 @@ class Content(NamedTuple):
 class ClosureFiles:
     """The files of some store paths (base names), wherever the store is on this machine.
 
-    A place is a sequence of names below the store directory, the first a base name. Links are followed as the builder
-    meant them: their targets have the store directory of store paths. What can't be read is not there: nothing here
-    raises, but :class:`StoreError` for a store that has no directory on this machine.
+    A place is a sequence of names below the store directory; the first name is a base name. Links are followed as the
+    builder meant them: their targets have the store directory of store paths. A file that can't be read counts as
+    missing: methods raise nothing but :class:`StoreError`, for a store that has no directory on this machine.
     """
 
     def __init__(self, store: Store, closure: Set[str]) -> None:
@@ -42,9 +42,9 @@ class ClosureFiles:
         self._contents: dict[Path, Content | None] = {}
 
     def parts_of(self, path: str) -> tuple[str, ...]:
-        """The place that a full path names, without ``.`` and ``..``; empty when it is not below the store directory.
+        """Return the place of a full path, without ``.`` and ``..``; empty if it is not below the store directory.
 
-        As in Hydra ``..`` takes away the name before it, be it that of a link.
+        As in Hydra, ``..`` removes the name before it, even if that name is a link.
         """
         names: list[bytes] = []
         for name in _names(path.encode()):
@@ -56,17 +56,17 @@ class ClosureFiles:
         return tuple(name.decode() for name in below or ())
 
     def has_entry(self, directory: Sequence[str], name: str) -> bool:
-        """Whether a directory has an entry of that name, be it a link to nowhere."""
+        """Return whether a directory has an entry of that name; a link to nowhere counts."""
         found = self._locate(directory)
         return found is not None and os.path.lexists(found / name)
 
     def is_directory(self, place: Sequence[str]) -> bool:
-        """Whether a directory is there."""
+        """Return whether there is a directory at this place."""
         found = self._locate(place)
         return found is not None and os.path.isdir(found)  # noqa: PTH112 - never raises
 
     def read(self, place: Sequence[str], limit: int) -> bytes | None:
-        """The content of a regular file; of one longer than ``limit`` bytes the whole lines among the first so many."""
+        """Return the content of a regular file; if longer than ``limit`` bytes, the whole lines within the limit."""
         found = self._locate(place)
         if found is None:
             return None
@@ -78,7 +78,7 @@ class ClosureFiles:
         return text if len(text) <= limit else text[: text.rfind(b"\n", 0, limit) + 1]
 
     def content(self, place: Sequence[str]) -> Content | None:
-        """Size and hash of a regular file, which is read once; neither of a directory."""
+        """Return size and hash of a regular file, which is read once; both are ``None`` for a directory."""
         found = self._locate(place)
         if found is None:
             return None
@@ -87,7 +87,7 @@ class ClosureFiles:
         return self._contents[found]
 
     def _locate(self, place: Sequence[str]) -> Path | None:
-        """Where a place is on this machine, behind all links; ``None`` if one leads out of the closure, or nowhere."""
+        """Return the real path of a place, all links followed; ``None`` if a link leaves the closure or is dead."""
         todo = [name.encode() for name in reversed(place)]
         done: list[bytes] = []
         links = 0
@@ -118,7 +118,7 @@ class ClosureFiles:
         return self._real(done) if done else None
 
     def _real(self, place: Sequence[bytes]) -> Path:
-        """The real place of one without links. Raises ``KeyError`` outside of the closure."""
+        """Return the real path of a place without links. Raises ``KeyError`` outside of the closure."""
         base_name, *rest = map(os.fsdecode, place)
         if base_name not in self._closure:
             raise KeyError(base_name)
@@ -134,7 +134,7 @@ def _below(root: Sequence[bytes], names: Sequence[bytes]) -> Sequence[bytes] | N
 
 
 def _open_regular(path: Path) -> BufferedReader:
-    """Raises ``OSError`` for anything but a regular file."""
+    """Open a regular file. Raises ``OSError`` for any other kind of file."""
     file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):

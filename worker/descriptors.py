@@ -1,4 +1,4 @@
-"""How many files a process may have open, and how many builds at a time that is enough for."""
+"""How many files a process may have open, and how many builds at a time these are enough for."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import resource
 from contextlib import suppress
 
 EACH_SLOT = 6
-"""A slot has three for its Nix, and while it begins or ends a build a few more: the log, a process, a ``.drv``."""
+"""Descriptors for each slot: three for its Nix; while a build begins or ends also the log, a process, a ``.drv``."""
 OTHERS = 100
-"""For connections to the database, load and resolve, roots, and the status page."""
+"""Descriptors for connections to the database, load and resolve, roots, and the status page."""
 
 
 def jobs_within(jobs: int) -> tuple[int, int]:
-    """How many of so many builds at a time there are descriptors for, at least one; and how many may be open in all.
+    """Return how many of ``jobs`` builds at a time have enough descriptors, at least one, and the limit of open files.
 
-    Raises the process's soft limit as far as it has to and may; what it starts inherits that.
+    Raises the soft limit of the process as far as needed and allowed; child processes inherit the limit.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = OTHERS + EACH_SLOT * jobs

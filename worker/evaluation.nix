@@ -1,11 +1,11 @@
-# What hydra_resolver.evaluation asks of a Nix file. nix-instantiate gives every --arg and --argstr of its command
-# line to the function that `import ./evaluation.nix request` yields.
+# The expressions that hydra_resolver.evaluation evaluates. nix-instantiate gives every --arg and --argstr of its
+# command line to the function that `import ./evaluation.nix request` yields.
 #
 # request.file   the file to look at, an absolute path
 # request.places where to look for jobs: sets of `path`, a list of names ([ ] is the file itself), and `chosen`, whether
-#                a user named it. A chosen set is entered whatever it says, and a chosen value has to be a set or a
-#                derivation
-# request.guard  whether an attribute that throws is listed as failed; without, its error ends the evaluation
+#                a user named the path. A chosen set is entered even without recurseForDerivations, and a chosen value
+#                has to be a set or a derivation
+# request.guard  true: an attribute that throws is listed as failed; false: its error ends the evaluation
 #
 # jobs           every job and every failed attribute at or below the places
 # children       the attribute names in the set at the first place, or null when there is no set to enter
@@ -17,8 +17,9 @@ let
     isFunction isInt isList isString length listToAttrs map match split storeDir stringLength substring toXML tryEval
     typeOf unsafeDiscardStringContext;
 
-  # Functions are called with the arguments of the command line: all of them if the function has an ellipsis, else
-  # those it names. One that can't be called so is left alone. Only its XML form tells `{ ... }:` from `x:`.
+  # A function is called with the arguments of the command line: with all of them if the function has an ellipsis, else
+  # with those that it names. A function that can't be called so stays as it is. Only the XML form distinguishes
+  # `{ ... }:` from `x:`.
   call = value:
     let
       shape = toXML value;
@@ -50,7 +51,7 @@ let
 
   show = path: if path == [ ] then "the file" else "'${concatStringsSep "." path}'";
 
-  # The value at a path, functions on the way called.
+  # The value at a path; functions on the way are called.
   at = path: (foldl' step { seen = [ ]; value = call (import (/. + request.file)); } path).value;
   step = { seen, value }: name: {
     seen = seen ++ [ name ];
@@ -61,7 +62,7 @@ let
       }";
   };
 
-  # What is to be done with a value: "job", "set" (to enter), or "nothing".
+  # How to handle a value: "job", "set" (to enter), or "nothing".
   classify = chosen: path: value:
     if isAttrs value && value.type or null == "derivation" then "job"
     else if isAttrs value then (if chosen || value.recurseForDerivations or false then "set" else "nothing")
@@ -114,7 +115,7 @@ let
       isChannel = meta.isHydraChannel or false == true || meta.isHydraChannel or false == "true";
     };
 
-  # An output whose path depends on what will be built has a placeholder in its place, which lies outside the store.
+  # If an output's path depends on a build, its place holds a placeholder, which lies outside of the store.
   known = path: if substring 0 (stringLength storeDir + 1) path == storeDir + "/" then path else null;
 
   # A string, a set that has one under `key`, or a list of these: joined with commas.

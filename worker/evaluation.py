@@ -1,13 +1,13 @@
-"""Evaluates a Nix file into jobs, with nix-instantiate. Knows no database.
+"""Evaluates a Nix file into jobs, with nix-instantiate. Uses no database.
 
-Most files take one process: it lists all jobs with their fields, and attributes that throw as failed (for each of these
-a process of its own finds out what Nix has to say). An error that Nix can't catch (a wrong type, `abort`, endless
-recursion) ends that process; then halves of the file are evaluated, and halves of the half that failed, until the
-culprits are single.
+For most files one process is enough: the process lists all jobs with their fields, and lists attributes that throw as
+failed; one more process for each failed attribute gets Nix's error message. An error that Nix can't catch (a wrong
+type, `abort`, endless recursion) ends the process. In this case each half of the file is evaluated, then each half of
+the half that failed, until every failing attribute is found.
 
-The .drv files are rooted afterwards, since the temporary roots of an evaluation end with its process. Roots are made
-first, for all jobs at once, then the store is asked which of the rooted .drv files are valid. Those that a collector
-took in between are evaluated once more: that writes them again, and this time they have roots before they exist.
+The .drv files are rooted afterwards, since the temporary roots of an evaluation end with its process. The roots of all
+jobs are created first, then the store is asked which of the rooted .drv files are valid. If a collector deleted some in
+between, these are evaluated once more: Nix writes them again, and now their roots exist before the files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEFAULT_PRIORITY = 100
 
 
 class EvaluationError(Exception):
-    """A file that yields no jobs at all. `message` says why, in Nix's words, `hint` what to do."""
+    """A file yields no jobs at all. `message` is the reason, in Nix's words; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(f"{message}\n{hint}")
@@ -38,7 +38,7 @@ class EvaluationError(Exception):
 
 @dataclass(frozen=True)
 class Job:
-    """One derivation to build. Times are in seconds; what the derivation's `meta` does not say is None."""
+    """One derivation to build. Times are in seconds; a field that the derivation's `meta` does not have is None."""
 
     name: str
     drv: str
@@ -53,12 +53,12 @@ class Job:
     scheduling_priority: int
     is_channel: bool
     outputs: dict[str, str | None]
-    """Output name -> path, None where the path depends on what will be built."""
+    """Output name -> path; None if the path depends on a build."""
 
 
 @dataclass(frozen=True)
 class EvaluationFailure:
-    """An attribute that yields no job, and why."""
+    """An attribute that yields no job, with the error message."""
 
     attribute: str
     message: str
@@ -68,7 +68,7 @@ Found = dict[AttributePath, Job | EvaluationFailure]
 
 
 def is_derivation_file(file: Path) -> bool:
-    """Whether this names a .drv file, which is taken as it is, rather than an expression to evaluate."""
+    """Return whether the name is that of a .drv file, which is used as it is, and not of a Nix expression."""
     return file.name.endswith(".drv")
 
 
@@ -83,18 +83,18 @@ def evaluate(
     store: str | None = None,
     on_progress: Callable[[str], None] | None = None,
 ) -> list[Job | EvaluationFailure]:
-    """All jobs of a Nix file, or of the `attributes` chosen in it, in the order of their attribute names.
+    """Return all jobs of a Nix file, or of the `attributes` chosen in it, in the order of their attribute names.
 
-    The file, and every chosen attribute, may be a derivation or a set; sets further down are entered if they say
-    `recurseForDerivations = true`, lists are not. Functions are called with `args` (Nix expressions) and `argstrs`
-    (strings); below what was chosen, those that can't be called are passed over, as are null and other sets. Nothing is
-    built or substituted for the evaluation: import from derivation is off.
+    The file and every chosen attribute may be a derivation or a set. Sets further down are entered if they have
+    `recurseForDerivations = true`; lists are never entered. Functions are called with `args` (Nix expressions) and
+    `argstrs` (strings). Below a chosen attribute, functions that can't be called are skipped, and so are null and other
+    sets. The evaluation builds and substitutes nothing: import from derivation is off.
 
-    Each .drv file has a root of its own in the directory `gc_roots` (made if need be) when this returns: a symbolic
-    link named evaluation-ID, evaluation-ID-2, ... which the caller may delete.
+    When this function returns, each .drv file has a root of its own in the directory `gc_roots`, which is created if it
+    is missing. A root is a symbolic link named evaluation-ID, evaluation-ID-2, ...; the caller may delete it.
 
-    `env` is the environment of the Nix programs, `store` a store URI other than that environment's. `on_progress` is
-    told in words what happens next.
+    `env` is the environment of the Nix programs; `store` is a store URI that overrides the environment's. `on_progress`
+    receives a text that describes the next step.
 
     Raises EvaluationError if the file as a whole can't be evaluated, AttributePathError for a malformed attribute.
     """
@@ -115,7 +115,7 @@ class _Evaluation:
     file_is_sound: bool = False
 
     def find_and_root(self, directory: Path) -> Found:
-        """All that is at or below the chosen paths, every .drv file with a root."""
+        """Return all jobs and failures at or below the chosen paths; every .drv file has a root."""
         if not self.file.exists():
             raise EvaluationError(f"there is no file {self.file}", "Give the path of a Nix file or of a .drv file.")
         self.progress(f"evaluating {self.file.name}")
@@ -124,10 +124,10 @@ class _Evaluation:
             return self.root(found, directory)
         except (NixProgramError, OSError) as error:
             hint = f"See that {directory} can be written, and that the store can be reached."
-            raise EvaluationError(f"the derivations get no roots: {error}", hint) from None
+            raise EvaluationError(f"can't create roots for the derivations: {error}", hint) from None
 
     def root(self, found: Found, directory: Path) -> Found:
-        """Makes the roots; the result has what had to be evaluated again in place of what was lost."""
+        """Create the roots. If .drv files were lost meanwhile, the result has their attributes evaluated again."""
         rooted: set[str] = set()
         for _ in range(_ROOTING_ROUNDS):
             drvs = {job.drv for job in found.values() if isinstance(job, Job)}
@@ -138,7 +138,7 @@ class _Evaluation:
             lost = invalid_paths(self.nix, sorted(drvs))
             if not lost:
                 return found
-            self.progress(f"evaluating {len(lost)} derivations again: the garbage collector was faster")
+            self.progress(f"evaluating {len(lost)} derivations again: the garbage collector deleted them")
             found |= self.find([path for path, job in found.items() if isinstance(job, Job) and job.drv in lost])
         raise EvaluationError(
             f"{min(lost)} is deleted again and again, although it has a root",
@@ -146,7 +146,7 @@ class _Evaluation:
         )
 
     def find(self, paths: Sequence[AttributePath]) -> Found:
-        """What is at or below these paths, each failure with its message."""
+        """Return all jobs and failures at or below these paths, each failure with its message."""
         found: Found = {}
         unexplained = []
         for item in self.search(paths):
@@ -163,7 +163,7 @@ class _Evaluation:
         return found
 
     def search(self, paths: Sequence[AttributePath]) -> list[dict[str, Any]]:
-        """The items of evaluation.nix for these paths; `failed` is False, a message, or True when Nix withheld it."""
+        """Return the items of evaluation.nix; `failed` is False, a message, or True if Nix gave no message."""
         if not paths:
             return []
         try:
@@ -185,10 +185,10 @@ class _Evaluation:
         return self.search([(*path, name) for name in names])
 
     def explained(self, path: AttributePath) -> EvaluationFailure:
-        """Evaluates the one attribute that threw, so that its message is seen."""
+        """Evaluate the one attribute that threw, to get its message."""
         try:
             self.ask("jobs", [path], guard=False)
-            message = "this failed, and did not fail when it was tried again: evaluate the file once more"
+            message = "this attribute failed once, and succeeded when it was tried again: evaluate the file once more"
         except NixProgramError as error:
             message = str(error)
         return EvaluationFailure(format_attribute_path(path), self.failed(path, message)["failed"])
@@ -199,7 +199,7 @@ class _Evaluation:
         return {"path": path, "failed": message}
 
     def check_file(self) -> None:
-        """Raises EvaluationError if not even the names in the file can be had, since then no attribute can."""
+        """Raise EvaluationError if even the names in the file can't be evaluated: then no attribute can."""
         if not self.file_is_sound:
             try:
                 self.ask("children", [()])
@@ -208,7 +208,7 @@ class _Evaluation:
             self.file_is_sound = True
 
     def ask(self, attribute: str, paths: Sequence[AttributePath], *, guard: bool = True) -> Any:
-        """One attribute of evaluation.nix. Raises NixProgramError; EvaluationError if no attribute can do better."""
+        """Evaluate one attribute of evaluation.nix. Raises NixProgramError; EvaluationError if all attributes fail."""
         places = [{"path": path, "chosen": not path or path in self.chosen} for path in paths]
         request = json.dumps({"file": str(self.file), "places": places, "guard": guard})
         expression = f"import (/. + {nix_string(str(_HELPER))}) (builtins.fromJSON {nix_string(request)})"

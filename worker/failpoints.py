@@ -1,10 +1,11 @@
 """Points at which tests end this process: before and after every call of the database and of Nix, and a few more.
 
-Nothing happens there unless the environment asks for it:
+A point does nothing unless the environment asks for it:
 
-* `HYDRA_RESOLVER_FAILPOINT=NAME[:COUNT][:stop][,...]`: SIGKILL, or SIGSTOP, when the process comes to that point for
+* `HYDRA_RESOLVER_FAILPOINT=NAME[:COUNT][:stop][,...]`: SIGKILL, or SIGSTOP, when the process reaches that point for
   the COUNT-th time. A name is `POINT in THREAD`, such as `after finish_steps in build-reporter`.
-* `HYDRA_RESOLVER_FAILPOINT_LOG=FILE`: the names of all points that it comes to are appended to the file, one a line.
+* `HYDRA_RESOLVER_FAILPOINT_LOG=FILE`: the process appends the name of every point that it reaches to the file, one a
+  line.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LOG_VARIABLE = "HYDRA_RESOLVER_FAILPOINT_LOG"
 
 
 class Failpoints:
-    """What one process is to do at which points, in the syntax of the environment variables."""
+    """The signals of one process and the points where they are sent, in the syntax of the environment variables."""
 
     def __init__(self, text: str, log: str) -> None:
         self._log = Path(log) if log else None
@@ -36,7 +37,7 @@ class Failpoints:
         return bool(self._left or self._log)
 
     def reach(self, name: str) -> None:
-        """Come to the point of that name."""
+        """Reach the point of that name."""
         with self._lock:
             if self._log is not None:
                 with self._log.open("a") as file:
@@ -50,10 +51,10 @@ class Failpoints:
 
 _failpoints = Failpoints(os.environ.get(VARIABLE, ""), os.environ.get(LOG_VARIABLE, ""))
 armed = bool(_failpoints)
-"""Whether anything can happen here; who asks first saves the work of making up a name."""
+"""Whether any point does anything. If a caller checks this first, it does not have to build the name of a point."""
 
 
 def reach(point: str) -> None:
-    """Come to a point: go on, unless a test wants the process to end here."""
+    """Reach a point: continue, unless a test ends the process here."""
     if armed:
         _failpoints.reach(f"{point} in {threading.current_thread().name}")

@@ -1,7 +1,7 @@
-"""Hydra's own configuration file, as far as it concerns workers: its limits, and what can't be done here.
+"""The parts of Hydra's own configuration file that concern workers: limits, and settings that workers don't support.
 
-It is read as Perl's Config::General reads it: `key = value` or `key value`, comments, blocks in angle brackets, files
-that are included.
+The file is read as Perl's Config::General reads it: `key = value` or `key value`, comments, blocks in angle brackets,
+included files.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _DEEPEST = 10
 
 
 class UploadError(Exception):
-    """hydra.conf asks for uploads, which there are none of."""
+    """hydra.conf asks for uploads, which workers don't support."""
 
 
 def refuse_uploads(file: Path | None) -> None:
-    """Raise UploadError if Hydra's queue runner would upload what it builds; OSError if the file can't be read.
+    """Raise UploadError if Hydra's queue runner would upload build results; OSError if the file can't be read.
 
-    The values are not told, since there may be secrets among them. A file that does not exist says nothing.
+    The message leaves out the values, since they may contain secrets. A file that does not exist sets nothing.
     """
     if file is None or not file.exists():
         return
@@ -32,8 +32,8 @@ def refuse_uploads(file: Path | None) -> None:
     if found:
         names = ", ".join(dict.fromkeys(found))
         raise UploadError(
-            f"{file} sets {names}: Hydra would have what is built uploaded, and that can't be done here yet. "
-            "Remove it, or go on with Hydra's own queue runner."
+            f"{file} sets {names}: Hydra would upload build results, and hydra-resolver can't upload yet. "
+            "Remove the setting, or keep Hydra's own queue runner."
         )
 
 
@@ -46,7 +46,7 @@ def _uploads(name: str, value: str) -> bool:
 
 
 def last_value(file: Path, name: str) -> str | None:
-    """What the file sets a name to, the last time if more than once; `None`: nothing, or it can't be read."""
+    """Return the last value that the file sets for a name; `None`: the file sets none, or can't be read."""
     try:
         values = [value.strip("\"'") for key, value in top_level(file) if key.lower() == name]
     except OSError:
@@ -55,7 +55,7 @@ def last_value(file: Path, name: str) -> str | None:
 
 
 def top_level(file: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Names and values outside of blocks, those of included files too."""
+    """Yield names and values outside of blocks, including those of included files."""
     inside = 0
     for line in _lines(file):
         include = _INCLUDE.match(line)
@@ -72,7 +72,7 @@ def top_level(file: Path, depth: int = 0) -> Iterator[tuple[str, str]]:
 
 
 def _lines(file: Path) -> Iterator[str]:
-    """Lines without comments; a backslash at the end goes on with the next one."""
+    """Yield lines without comments; a line that ends in a backslash is joined with the next line."""
     text = file.read_text(errors="replace").replace("\\\n", " ")
     for line in text.splitlines():
         yield re.sub(r"(?<!\\)#.*", "", line)

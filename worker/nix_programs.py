@@ -1,4 +1,4 @@
-"""Runs Nix's command line programs, and makes their error messages short enough to show. Knows no database."""
+"""Runs Nix's command line programs, and shortens their error messages for display. Uses no database."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PATHS_A_PROCESS = 500
 
 
 class NixProgramError(Exception):
-    """A Nix program did not succeed; the message is Nix's own, without its trace."""
+    """A Nix program failed; the message is Nix's own, without its trace."""
 
 
 class NixPrograms:
-    """Runs programs in the given environment, on the given store. Nothing is substituted or built for an evaluation."""
+    """Runs programs in the given environment, on the given store. An evaluation substitutes and builds nothing."""
 
     def __init__(self, env: Mapping[str, str], store: str | None = None) -> None:
         self._env = dict(env)
@@ -27,7 +27,7 @@ class NixPrograms:
         self._options += ["--store", store] if store else []
 
     def run(self, program: str, *words: str, stdin: str = "", hide: str | None = None) -> str:
-        """The program's standard output. Raises NixProgramError, its message without positions in the file `hide`."""
+        """Return the program's standard output. Raises NixProgramError; `hide`: a file whose positions are cut out."""
         try:
             done = subprocess.run(
                 [program, *words, *self._options],
@@ -49,10 +49,10 @@ class NixPrograms:
 
 
 def add_roots(nix: NixPrograms, drvs: Sequence[str], directory: Path) -> None:
-    """Registers a root for each of these .drv files, valid or not: a symbolic link in the directory.
+    """Register a root for each of these .drv files, valid or not: a symbolic link in the directory.
 
-    One process for all: nix-instantiate makes a root for every set that looks like a derivation. It has no such option
-    for .drv files, and nix-store would build them. Raises NixProgramError, OSError.
+    One process registers all: nix-instantiate creates a root for every set that looks like a derivation. It has no
+    option that does so for .drv files, and nix-store would build them. Raises NixProgramError, OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     fields = '{ type = "derivation"; name = "root"; outputName = "out"; inherit drvPath; }'
@@ -62,7 +62,7 @@ def add_roots(nix: NixPrograms, drvs: Sequence[str], directory: Path) -> None:
 
 
 def invalid_paths(nix: NixPrograms, paths: Sequence[str]) -> set[str]:
-    """Those of these store paths that the store does not have. Raises NixProgramError."""
+    """Return the store paths among these that the store does not have. Raises NixProgramError."""
     invalid: set[str] = set()
     for start in range(0, len(paths), _PATHS_A_PROCESS):
         some = paths[start : start + _PATHS_A_PROCESS]
@@ -71,13 +71,13 @@ def invalid_paths(nix: NixPrograms, paths: Sequence[str]) -> set[str]:
 
 
 def nix_string(text: str) -> str:
-    """A string literal of the Nix language."""
+    """Return a string literal of the Nix language."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
     return f'"{escaped}"'
 
 
 def nix_message(stderr: str, hide: str | None = None) -> str:
-    """Nix's last error without colours, without the trace before it, and without positions in the file `hide`."""
+    """Return Nix's last error without colours, the trace before it, and positions in the file `hide`."""
     text = _COLOUR.sub("", stderr).encode("utf-8", "replace").decode("utf-8")
     starts = list(_ERROR.finditer(text))
     if starts:

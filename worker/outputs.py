@@ -1,7 +1,7 @@
-"""What the outputs of a build say of themselves: sizes, products, metrics, the name of a release.
+"""Data from the outputs of a build: sizes, products, metrics, the name of a release.
 
-The files in ``nix-support`` come from the build: they may be wrong in every way, and wrong lines are passed over. Links
-are followed as long as they stay in the closure of the outputs.
+The build writes the files in ``nix-support``: they may be wrong in every way, and wrong lines are skipped. Links are
+followed as long as they stay in the closure of the outputs.
 
 Sources: the Hydra manual, "Build Products"; ``crates/nix-support`` in the source of Hydra for the formats.
 """
@@ -19,13 +19,13 @@ from .nix.store import Store
 from .nix.store_path import name_part
 
 DEFAULT_OUTPUT_LIMIT = 2 << 30
-"""Bytes of all outputs of a build. Hydra's own default of max_output_size."""
+"""Bytes of all outputs of a build. The default of max_output_size in Hydra."""
 FILE_LIMIT = 1 << 20
-"""Bytes that are read of a file in ``nix-support``; lines beyond are passed over."""
+"""Bytes that are read of a file in ``nix-support``; lines beyond are skipped."""
 LINE_LIMIT = 8 << 10
-"""Bytes of a line; a longer one is passed over. Twice the longest path."""
+"""Bytes of a line; a longer line is skipped. Twice the longest path."""
 ENTRY_LIMIT = 1000
-"""Products, and metrics, of one derivation; further ones are passed over. They become rows in one transaction."""
+"""Products, and metrics, of one derivation; further ones are skipped. One transaction writes their rows."""
 NAME_LIMIT = 255
 """Characters of names of metrics, units and releases. PostgreSQL can't index texts of some thousand bytes."""
 
@@ -38,18 +38,18 @@ _NUMBER = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def inspect_outputs(store: Store, infos: PathInfos, outputs: Mapping[str, str]) -> dict[str, object]:
-    """What Hydra's tables hold of the outputs (base names by output name) of a derivation, fit for JSON.
+    """Return the fields of Hydra's tables for the outputs (base names by output name) of a derivation, as JSON values.
 
-    * ``size``, ``closure_size``: bytes of NARs; what several outputs' closures share counts for each.
+    * ``size``, ``closure_size``: bytes of NARs; a path in the closures of several outputs counts once for each.
     * ``failed``: an output has ``nix-support/failed``.
     * ``release_name``: the last valid one, as in Hydra, or ``None``.
     * ``products``: in order, with ``type``, ``subtype``, ``path`` (full), ``name``, ``default_path`` (may be empty),
       and, of regular files, ``file_size`` in bytes and ``sha256`` in base 16; ``None`` otherwise.
     * ``metrics``: ``name`` (each once), ``unit`` or ``None``, ``value``.
 
-    Outputs are looked at in the order of their names. Regular files that are products are read as a whole. Raises
-    :class:`StoreError` when a path is not valid, the connection ends, or the store has no directory on this machine;
-    nothing for what is in the outputs.
+    Outputs are inspected in the order of their names. Regular files that are products are read completely. Raises
+    :class:`StoreError` if a path is not valid, the connection ends, or the store has no directory on this machine. The
+    content of the outputs raises nothing.
     """
     ordered = dict(sorted(outputs.items()))
     files = ClosureFiles(store, infos.closure(ordered.values()).keys())
@@ -72,7 +72,7 @@ def _release_name(files: ClosureFiles, outputs: dict[str, str]) -> str | None:
 
 
 def _metrics(files: ClosureFiles, outputs: Mapping[str, str]) -> list[dict[str, object]]:
-    """The metrics; of those with one name the last, as in Hydra."""
+    """Return the metrics; if several have one name, the last of them, as in Hydra."""
     found: dict[str, dict[str, object]] = {}
     for path in outputs.values():
         for line in _lines(files.read((path, "nix-support", "hydra-metrics"), FILE_LIMIT)):
@@ -108,7 +108,7 @@ def _products(files: ClosureFiles, outputs: Mapping[str, str]) -> list[dict[str,
 
 
 def _product(files: ClosureFiles, line: bytes) -> dict[str, object] | None:
-    """The product that a line names; ``None`` when it is malformed or not there."""
+    """Return the product that a line names; ``None`` if the line is malformed or the file is missing."""
     match = _PRODUCT.fullmatch(line)
     if match is None:
         return None
@@ -133,7 +133,7 @@ def _product(files: ClosureFiles, line: bytes) -> dict[str, object] | None:
 
 
 def _lines(text: bytes | None) -> Iterator[bytes]:
-    """The lines of a file that may be well-formed. PostgreSQL's texts have no NUL."""
+    """Yield the lines of a file that may be well-formed. PostgreSQL's texts can't hold NUL."""
     for line in (text or b"").split(b"\n"):
         if len(line) <= LINE_LIMIT and b"\0" not in line:
             yield line.strip()

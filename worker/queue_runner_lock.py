@@ -1,4 +1,4 @@
-"""The lock of Hydra's own queue runner: it and workers are not to run at the same time.
+"""The lock of Hydra's own queue runner: the queue runner and workers must not run at the same time.
 
 Sources: ``acquireGlobalLock`` and ``lock_file`` in the source of Hydra, ``PathLocks`` in that of Nix.
 """
@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 _NAMES = ("lock", "lock.lock")
-"""Of the queue runner in Rust, and of the one in C++. Both hold it exclusively, by flock(2)."""
+"""The names of the queue runner in Rust, and of the one in C++. Both hold the lock exclusively, by flock(2)."""
 
 
 class QueueRunnerError(Exception):
@@ -21,10 +21,10 @@ class QueueRunnerError(Exception):
 
 @contextmanager
 def lock_out_queue_runner(hydra_data: Path | None) -> Iterator[str | None]:
-    """Keep Hydra's queue runner from starting; any number of workers can do it at once.
+    """Keep Hydra's queue runner from starting; any number of workers can do so at once.
 
-    Gives a sentence if it can't be told whether one runs, such as when the lock may not be opened. Does nothing where
-    there never was one. Raises QueueRunnerError when one runs.
+    Yields a sentence if it is unknown whether a queue runner runs, such as when the lock can't be opened; else `None`.
+    Does nothing if no queue runner ever ran there. Raises QueueRunnerError if a queue runner is running.
     """
     told = None
     with ExitStack() as locks:
@@ -41,5 +41,5 @@ def lock_out_queue_runner(hydra_data: Path | None) -> Iterator[str | None]:
                     " again: the two would build the same builds."
                 ) from None
             except OSError as error:
-                told = f"Whether Hydra's queue runner runs can't be told: {error}. It has to be stopped."
+                told = f"Can't check whether Hydra's queue runner is running: {error}. Make sure that it is stopped."
         yield told

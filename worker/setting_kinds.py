@@ -1,4 +1,4 @@
-"""What values settings may have, in a file and in a variable."""
+"""The values that settings may have, in a file and in a variable."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 MOST_JOBS = 1000
-"""Builds of one worker at a time. Their connections to Nix alone are a thousand processes with five megabytes each."""
+"""Builds of one worker at a time. The connections of so many builds to Nix are 1000 processes of 5 MB each."""
 
 _ADDRESS = re.compile(r"(?:(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^\s:\[\]]+)):)?(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What values a setting may have. Both functions raise ValueError for others."""
+    """The values that a setting may have. Both functions raise ValueError for other values."""
 
     words: str
     check: Callable[[Any], Any]
-    """Of a value in the file."""
+    """Checks a value from the file."""
     parse: Callable[[str], Any]
-    """Of a variable's text."""
+    """Parses the text of a variable."""
 
 
 def _of(kind: type) -> Callable[[Any], Any]:
     def checked(value: Any) -> Any:
-        if type(value) is not kind:  # true is no number
+        if type(value) is not kind:  # True is not a number
             raise ValueError
         return value
 
@@ -49,7 +49,7 @@ def _truth(text: str) -> bool:
 
 
 def numbers(at_least: int, at_most: int | None = None) -> Kind:
-    """Whole numbers within these bounds."""
+    """Return the kind of whole numbers within these bounds."""
 
     def check(value: Any) -> int:
         if type(value) is not int or value < at_least or (at_most is not None and value > at_most):
@@ -61,7 +61,7 @@ def numbers(at_least: int, at_most: int | None = None) -> Kind:
 
 
 def is_feature_limit(text: str) -> bool:
-    """Whether it is FEATURE=NUMBER."""
+    """Return whether the text is FEATURE=NUMBER."""
     feature, equals, number = text.partition("=")
     return bool(feature and equals and number.isdecimal())
 
@@ -73,7 +73,7 @@ def _limits(value: Any) -> list[str]:
 
 
 def address_of(text: str) -> tuple[str, int]:
-    """Host and port of `PORT`, which is on this machine, or of `HOST:PORT`. Raises ValueError."""
+    """Return host and port of `PORT`, which is on this machine, or of `HOST:PORT`. Raises ValueError."""
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
         raise ValueError(f"'{text}' is no address")
@@ -86,7 +86,7 @@ def _address(value: Any) -> str:
 
 
 def one_of(known: tuple[str, ...]) -> Kind:
-    """One of these strings."""
+    """Return the kind of strings in this list."""
 
     def check(value: Any) -> str:
         if value not in known:
@@ -97,7 +97,7 @@ def one_of(known: tuple[str, ...]) -> Kind:
 
 
 def lists(words: str, known: tuple[str, ...] = ()) -> Kind:
-    """Lists of strings that are not empty, of the known ones if there are any."""
+    """Return the kind of lists of non-empty strings; if `known` is given, of the known ones only."""
     return Kind(words, lambda value: _words(value, known), lambda text: _words(text.replace(",", " ").split(), known))
 
 

@@ -17,30 +17,30 @@ from .setting_kinds import ADDRESS, LIMITS, MOST_JOBS, PATH, TEXT, TRUTH, Kind, 
 
 CONFIG_VARIABLE = "HYDRA_RESOLVER_CONFIG"
 HYDRAS_DIRECTORY = Path("/var/lib/hydra")
-"""Hydra's data directory, where nobody names another one."""
+"""Hydra's data directory, if no setting names another one."""
 VERBS = ("load", "resolve", "build")
 ONLY_KINDS = ("local", "prefer-local")
 
 
 class SettingsError(Exception):
-    """A setting that can't be understood; the message says which, where, and what it should be."""
+    """A setting can't be parsed; the message names the setting, its place, and the values that it may have."""
 
 
 class Value(NamedTuple):
-    """What a setting is, and who said so."""
+    """The value of a setting, and its origin."""
 
     value: Any
     origin: str
 
     @property
     def is_default(self) -> bool:
-        """Whether nobody said anything."""
+        """Whether the value is the default."""
         return self.origin == "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. `derive` may find its default elsewhere; else it is `default`, or what `words` says."""
+    """One setting. `derive` may find its default elsewhere; else the default is `default`, or described by `words`."""
 
     name: str
     kind: Kind
@@ -51,12 +51,12 @@ class Setting:
 
     @property
     def all_variables(self) -> tuple[str, ...]:
-        """The variables of the environment that set it; the first that is there counts."""
+        """The environment variables that set it; the first that exists counts."""
         return self.variables or (f"HYDRA_RESOLVER_{self.name.upper()}",)
 
 
 def _hydra_data(settings: Settings) -> Value | None:
-    """Where Hydra has it; an embedded database or store has nothing to do with a Hydra that happens to be here."""
+    """Return Hydra's directory, unless database or store is embedded: then a Hydra on this machine is unrelated."""
     named = settings.value("database") is not None and settings.value("store") is not None
     return Value(HYDRAS_DIRECTORY, "found") if named and HYDRAS_DIRECTORY.is_dir() else None
 
@@ -111,13 +111,13 @@ class Settings:
     """The settings of one command."""
 
     given: Mapping[str, Any] = field(default_factory=dict)
-    """What was said on the command line; `None` where nothing was."""
+    """The values from the command line; `None` for a setting that the command line does not have."""
     environment: Mapping[str, str] = field(default_factory=dict)
     file: Path | None = None
     in_file: Mapping[str, Any] = field(default_factory=dict)
 
     def get(self, name: str, given: Any = None) -> Value:
-        """A setting with its origin; `given`: what the command line of this command says."""
+        """Return a setting with its origin; `given`: the value from the command line of this command."""
         setting = BY_NAME[name]
         given = self.given.get(name) if given is None else given
         if given is not None:
@@ -132,7 +132,7 @@ class Settings:
         return Value(setting.default, "default")
 
     def value(self, name: str, given: Any = None) -> Any:
-        """A setting, without its origin."""
+        """Return a setting, without its origin."""
         return self.get(name, given).value
 
 
@@ -144,14 +144,14 @@ def _understood(setting: Setting, read: Callable[[Any], Any], value: Any, where:
 
 
 def default_file() -> Path:
-    """Where the file is when nobody names one; it need not be there."""
+    """Return the path of the settings file if no other one is named; the file may be missing."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "hydra-resolver" / "config.toml"
 
 
 def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Settings:
-    """Read the environment and the file: `config`, else the one that HYDRA_RESOLVER_CONFIG names, else the user's.
+    """Read the environment and the file: `config`, else the file that HYDRA_RESOLVER_CONFIG names, else the user's.
 
-    Raises SettingsError: the file does not exist though it was named, can't be read, or has what is not known.
+    Raises SettingsError if the named file does not exist, can't be read, or has an unknown setting or a wrong value.
     """
     named = config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
     file = named or default_file()
@@ -167,14 +167,14 @@ def load_settings(given: Mapping[str, Any], config: Path | None = None) -> Setti
 
 
 def _checked(settings: Settings) -> Settings:
-    """The same, when no variable has a value that can't be understood."""
+    """Return the same settings, if every variable can be parsed. Raises SettingsError."""
     for name in BY_NAME:
         settings.get(name)
     return settings
 
 
 def parse_settings_file(text: str, file: Path) -> dict[str, Any]:
-    """The settings in the text of a file. Paths in it are relative to its directory. Raises SettingsError."""
+    """Parse the text of a settings file. Paths in it are relative to the file's directory. Raises SettingsError."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -184,7 +184,7 @@ def parse_settings_file(text: str, file: Path) -> dict[str, Any]:
         setting = BY_NAME.get(name)
         if setting is None:
             near = difflib.get_close_matches(name.lower().replace("-", "_"), BY_NAME, 1, 0.0)[0]
-            raise SettingsError(f"{file}: there is no setting '{name}'. The nearest that there is: '{near}'.")
+            raise SettingsError(f"{file}: there is no setting '{name}'. The most similar setting is '{near}'.")
         found[name] = _understood(setting, setting.kind.check, value, str(file))
         if setting.kind is PATH:
             found[name] = file.absolute().parent / found[name]

@@ -1,8 +1,8 @@
-"""What Hydra's pages and monitors ask a queue runner for by HTTP: its status, its machines, metrics.
+"""The HTTP interface of a queue runner, for Hydra's pages and for monitors: its status, its machines, metrics.
 
 Sources: ``server/http.rs`` and ``io`` in the source of Hydra's queue runner for the paths and the names;
-``getMachines`` and ``machine-status.tt`` in that of its web server for what is read of them; Prometheus, "Exposition
-formats".
+``getMachines`` and ``machine-status.tt`` in the source of Hydra's web server for the fields that it reads; Prometheus,
+"Exposition formats".
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ from .database.procedures import Procedures
 from .setting_kinds import address_of
 
 MOST_CONNECTIONS = 32
-"""Further ones are closed at once: each has a thread and a descriptor, and the worker needs those."""
+"""Further connections are closed at once: each has a thread and a descriptor, and the worker needs those."""
 LONGEST_SECONDS = 30.0
-"""A connection is ended after this time, whatever the other side does."""
+"""A connection is closed after this time, whatever the client does."""
 PAUSE_SECONDS = 0.2
-"""How often the times of connections are looked at, and how long to wait where none can be accepted."""
+"""The interval at which connections are checked, and the wait after a connection could not be accepted."""
 STAGES = ("unloaded", "waiting", "resolvable", "resolved", "buildable", "building", "realised", "failed")
 _NEWER_NAMES = {
     "nrQueuedBuilds": "nrBuildsUnfinished",
     "nrRunnableSteps": "nrStepsRunnable",
     "nrUnfinishedSteps": "nrStepsUnfinished",
 }
-"""What the queue runner in Rust calls what that in C++ calls otherwise."""
+"""Names that the queue runner in Rust uses, by the names of the queue runner in C++."""
 
 
 class StatusServer:
     """Answers GET of ``/status``, ``/status/machines`` and ``/metrics`` from the database, as long as it is open.
 
-    Whoever can connect may ask. ``OSError`` when it can't listen at the address (see :func:`address_of`).
+    Every client that can connect may ask. Raises ``OSError`` if the server can't listen at the address (see
+    :func:`address_of`).
     """
 
     def __init__(self, address: str, procedures: Procedures) -> None:
@@ -72,13 +73,13 @@ class StatusServer:
 
 
 class Answers:
-    """What is answered: for each path its type and its text, as the database has it now."""
+    """The answers: content type and text for each path, read from the database at each request."""
 
     def __init__(self, procedures: Procedures) -> None:
         self._procedures = procedures
 
     def get(self, path: str) -> tuple[str, str] | None:
-        """Type and text; `None` for another path. Raises psycopg.Error, DatabaseError."""
+        """Return content type and text; `None` for an unknown path. Raises psycopg.Error, DatabaseError."""
         match path.partition("?")[0].rstrip("/"):
             case "/status":
                 return "application/json", json.dumps(self._status())
@@ -108,32 +109,32 @@ class Answers:
         stages = {stage: status["stages"].get(stage, 0) for stage in STAGES}
         yield from _gauge("derivations", "Derivations by stage.", stages, "stage")
         yield from _gauge("builds_unfinished", "Builds that have not ended.", {"": status["unfinished_builds"]})
-        yield from _gauge("failures", "Failures that are remembered.", {"": status["failures"]})
+        yield from _gauge("failures", "Cached failures.", {"": status["failures"]})
         yield from _gauge("workers", "Workers that are alive.", {"": len(status["workers"])})
         unsupported = {"": len(status["unsupported"])}
-        yield from _gauge("machine_types_unsupported", "Machine types that no live worker takes.", unsupported)
+        yield from _gauge("machine_types_unsupported", "Machine types that no live worker builds.", unsupported)
         running = {name: machine["running"] for name, machine in sorted(machines.items())}
-        yield from _gauge("machine_steps", "Steps that a machine builds.", running, "machine")
+        yield from _gauge("machine_steps", "Running steps of a machine.", running, "machine")
 
 
 class _Server(ThreadingTCPServer):
-    """Bounds how many connections there are, and how long each lasts. Nothing that happens to one ends the server."""
+    """Limits the number of connections, and the time of each. No error of one connection ends the server."""
 
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128  # with five, connections that are made at the same moment wait for seconds
+    request_queue_size = 128  # with 5, simultaneous connections wait for seconds
 
     def __init__(self, *words: Any) -> None:
         self._since: dict[Any, float] = {}
-        """The open connections, and since when they are (monotonic)."""
+        """The open connections, with the time at which each was opened (monotonic)."""
         super().__init__(*words)
 
     def get_request(self) -> tuple[Any, Any]:
         try:
             return super().get_request()
         except OSError:
-            time.sleep(PAUSE_SECONDS)  # without descriptors left, the socket stays ready: this would be tried at once
+            time.sleep(PAUSE_SECONDS)  # without free descriptors the socket stays ready: accept would spin
             raise
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
@@ -155,7 +156,7 @@ class _Server(ThreadingTCPServer):
                     request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The other side has gone, or no thread can be started: the connection is closed."""
+        """The client has gone, or no thread can be started: the connection is closed."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -181,11 +182,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Requests are not told of."""
+        """Requests are not logged."""
 
 
 def _machine(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    """A machine as a queue runner tells it. Of others than this one it is not known how they are."""
+    """Return a machine as a queue runner reports it. The load of machines other than this one is not known."""
     jobs, running = found["jobs"], found["running"]
     free = jobs is None or running < jobs
     total, used, load = _this_machine() if name == "localhost" else (0, 0, (0.0, 0.0, 0.0))
@@ -212,7 +213,7 @@ def _machine(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _this_machine() -> tuple[int, int, tuple[float, float, float]]:
-    """Bytes of memory, how many of them are used, and the load."""
+    """Return the bytes of memory, the bytes in use, and the load."""
     lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
     memory = {words[0]: int(words[1]) << 10 for words in lines}
     return memory["MemTotal:"], memory["MemTotal:"] - memory["MemAvailable:"], os.getloadavg()

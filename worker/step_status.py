@@ -1,4 +1,4 @@
-"""What a failed attempt means to the database: Hydra's status, whether to try again, whether to remember it.
+"""The meaning of a failed attempt for the database: Hydra's status, whether to retry, whether to cache the failure.
 
 Sources: ``BuildResult`` in the source of Nix for its statuses; ``BuildStatus`` in the source of Hydra for the numbers
 in BuildSteps and Builds.
@@ -16,11 +16,11 @@ from .nix.derivation import Kind
 from .nix.errors import NixError, StoreError
 
 MESSAGE_LIMIT = 4000
-"""Characters of a message; what is longer is cut in the middle."""
+"""Characters of a message; a longer message is cut in the middle."""
 _END = 1000
 
 FailureClass: TypeAlias = Literal["builder", "transient", "timeout", "unsupported"]
-"""``builder``: final, and remembered for other builds; ``transient``: tried again a few times; the others: final."""
+"""``builder``: final, and cached for other builds; ``transient``: retried a few times; the others: final."""
 
 
 class HydraStatus(IntEnum):
@@ -43,14 +43,14 @@ class HydraStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class StepFailure:
-    """A failed attempt: the step's :class:`HydraStatus`, what becomes of the derivation, a text for people."""
+    """A failed attempt: the step's :class:`HydraStatus`, the class of the failure, a text for people."""
 
     status: int
     failure_class: FailureClass
     message: str
 
     def described(self) -> dict[str, object]:
-        """As the procedures take it."""
+        """Return the failure in the form that the procedures take."""
         return {"class": self.failure_class, "status": int(self.status), "message": self.message.replace("\0", "")}
 
 
@@ -60,14 +60,14 @@ _DISK_NOTE = re.compile(r"\.?\s*\n\s*note: build failure may have been caused by
 _PREFIX = re.compile(r"(?m)^[ \t]*(?:error:[ \t]*)+")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-# What Nix says of a derivation that this machine can't build, whoever tries. Versions word it differently, and some
-# answer with an error instead of a result.
+# Nix's messages for a derivation that this machine can't build in any attempt. The words differ between versions, and
+# some versions answer with an error instead of a result.
 _UNSUPPORTED = re.compile(
     r"missing system features|platform mismatch|is required to build|required system or feature not available"
     r"|local builds are disabled|unable to start any build",
     re.IGNORECASE,
 )
-# What the builder has done wrong, found out when it had ended: Nix can't take its output.
+# Errors of the builder that are found after it ended: Nix can't accept its output.
 _BAD_OUTPUT = re.compile(
     r"error parsing derivation"  # an output whose name ends in .drv is parsed as soon as it is there
     r"|has an unsupported type|not allowed to refer to (?:the following paths|other store paths)"
@@ -75,13 +75,13 @@ _BAD_OUTPUT = re.compile(
     r"|cycle detected in build|File name too long"
 )
 _UNSUPPORTED_TYPE = re.compile(r"has an unsupported type\Z")
-# What Nix can't make sense of in the derivation, before the builder begins. Versions answer with a result, or an error.
+# Errors of the derivation that Nix finds before the builder begins. Versions answer with a result, or an error.
 _BAD_DERIVATION = re.compile(r"'exportReferencesGraph'|is not in the Nix store|Expected JSON value to be of type")
 _DISK_FULL = re.compile(r"lack of free disk space|no space left on device", re.IGNORECASE)
 
 
 def failure_of(result: BuildResult, *, kind: Kind) -> StepFailure:
-    """The failure that Nix's result of a derivation of this kind means. Raises ``ValueError`` for a success."""
+    """Return the failure for Nix's result of a derivation of this kind. Raises ``ValueError`` for a success."""
     if result.succeeded:
         raise ValueError(f"status {result.status.name} is no failure")
     message = _plain(result.error) or f"Nix gave status {result.status.name}, and no reason"
@@ -106,7 +106,7 @@ def failure_of(result: BuildResult, *, kind: Kind) -> StepFailure:
 
 
 def failure_of_error(error: StoreError, *, kind: Kind) -> StepFailure:
-    """The failure that an exception of the call means: Nix's answer, or the end of the connection."""
+    """Return the failure for an exception of the call: Nix's answer, or the end of the connection."""
     message = _plain(str(error)) or f"the build ended with {type(error).__name__}, and no reason"
     if isinstance(error, NixError):
         return _by_message(message, kind)
@@ -114,7 +114,7 @@ def failure_of_error(error: StoreError, *, kind: Kind) -> StepFailure:
 
 
 def failure_of_refusal(error: StoreError, words: str) -> StepFailure:
-    """The failure that Nix's refusal of a derivation means; `words` say what it refuses."""
+    """Return the failure for Nix's refusal of a derivation; `words` say what Nix refuses."""
     message = f"{words}: {_plain(str(error))}"
     if _DISK_FULL.search(message):
         return _failure(HydraStatus.ABORTED, "transient", message)
@@ -122,18 +122,18 @@ def failure_of_refusal(error: StoreError, words: str) -> StepFailure:
 
 
 def failure_of_exception(error: Exception) -> StepFailure:
-    """The failure that an unexpected exception means: another attempt may do better."""
+    """Return the failure for an unexpected exception: another attempt may succeed."""
     message = _plain(f"an unexpected error, {type(error).__name__}: {error}")
     return _failure(HydraStatus.ABORTED, "transient", message)
 
 
 def _by_builder(status: HydraStatus, kind: Kind, message: str) -> StepFailure:
-    """The derivation's own failure. That of a fixed output may be the network's, so nobody remembers it."""
+    """Return the derivation's own failure. A fixed output may have failed for the network, so it is not cached."""
     return _failure(status, "unsupported" if kind is Kind.FIXED else "builder", message)
 
 
 def _by_message(message: str, kind: Kind) -> StepFailure:
-    """What has no status of its own: only the words tell the causes that another try can't change."""
+    """Return the failure for a message without a status: only the text shows whether a retry can succeed."""
     if _DISK_FULL.search(message):
         return _failure(HydraStatus.ABORTED, "transient", message)
     if _UNSUPPORTED.search(message):
@@ -147,14 +147,14 @@ def _by_message(message: str, kind: Kind) -> StepFailure:
 
 
 def _failure(status: HydraStatus, failure_class: FailureClass, message: str) -> StepFailure:
-    """With a message of bounded length: of a longer one the beginning and the end, which has the reason."""
+    """Return a failure with a bounded message: of a longer one the beginning and the end, which has the reason."""
     if len(message) > MESSAGE_LIMIT:
         message = f"{message[: MESSAGE_LIMIT - _END - 1]}…{message[-_END:]}"
     return StepFailure(status, failure_class, message)
 
 
 def _plain(text: str) -> str:
-    """Nix's message without prefixes and without the builder's own lines, which are in the log."""
+    """Return Nix's message without prefixes and without the builder's own lines, which are in the log."""
     text = text.encode("utf-8", errors="replace").decode()
     text = _DISK_NOTE.sub(", perhaps for ", _LOG_HINT.sub("", _LOG_TAIL.sub("", text)))
     return _UNPRINTABLE.sub("", _PREFIX.sub("", text)).strip()

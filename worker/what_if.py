@@ -1,6 +1,6 @@
-"""What would happen downstream if an output had another path: the graph resolved anew in thought.
+"""The changes downstream if an output had another path: the dependents are resolved again, in memory only.
 
-Nothing is written. What asks database and store is handed in.
+This module writes nothing. Its caller passes the functions that query the database and the store.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from .nix.resolve import MissingOutputs, Resolved
 from .nix.store_path import InvalidStorePath, StoreDir
 
 AT_A_TIME = 500
-"""So many derivations are asked for together."""
+"""The number of derivations in one query."""
 
 Paths: TypeAlias = Mapping[InputOutput, str]
 Dependents: TypeAlias = Callable[[Sequence[str]], Iterable[Dependent]]
 Outcomes: TypeAlias = Callable[[Sequence[str]], Mapping[str, Outcome]]
 Resolve: TypeAlias = Callable[[str, Paths], Resolved]
-"""The derivation in a file (a base name), resolved with these paths. Raises as `resolve` and `read_derivation` do."""
+"""Resolves the derivation in a file (a base name) with these paths. Raises as `resolve` and `read_derivation` do."""
 
 
 class Fate(StrEnum):
-    """What would become of a derivation."""
+    """What happens to a derivation."""
 
     SAME = "same"
-    """It resolves to what it resolved to, or its outputs are fixed."""
+    """The derivation resolves to the same derivation as before, or its outputs are fixed."""
     CUT_OFF = "cut off"
-    """It resolves to something else, which has all outputs that are wanted of it already."""
+    """The derivation resolves to another derivation, all of whose wanted outputs exist already."""
     BUILT = "built"
-    """It resolves to something else, which would have to be built."""
+    """The derivation resolves to another derivation, which would have to be built."""
     FAILS = "fails"
-    """It resolves to what is known to fail, or needs something that does."""
+    """The derivation resolves to one with a cached failure, or one of its inputs fails."""
     REFUSED = "refused"
-    """It can't be resolved with this path."""
+    """The derivation can't be resolved with this path."""
     UNKNOWN = "unknown"
-    """That can't be told before something else is built."""
+    """The result is unknown until another derivation is built."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One derivation downstream. Paths are base names.
 
-    `before` and `resolved`: what it resolved to, and would resolve to, as far as that is known. `outputs`: the paths
-    that it would have, `None` for what can't be known; `changed`: those that are others than before. `reason`: in
-    words, where there is more to say.
+    `before` and `resolved`: what the derivation resolved to, and would resolve to, if known. `outputs`: the paths that
+    its outputs would have, `None` if unknown; `changed`: the outputs whose paths differ from before. `reason`: a
+    sentence, if there is more to say.
     """
 
     drv: str
@@ -63,7 +63,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A path that can't be known, and why; `failed`: since it will never be there."""
+    """A path that can't be known, with the reason; `failed`: the path will never exist."""
 
     reason: str
     failed: bool = False
@@ -72,9 +72,9 @@ class _Lost:
 def what_if(
     given: Paths, dependents: Dependents, outcomes: Outcomes, resolve: Resolve, store_dir: StoreDir
 ) -> list[Finding]:
-    """What would become of all that depends on the given outputs, inputs before what needs them.
+    """Return a finding for each dependent of the given outputs, inputs before their dependents.
 
-    What uses none of the outputs that would change is not told of.
+    The result leaves out dependents that use none of the changed outputs.
     """
     paths: dict[InputOutput, str | _Lost] = dict(given)
     findings: list[Finding] = []
@@ -101,7 +101,7 @@ def _is_fixed(one: Dependent) -> bool:
 
 
 def _downstream(given: Paths, dependents: Dependents) -> dict[str, Dependent]:
-    """All that may change: what uses a given output, or any output of what may change itself."""
+    """Return all derivations that may change: users of a given output, or of any output that may change."""
     found: dict[str, Dependent] = {}
     layer = sorted({output.drv_path for output in given})
     while layer:
@@ -117,7 +117,7 @@ def _downstream(given: Paths, dependents: Dependents) -> dict[str, Dependent]:
 
 
 def _waves(found: Mapping[str, Dependent]) -> Iterator[list[Dependent]]:
-    """Topologically: each wave has all whose inputs were in the waves before."""
+    """Yield the derivations in topological order: all inputs of a wave are in earlier waves."""
     users: dict[str, list[str]] = {}
     missing: dict[str, int] = {}
     for drv, one in found.items():
@@ -138,7 +138,7 @@ def _waves(found: Mapping[str, Dependent]) -> Iterator[list[Dependent]]:
 
 
 def _resolve(one: Dependent, paths: Mapping[InputOutput, str | _Lost], resolve: Resolve) -> Resolved | Finding | None:
-    """What it resolves to; or what else is to be said of it; `None`: its outputs are fixed."""
+    """Return the resolved derivation; or a finding if it can't be resolved; `None`: its outputs are fixed."""
     if _is_fixed(one):
         return None
     found = {output: paths.get(output, one.inputs[output.drv_path][output.chain[0]]) for output in _used(one)}
@@ -155,7 +155,7 @@ def _resolve(one: Dependent, paths: Mapping[InputOutput, str | _Lost], resolve: 
     except NixError as error:
         return _unknown(one, Fate.UNKNOWN, f"its .drv can't be read: {error}")
     except MissingOutputs as error:
-        return _unknown(one, Fate.UNKNOWN, f"what would be written is not known: {error}")
+        return _unknown(one, Fate.UNKNOWN, f"the resolved derivation is not known: {error}")
     except (DerivationError, InvalidStorePath) as error:
         return _unknown(one, Fate.REFUSED, str(error))
 
@@ -167,7 +167,7 @@ def _unknown(one: Dependent, fate: Fate, reason: str) -> Finding:
 def _judge(
     one: Dependent, resolved: Resolved | Finding | None, known: Mapping[str, Outcome], store_dir: StoreDir
 ) -> tuple[Finding, dict[InputOutput, str | _Lost]]:
-    """The finding, and the outputs that are others than before, or can't be known."""
+    """Return the finding, and the outputs whose paths differ from before, or can't be known."""
     if resolved is None:
         return Finding(one.drv, Fate.SAME, one.resolved, None, one.outputs, (), "its outputs are fixed"), {}
     if isinstance(resolved, Finding):

@@ -105,7 +105,7 @@ def test_a_file_without_derivations_is_nothing_to_build(farm: Farm) -> None:
         ("list", "name its elements in a set"),
         ("function", "give it with --arg or --argstr"),
         ("none", "there is no attribute 'none'"),
-        ("a..b", "is no attribute path"),
+        ("a..b", "is not an attribute path"),
     ],
 )
 def test_an_attribute_that_is_no_derivation(farm: Farm, jobs: Path, attribute: str, reason: str) -> None:
@@ -297,7 +297,7 @@ def test_a_builder_that_floods_its_log_is_ended(farm: Farm, jobs: Path) -> None:
         (["--realisation", "^="], "Write it as DRV^OUTPUT=PATH"),
         (["--realisation", "{low}^=b"], "Write it as DRV^OUTPUT=PATH"),
         (["--realisation", "{low}^out=/elsewhere/file"], "is not in the store directory"),
-        (["--database", "nonsense"], "no PostgreSQL URL or connection string"),
+        (["--database", "nonsense"], "not a PostgreSQL URL or connection string"),
         (["--store", "nonsense://x"], "don't know how to open Nix store"),
     ],
 )

@@ -52,8 +52,8 @@ def test_a_realisation_with_a_path_that_is_not_a_store_path(cases: Cases, path: 
         given = f"{cases.drvs['leaf']}^{output}={path}"
         said = cases.refused(cases.drvs["deferred"], "--realisation", given)
         assert said == (
-            f"Error: --realisation {given}: '{path}' is no store path. Give the path that starts with"
-            f" {cases.farm.store.store_dir}, or its base name; of a link, what `realpath` prints of it.\n"
+            f"Error: --realisation {given}: '{path}' is not a store path. Give the path that starts with"
+            f" {cases.farm.store.store_dir}, or its base name; for a link, give the output of `realpath`.\n"
         )
 
 
@@ -81,9 +81,12 @@ def test_a_realisation_of_what_is_no_input_is_told_of_and_not_used(cases: Cases)
     for output in (f"{leaf}^dev", f"{leaf}^out^out", f"{cases.drvs['equals']}^out"):
         done = cases.resolve(drv, "--realisation", f"{output}={out}", warns=True)
         assert done.stdout.strip() == cases.resolved["deferred"]
-        assert f"'{Path(drv).name}' does not need it. It needs '{Path(leaf).name}^out'.\n" in done.stderr
+        assert (
+            f"'{Path(drv).name}' does not need this output. The derivation needs '{Path(leaf).name}^out'.\n"
+            in done.stderr
+        )
     done = cases.resolve(leaf, "--realisation", f"{drv}^out={out}", warns=True)
-    assert "does not need it. It needs none.\n" in done.stderr
+    assert "does not need this output. The derivation needs no outputs.\n" in done.stderr
 
 
 def test_not_all_of_many_inputs_are_listed(cases: Cases) -> None:

@@ -216,10 +216,10 @@ def test_status_is_told_in_words() -> None:
         "  and 148 more",
     ]
     assert "  12 s  ad2vcfi-list-of-words.drv  build 3 step 1  host:1" in lines
-    assert lines[lines.index("No machine yet, given up after 24 h 00 min") + 1] == (
+    assert lines[lines.index("No machine yet, failure after 24 h 00 min") + 1] == (
         "  2 h 02 min  no worker builds for mips-linux"
     )
-    assert "  40  realised  have all outputs that are wanted" in lines
+    assert "  40  realised  have all wanted outputs" in lines
 
 
 def test_an_idle_database_has_a_status_too() -> None:

@@ -96,7 +96,7 @@ def test_trace_tells_why_a_derivation_was_cut_off(made: Made) -> None:
     build = made.runs[0]["program"]["build"]
     assert f"cut off early: known from build {build} step 2" in text
     assert " s spared" in text
-    assert f"the same as the one before it, {made.inputs(0, 'middle')[:7]}-middle.drv, for build {build}" in text
+    assert f"the same as the previous one, {made.inputs(0, 'middle')[:7]}-middle.drv, for build {build}" in text
     assert (
         f"{made.inputs(1, 'library')[:7]}-library.drv^out is {made.output(made.inputs(1, 'library'))[:7]}-library"
         in text
@@ -107,7 +107,7 @@ def test_trace_tells_what_differed(made: Made) -> None:
     drv = made.inputs(2, "middle")
     text = made.farm.command("trace", drv).stdout
     before, now = (made.output(made.inputs(run, "library"))[:7] for run in (1, 2))
-    assert f"it differs from the one before it, {made.inputs(1, 'middle')[:7]}-middle.drv" in text
+    assert f"differs from the previous one, {made.inputs(1, 'middle')[:7]}-middle.drv" in text
     assert f"library^out was {before}-library, now {now}-library" in text
     assert "cut off" not in text
     assert "built in" in text
@@ -124,8 +124,8 @@ def test_trace_tells_what_was_built_with_its_outputs(made: Made) -> None:
 def test_trace_tells_who_resolved_to_it(made: Made) -> None:
     resolved = made.json("trace", made.inputs(0, "middle"))["resolutions"][0]["resolved"]
     text = made.farm.command("trace", resolved).stdout
-    assert f"{made.inputs(0, 'middle')[:7]}-middle.drv resolved to it" in text
-    assert f"{made.inputs(1, 'middle')[:7]}-middle.drv resolved to it" in text
+    assert f"{made.inputs(0, 'middle')[:7]}-middle.drv resolved to this one" in text
+    assert f"{made.inputs(1, 'middle')[:7]}-middle.drv resolved to this one" in text
     assert text.count("cut off early") == 1
 
 
@@ -144,7 +144,7 @@ def test_the_json_of_trace_has_all_of_it(made: Made) -> None:
 
 @pytest.mark.parametrize("drv", ["nothing", "/nix/store/11111111111111111111111111111111-nothing.drv", "", "/"])
 def test_an_unknown_derivation_has_no_trace(made: Made, drv: str) -> None:
-    assert "is not known to this database" in made.fails("trace", drv)
+    assert "this database does not know" in made.fails("trace", drv)
 
 
 # savings
@@ -196,14 +196,14 @@ def test_what_if_tells_what_would_be_cut_off_and_changes_nothing(made: Made) -> 
     assert by_name["program"]["outputs"]["out"] == Path(made.runs[2]["program"]["outputs"]["out"]).name
     assert by_name["middle"]["resolved"] == made.json("trace", made.inputs(2, "middle"))["resolutions"][0]["resolved"]
     assert "3 derivations would resolve differently: 3 would be cut off early" in text
-    assert "with the outputs that it has" in text
+    assert "with the same outputs" in text
 
 
 def test_what_if_tells_what_would_be_built_and_what_can_not_be_known(made: Made) -> None:
     unknown = f"/{made.farm.store.store_dir}/11111111111111111111111111111111-library"
     text = made.farm.command("what-if", f"{made.farm.store.store_dir}/{made.inputs(0, 'library')}^out={unknown}").stdout
     assert text.splitlines()[-1] == (
-        "2 derivations would resolve differently: 2 would be built, 1 can't be told before others are built"
+        "2 derivations would resolve differently: 2 would be built, 1 unknown until others are built"
     )
     assert f"{made.inputs(0, 'middle')[:7]}-middle.drv has to be built first" in text
 
@@ -223,7 +223,7 @@ def test_what_if_the_path_stayed_as_it_is(made: Made) -> None:
 
 def test_what_if_something_on_which_nothing_depends(made: Made) -> None:
     text = made.farm.command("what-if", f"{made.drv(0, 'program')}^out=11111111111111111111111111111111-program").stdout
-    assert text == "nothing that is known depends on it\n"
+    assert text == "no known derivation depends on the given outputs\n"
 
 
 def test_what_if_refuses_what_can_not_be(made: Made) -> None:
@@ -231,9 +231,9 @@ def test_what_if_refuses_what_can_not_be(made: Made) -> None:
     for given, reason in {
         f"{drv}={path}": "Write it as DRV^OUT=PATH",
         f"{drv}^out=x": "Write it as DRV^OUT=PATH",
-        f"{drv}^doc={path}": "has no output 'doc'. It has dev, out",
+        f"{drv}^doc={path}": "has no output 'doc', only dev, out",
         f"/nix/store/{drv}^out={path}": "Give paths of this store",
-        f"11111111111111111111111111111111-x.drv^out={path}": "is not known to this database",
+        f"11111111111111111111111111111111-x.drv^out={path}": "this database does not know",
     }.items():
         assert reason in made.fails("what-if", given)
     assert "choose one of them" in made.fails("what-if", f"{drv}^out={path}", f"{drv}^out={path}y")
@@ -289,7 +289,7 @@ def test_builds_that_come_after_a_prune_succeed(made: Made) -> None:
 
 @pytest.mark.parametrize("age", ["90", "d", "3m", "-1d", "1.5d", "999999d", ""])
 def test_an_age_is_a_number_of_hours_days_or_weeks(made: Made, age: str) -> None:
-    assert "is no age" in made.fails("prune", f"--older-than={age}")
+    assert "is not an age" in made.fails("prune", f"--older-than={age}")
 
 
 def test_only_the_store_that_the_database_speaks_about_is_asked(made: Made) -> None:

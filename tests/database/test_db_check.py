@@ -127,7 +127,7 @@ def test_a_listening_address_that_hears_nothing_is_told_of(database: str, empty_
     assert "Set listen_database to an address of the server itself" in found.findings[0].message
     found = diagnose(database, "postgresql:///x?host=/nowhere")
     assert findings(found) == [("pooler", True)]
-    assert "nobody can listen there: " in found.findings[0].message
+    assert "workers can't listen: " in found.findings[0].message
 
 
 def test_the_check_can_be_read_by_programs(database: str, empty_database: str) -> None:

@@ -101,7 +101,7 @@ def test_the_check_tells_a_pooler_and_is_content_with_an_address_to_listen_at(da
     assert diagnose(pooled, database).findings == []
     assert diagnose(pooled, None).findings == []
     (finding,) = diagnose(pooled, pooler.console(database)).findings
-    assert "nobody can listen there: " in finding.message
+    assert "workers can't listen: " in finding.message
 
 
 # Workers
@@ -158,14 +158,14 @@ def test_a_worker_whose_listening_is_refused_says_so_once_and_polls(tmp_path: Pa
     with pooled_farm(tmp_path) as (farm, pooler):
         database = pooler.conninfo(farm.conninfo)
         output = builds_all(farm, "--listen-database", pooler.console(farm.conninfo), database=database)
-        assert output.count("listen: going on without notifications, by polling: ") == 1
+        assert output.count("listen: the worker polls, without notifications: ") == 1
 
 
 def test_a_worker_whose_listening_address_is_out_of_reach_says_so_once_and_polls(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         database = pooler.conninfo(farm.conninfo)
         output = builds_all(farm, "--listen-database", "postgresql:///x?host=/nowhere", database=database)
-        assert output.count("listen: going on without notifications, by polling: ") == 1
+        assert output.count("listen: the worker polls, without notifications: ") == 1
 
 
 def test_a_worker_that_listens_at_a_pooler_without_knowing_works_all_the_same(tmp_path: Path) -> None:

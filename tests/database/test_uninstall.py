@@ -58,7 +58,7 @@ def test_removing_leaves_no_trace(cluster: EmbeddedPostgres, hydra: str) -> None
 
 def test_removing_is_refused_while_a_worker_lives(database: str) -> None:
     build = running_build(database)
-    with pytest.raises(WorkersLiveError, match=r"'tests' \(last heard of 0 s ago\).* count as dead in 60 s"):
+    with pytest.raises(WorkersLiveError, match=r"'tests' \(last seen 0 s ago\).* count as dead in 60 s"):
         uninstall(database)
     check(database)
     execute(database, "select resolver.deregister_worker(1)")

@@ -125,7 +125,7 @@ def test_what_builders_write_is_built_as_the_example_says(nix_store: EmbeddedSto
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Every build ended as it should" in done.stdout
+    assert "Every build ended as expected" in done.stdout
     outputs = dict(re.findall(r"^ +\d+ +(\S+) +succeeded +built +(\S+)$", done.stdout, re.MULTILINE))
     assert {job: Path(path).read_text() for job, path in outputs.items() if job != "file-and-derivation"} == {
         "wrapper": "hello, world\n", "two-levels": "very deep\n", "counted": "The list has 4 words.\n",

@@ -106,7 +106,7 @@ def relations(database: str) -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("database", ["nonsense", "http://example.org/x"])
 def test_what_is_no_connection_string(state: Path, verb: str, database: str) -> None:
     error = refused(state, verb, database)
-    assert "no PostgreSQL URL or connection string" in error
+    assert "not a PostgreSQL URL or connection string" in error
     assert "Write it as postgresql://USER@HOST/NAME" in error
 
 
@@ -191,7 +191,7 @@ def test_a_database_that_stays_away_ends_a_run_and_nothing_is_lost(
     assert run.ends() == 2
     last = run.output().splitlines()[-1]
     assert last.startswith("Error: the database can't be reached")
-    assert last.endswith("What was done is kept: run the same again.")
+    assert last.endswith("Finished work is kept: run the same command again.")
 
     server.start()
     assert farm.violations() == []

@@ -337,7 +337,7 @@ def test_what_if_follows_chains(farm: Farm) -> None:
     told = farm.command("what-if", f"{drvs['thought']}^out={'0' * 32}-thought").stdout
     assert re.search(r"^built +\w{7}-on-thought\.drv to ", told, re.MULTILINE)
     told = farm.command("what-if", f"{drvs['thought.drv']}^out={'0' * 32}-thought.drv").stdout
-    assert re.search(r"^unknown +\w{7}-on-thought\.drv: what would be written is not known", told, re.MULTILINE)
+    assert re.search(r"^unknown +\w{7}-on-thought\.drv: the resolved derivation is not known", told, re.MULTILINE)
 
 
 def test_paths_that_were_computed_without_what_is_written_are_refused_at_load() -> None:

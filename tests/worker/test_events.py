@@ -27,13 +27,13 @@ REASON = f"Cannot build '/nix/store/{A}'.\nReason: builder failed with exit code
         ("resolved", {"drv": A, "outcome": "done", "resolved": None}, f"resolved {A} -> itself"),
         (
             "resolved", {"drv": A, "outcome": "stale", "message": "gone"},
-            f"not told {A}: an input was lost meanwhile: gone",
+            f"dropped  {A}: an input was lost meanwhile: gone",
         ),
         ("building", {"drv": A, "build": 12, "stepnr": 3}, f"building {A}  build 12 step 3"),
         ("built", {"drv": A, "build": 12, "stepnr": 3, "outcome": "done"}, f"built    {A}  build 12 step 3"),
         (
             "built", {"drv": A, "build": 12, "stepnr": 3, "outcome": "lease_lost"},
-            f"not told {A}  build 12 step 3: the claim had been taken back",
+            f"dropped  {A}  build 12 step 3: the claim had been taken back",
         ),
         (
             "build_failed", {"drv": A, "build": 12, "stepnr": 3, "outcome": "done", "message": REASON},

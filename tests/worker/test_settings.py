@@ -130,12 +130,12 @@ def test_the_verbs_are_those_of_the_procedures() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("job = 4", "there is no setting 'job'. The nearest that there is: 'jobs'."),
+        ("job = 4", "there is no setting 'job'. The most similar setting is 'jobs'."),
         (
             "listen-database = ''",
-            "there is no setting 'listen-database'. The nearest that there is: 'listen_database'.",
+            "there is no setting 'listen-database'. The most similar setting is 'listen_database'.",
         ),
-        ("databse = ''", "The nearest that there is: 'database'."),
+        ("databse = ''", "The most similar setting is 'database'."),
         ("[worker]\njobs = 4", "there is no setting 'worker'."),
         ("jobs = 0", "jobs has to be a whole number from 1 to 1000."),
         ("jobs = true", "jobs has to be a whole number from 1 to 1000."),
@@ -346,7 +346,7 @@ def test_uploads_that_hydra_conf_asks_for_are_refused(tmp_path: Path, line: str,
     if not refused:
         refuse_uploads(file)
         return
-    with pytest.raises(UploadError, match=r"uploaded, and that can't be done here yet") as raised:
+    with pytest.raises(UploadError, match=r"hydra-resolver can't upload yet") as raised:
         refuse_uploads(file)
     assert str(file) in str(raised.value)
     assert "secret" not in str(raised.value)

@@ -29,7 +29,7 @@ COMMANDS = {
     "exec": "environment:execute",
     "demo": "demo:demo",
 }
-"""Commands by name, each with the module and the name in it: only what is called is imported."""
+"""Commands by name, each with its module and the name in it: only the module of the called command is imported."""
 
 
 class _Commands(click.Group):
@@ -43,7 +43,7 @@ class _Commands(click.Group):
         gc.disable()
         command: click.Command = getattr(import_module(f".{module}", __name__), name)
         gc.enable()
-        gc.freeze()  # what was imported stays: it need not be searched for garbage, here and at the end
+        gc.freeze()  # imported objects stay: the collector need not search them, here and at the end
         return command
 
 
@@ -52,8 +52,8 @@ class _Commands(click.Group):
 def main() -> None:
     """Resolve and build content-addressed derivations, with the build graph kept in Hydra's PostgreSQL database.
 
-    Without --database and --store, an embedded database and an embedded store under --state DIR are used, and made
-    when they are missing.
+    Without --database and --store, hydra-resolver uses an embedded database and an embedded store under --state DIR,
+    and creates them if they are missing.
     """
-    # As Ctrl-C does: what was begun is cleaned up, and an embedded server is not left behind.
+    # SIGTERM does the same as Ctrl-C: commands clean up, and an embedded server does not stay behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""`config`: the settings in force, and who said so."""
+"""`config`: the settings in force, with their origins."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _PASSWORDS = ("password", "sslpassword")
 @target_options
 @clear_errors
 def config(options: Options, as_json: bool) -> None:
-    """Print the settings in force and where each comes from; passwords are hidden.
+    """Print the settings in force and the origin of each; passwords are hidden.
 
-    The command line counts before the environment, that before the settings file, that before the default.
+    The command line overrides the environment, the environment the settings file, and the file the defaults.
     """
     settings = options.settings
     if as_json:
@@ -48,11 +48,11 @@ def config(options: Options, as_json: bool) -> None:
 def _about_the_file(settings: Settings) -> str:
     if settings.file is not None:
         return f"the settings file is {settings.file}"
-    return f"there is no settings file; it would be {default_file()}, or what --config or {CONFIG_VARIABLE} names"
+    return f"there is no settings file; its place is {default_file()}, or the path in --config or {CONFIG_VARIABLE}"
 
 
 def _line(setting: Setting, settings: Settings) -> tuple[str, str]:
-    """A line of TOML, and the comment after it."""
+    """Return a line of TOML, and the comment after it."""
     value, origin = _value(setting, settings), settings.get(setting.name).origin
     if value is None:
         return f"# {setting.name} =", f"{origin}: {setting.words}"
@@ -60,7 +60,7 @@ def _line(setting: Setting, settings: Settings) -> tuple[str, str]:
 
 
 def _value(setting: Setting, settings: Settings) -> Any:
-    """A setting as it may be shown; null when only a worker can tell."""
+    """Return a setting without passwords; None if only a worker can find the value."""
     value = settings.value(setting.name)
     if setting.name in _CONNECTIONS and value is not None:
         return without_passwords(conninfo_of(value))
@@ -72,7 +72,7 @@ def _value(setting: Setting, settings: Settings) -> Any:
 
 
 def without_passwords(conninfo: str) -> str:
-    """A connection string as it may be shown to anybody."""
+    """Return a connection string with its passwords hidden."""
     try:
         parameters = conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError:
@@ -82,5 +82,5 @@ def without_passwords(conninfo: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Paths as strings, the rest as it is."""
+    """Return paths as strings, and other values unchanged."""
     return os.fspath(value) if isinstance(value, Path) else value

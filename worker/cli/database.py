@@ -1,4 +1,4 @@
-"""`db` and `psql`: the database itself."""
+"""`db` and `psql`: work with the database itself."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from .target import Options, target_options
 
 @click.group("db")
 def database_group() -> None:
-    """Install, check and remove the schema `resolver` in Hydra's database, and say who may use it."""
+    """Install, check and remove the schema `resolver` in Hydra's database, and grant rights to it."""
 
 
 @contextmanager
 def _reachable(options: Options) -> Iterator[str]:
-    """The connection string of a database that need not have the schema; the embedded one runs meanwhile."""
+    """Yield the connection string of a database with or without the schema; an embedded one runs meanwhile."""
     named = options.database_url
     if named is not None:
         yield named
@@ -42,7 +42,7 @@ def _reachable(options: Options) -> Iterator[str]:
 @target_options
 @clear_errors
 def install(options: Options) -> None:
-    """Install the schema, or upgrade it; an empty database gets Hydra's tables as well. All or nothing."""
+    """Install the schema, or upgrade it, in one transaction; an empty database gets Hydra's tables as well."""
     with _reachable(options) as conninfo:
         done = installation.install(conninfo)
     if done.created_hydra_tables:
@@ -58,22 +58,22 @@ def install(options: Options) -> None:
 @target_options
 @clear_errors
 def uninstall(options: Options) -> None:
-    """Remove the schema; Hydra's tables keep what was written. All or nothing, and not while workers live."""
+    """Remove the schema, in one transaction, unless workers live; rows in Hydra's tables stay."""
     with _reachable(options) as conninfo:
         remove(conninfo)
     click.echo("removed the schema 'resolver'")
 
 
 @database_group.command()
-@click.option("--listen-database", metavar="URL", help="Where workers listen, if not at --database.")
+@click.option("--listen-database", metavar="URL", help="The database where workers listen, if not --database.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @target_options
 @clear_errors
 def check(options: Options, listen_database: str | None, as_json: bool) -> None:
-    """Say what is wrong with the database, for a worker with this role.
+    """Report problems of the database, for a worker with this role.
 
-    Exit status 0 if workers can run, 1 if something is in their way or makes them do harm, 2 if they could not even
-    begin: it can't be reached, is not Hydra's, or does not have the schema of this release.
+    Exit status 0 if workers can run, 1 if a problem stops workers or makes them do harm, 2 if workers can't even start:
+    the database can't be reached, is not Hydra's, or does not have the schema of this release.
     """
     with _reachable(options) as conninfo:
         try:
@@ -99,14 +99,14 @@ def _say(found: Diagnosis) -> None:
 
 @database_group.command()
 @click.argument("role")
-@click.option("--as", "kind", type=click.Choice(privileges.KINDS), required=True, help="What it is to be.")
+@click.option("--as", "kind", type=click.Choice(privileges.KINDS), required=True, help="The rights that ROLE gets.")
 @target_options
 @clear_errors
 def grant(options: Options, role: str, kind: privileges.Kind) -> None:
-    """Let an existing ROLE of the server run workers, or only look.
+    """Give an existing ROLE of the server the rights of a worker or of a monitor.
 
-    A worker may call the procedures and touch no table. A monitor may call those that only read, and read views. The
-    next `db install` keeps it so.
+    A worker may call the procedures, and may not use tables. A monitor may call the procedures that only read, and may
+    read views. The next `db install` keeps these rights.
     """
     with _reachable(options) as conninfo:
         privileges.grant(conninfo, role, kind)
@@ -129,7 +129,7 @@ def revoke(options: Options, role: str) -> None:
 @target_options
 @clear_errors
 def psql(options: Options, words: tuple[str, ...]) -> None:
-    """Open psql on the database; options of this command come before those of psql."""
+    """Open psql on the database; options of this command come before the options of psql."""
     sys.exit(
         run_in_environment(["psql", *words], state=options.state, store=options.store, database=options.database_url)
     )

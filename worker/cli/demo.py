@@ -1,4 +1,4 @@
-"""`demo`: the examples, built and explained."""
+"""`demo`: build the examples, and explain the results."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ EXPECTED = {
     "fails": 1, "fails-resolved": 1, "wrong-hash": 1, "on-failed": 2, "on-failed-resolved": 2, "failed-with-output": 6,
     "on-written-failure": 2,
 }  # fmt: skip
-"""Jobs of demo.nix and dynamic.nix that are there to fail, and how; all others are to succeed."""
+"""Jobs of demo.nix and dynamic.nix that fail on purpose, with their status; all others have to succeed."""
 
 CHOSEN = ("words-second.report", "words-first.report", "words-second.count", "words-first.count")
-"""Jobs of demo.nix of which some are cut off early: which of them depends on who was first."""
+"""Jobs of demo.nix of which some are cut off early: the job that is built first is not."""
 
 COMMENT = "Converts temperatures, as it did before this comment was changed."
-"""A fixed text, so that the second demo knows its library."""
+"""A fixed text, so that the second demo finds the library of the first."""
 
 Reports = list[dict[str, Any]]
 Runs = list[tuple[dict[str, int], Reports]]
-"""What was expected, and what came."""
+"""The expected statuses, and the reports."""
 
 
 @click.command()
@@ -43,9 +43,10 @@ Runs = list[tuple[dict[str, int], Reports]]
 @target_options
 @clear_errors
 def demo(options: Options, as_json: bool, dynamic: bool) -> None:
-    """Build the examples, show what happened, and draw how one of them was cut off early.
+    """Build the examples, show the results, and draw how one example was cut off early.
 
-    What is to fail fails: exit status 0 if every build ended as it should, 1 if not, 2 if it could not be run.
+    Some examples fail on purpose. Exit status 0 if every build ended as expected, 1 if not, 2 if the demo could not be
+    run.
     """
     with open_session(options) as session:
         if dynamic:
@@ -61,12 +62,12 @@ def demo(options: Options, as_json: bool, dynamic: bool) -> None:
     for surprise in surprises:
         click.echo(f"not as expected: {surprise}", err=True)
     if not surprises and not as_json:
-        _say("Every build ended as it should, those included that are there to fail.")
+        _say("Every build ended as expected, including the builds that fail on purpose.")
     sys.exit(1 if surprises else 0)
 
 
 def unexpected(expected: dict[str, int], reports: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A line for each build that did not end as it should."""
+    """Yield a line for each build that did not end as expected."""
     for report in reports:
         wanted = expected.get(report["job"], 0)
         found = report["status"] if report["finished"] else None
@@ -91,8 +92,8 @@ def _run_in_words(session: Session) -> Runs:
     early = [job for job in CHOSEN if job in jobs and cut_off([_told(session, jobs[job])])]
     if early or reports:
         _say(
-            "The words-* jobs write one list in two ways. The derivations differ, what comes out does not: from there"
-            " on nothing is built twice. One of them, step by step:"
+            "The words-* jobs write one list in two ways. The derivations differ, their outputs do not: from there on"
+            " nothing is built twice. One of these jobs, step by step:"
         )
         _draw(session, jobs[early[0]] if early else reports[-1])
     runs: Runs = [(EXPECTED, reports)]
@@ -122,8 +123,8 @@ def _run_dynamic(session: Session, as_json: bool) -> Runs:
         return [(EXPECTED, reports)]
     show_builds(reports)
     _say(
-        "Some derivations of these builds were written by builders. Below `filled in`, each hangs from the output that"
-        " it is, which had to be built before anything was known of it."
+        "Builders wrote some derivations of these builds. Below `filled in`, each of these derivations hangs from"
+        " the output that contains it: that output was built before the derivation could be loaded."
     )
     for report in reports:
         _draw(session, report)
@@ -137,19 +138,19 @@ def _explain_change(session: Session, after: Reports) -> None:
     rebuilt = ", ".join(report["job"] for report in told if built([report])) or "nothing"
     ended_early = ", ".join(report["job"] for report in early) or "nothing"
     when = "" if told == after else " when this comment was new"
-    _say(f"What was built again{when}: {rebuilt}. What was cut off early: {ended_early}.")
+    _say(f"Built again{when}: {rebuilt}. Cut off early: {ended_early}.")
     if early:
         _draw(session, early[0])
 
 
 def has_compiler() -> bool:
-    """Whether examples/library.nix can be built here: its builders look for `cc` where this does."""
+    """Return whether examples/library.nix can be built here: its builders look for `cc` in the same directories."""
     return shutil.which("cc", path="/usr/bin:/bin") is not None
 
 
 def _build(session: Session, name: str, comment: str | None = None) -> Reports:
     argstrs = [("comment", comment)] if comment is not None else []
-    # Known failures stay known: the second demo builds nothing.
+    # Cached failures stay: the second demo builds nothing.
     reports, failures = build_file(session, EXAMPLES / name, argstrs=argstrs, cached_failures=True)
     if failures:
         raise click.ClickException(f"{EXAMPLES / name} does not evaluate")
@@ -157,7 +158,7 @@ def _build(session: Session, name: str, comment: str | None = None) -> Reports:
 
 
 def _told(session: Session, report: dict[str, Any]) -> dict[str, Any]:
-    """The build that tells how this one's outputs came to be: itself, or an earlier one."""
+    """Return the build whose steps made the outputs of this build: itself, or an earlier build."""
     earlier = report.get("known_from")
     return (earlier and session.worker.shared.procedures.build_report(earlier)) or report
 

@@ -1,4 +1,4 @@
-"""What resolving changed in a derivation, for people to read."""
+"""The changes that resolving makes to a derivation, as text."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def difference(
     version: NixVersion,
     store_dir: StoreDir,
 ) -> list[Text]:
-    """The lines that tell what became of `original`, whose file is `drv_path` (a base name), in `resolved`.
+    """Return the lines that describe the change from `original`, whose file is `drv_path` (a base name), to `resolved`.
 
-    `outputs` has the paths that it was resolved with, `version` is that of the Nix that it was resolved for.
+    `outputs` has the paths that `original` was resolved with; `version` is the version of Nix it was resolved for.
     """
     if resolved.path == drv_path:
         reason = "Nix builds it as it is" if original.input_drvs else "it is resolved already"
@@ -72,7 +72,7 @@ def _replaced(original: Derivation, replacements: Mapping[bytes, str], version: 
 
 
 def _places(original: Derivation, version: NixVersion) -> Iterator[tuple[str, bytes]]:
-    """Where placeholders can stand, and the text there."""
+    """Yield every place that can hold placeholders, and the text there."""
     yield "builder", original.builder
     for number, argument in enumerate(original.args, 1):
         yield f"argument {number}", argument
@@ -106,5 +106,5 @@ def _changed_besides(original: Derivation, replacements: Mapping[bytes, str], ve
 
 
 def _visible(text: bytes) -> str:
-    """Text for one line of a terminal: what is not UTF-8, and what would move the cursor, is shown as an escape."""
+    """Return text for one line of a terminal: escapes replace what is not UTF-8, and what would move the cursor."""
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.decode("utf-8", "backslashreplace"))

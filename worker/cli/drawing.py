@@ -1,4 +1,4 @@
-"""One build drawn as a tree: its steps, what was resolved to what, what was filled in, what was cut off early."""
+"""One build drawn as a tree: its steps, resolved derivations, filled-in paths, early cut-offs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ASCII = ("|- ", "`- ", "|  ", "   ")
 
 @dataclass(slots=True)
 class Node:
-    """A line, and those that hang from it."""
+    """A line, and the lines that hang from it."""
 
     text: Text
     children: list[Node] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Node:
         return child
 
     def lines(self, branches: Sequence[str] = BOXES) -> Iterator[Text]:
-        """The tree from this line on."""
+        """Yield the tree from this line on."""
         yield self.text
         for child in self.children:
             last = child is self.children[-1]
@@ -39,7 +39,7 @@ class Node:
 
 
 def draw_steps(report: dict[str, Any], width: int | None, *, ascii_only: bool = False) -> list[Text]:
-    """The build's tree. `width` is that of the terminal: output paths that are too long for it lose their directory."""
+    """Draw the tree of a build. `width` of the terminal: longer output paths are shown without their directory."""
     root = Node(
         Text.assemble(
             (printable(report["job"]), "bold"),
@@ -77,7 +77,7 @@ def _draw_resolved(root: Node, step: dict[str, Any], terminal: dict[str, Any] | 
 
 
 def _draw_filled_in(inputs: Sequence[Sequence[str]]) -> Node:
-    """The paths of inputs. What a builder wrote, and what came of that, hangs from the output that it is: a chain."""
+    """Draw the paths of inputs. A derivation that a builder wrote hangs from the output that contains it: a chain."""
     filled = Node(Text("filled in", style="dim"))
     nodes = [
         Node(Text.assemble(f"{short_name(drv)}^{output}", (" is ", "dim"), short_name(path)))
@@ -94,7 +94,7 @@ def _number(step: dict[str, Any]) -> tuple[str, str]:
 
 
 def _ending(step: dict[str, Any], *, cut_off: bool = False) -> tuple[str, str]:
-    """How a step ended, in words. `cut_off`: it is that of a resolved derivation."""
+    """Return how a step ended, in words. `cut_off`: the step belongs to a resolved derivation."""
     if step["busy"]:
         return "is being built", "cyan"
     origin = step["propagated_from"]

@@ -1,4 +1,4 @@
-"""`exec`: any program in the same environment as the resolver's own commands."""
+"""`exec`: run any program in the environment of the resolver's own commands."""
 
 from __future__ import annotations
 

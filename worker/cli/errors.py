@@ -1,4 +1,4 @@
-"""Errors as people see them: one sentence or two, no traceback, exit status 2."""
+"""Errors as users see them: one sentence or two, no traceback, exit status 2."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _unreachable(error: psycopg.Error) -> str:
     reason = " ".join(str(error).split()).rstrip(".")
     return (
         f"the database can't be reached: {reason}. Is it running, and is --database right?"
-        " What was done is kept: run the same again."
+        " Finished work is kept: run the same command again."
     )
 
 
 def clear_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn the errors that are meant for people into a message and exit status 2."""
+    """Turn errors that are meant for users into a message and exit status 2."""
 
     @functools.wraps(command)
     def with_clear_errors(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Events of a worker, put into words."""
+"""Events of a worker, as text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One event: what happened in a word, the rest, and whether it is worth a line among many others."""
+    """One event: a word for its kind, the rest, and whether it deserves a line among many others."""
 
     word: str
     rest: str
@@ -33,7 +33,7 @@ class Line:
 
     @property
     def style(self) -> str:
-        """How the word is shown on a terminal."""
+        """The style of the word on a terminal."""
         return _STYLES.get(self.word, "bold")
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Line:
 
 
 def describe(kind: str, details: dict[str, Any], *, short: bool = False) -> Line:
-    """The event in words; `short`: store paths are shortened."""
+    """Describe the event; `short`: store paths are shortened."""
     named = short_name if short else base_name
     drv = named(details.get("drv") or "")
     step = f"{drv}{_step(details)}"
@@ -56,7 +56,7 @@ def describe(kind: str, details: dict[str, Any], *, short: bool = False) -> Line
             return Line("retrying", f"{drv}: {reason}", notable=True)
         case "loaded" | "resolved" | "built" | "build_failed" if outcome in _NOT_RECORDED:
             words = _NOT_RECORDED[outcome] + (f": {reason}" if message and kind != "build_failed" else "")
-            return Line("not told", f"{step}: {words}", notable=outcome != "already")
+            return Line("dropped", f"{step}: {words}", notable=outcome != "already")
         case "resolved":
             resolved = details.get("resolved")
             return Line("resolved", f"{drv} -> {named(resolved)}{known}" if resolved else f"{drv} -> itself")

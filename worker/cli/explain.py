@@ -1,4 +1,4 @@
-"""`explain`: why something is not built; `graph`: what a build needs; `check`: whether the database is sound."""
+"""`explain`: why a build waits; `graph`: the derivations of a build; `check`: whether the database is sound."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def _with_records(options: Options, action: Callable[[Records], Any]) -> Any:
 @target_options
 @clear_errors
 def explain(options: Options, what: str, as_json: bool) -> None:
-    """Say why a derivation, or a build, is not built yet, or how it ended: what it waits for, link by link."""
+    """Explain why a derivation or a build is not built yet, link by link, or how it ended."""
 
     def ask(records: Records) -> dict[str, Any] | None:
         return records.explain(build=int(what)) if what.isdecimal() else records.explain(drv=what)
 
     found = _with_records(options, ask)
     if found is None:
-        raise CouldNotRun(f"nothing is known of {what}: name a build by its number, or a .drv that some build needed.")
+        raise CouldNotRun(f"the database has no {what}: name a build by its number, or a .drv that a build needs.")
     if as_json:
         click.echo(json.dumps(found))
     else:
@@ -47,12 +47,12 @@ def explain(options: Options, what: str, as_json: bool) -> None:
 
 
 def explanation(found: Mapping[str, Any]) -> list[Text]:
-    """The answer of the database's `explain()`, for people."""
+    """Return the answer of the database's `explain()` as text."""
     lines = []
     if build := found["build"]:
         lines.append(Text(f"build {build['build']} ({printable(build['job'])}): {_ending(build)}", style="bold"))
     elif found["wanted_by"]:
-        lines.append(Text(f"build {found['wanted_by']} needs it"))
+        lines.append(Text(f"needed by build {found['wanted_by']}"))
     for depth, link in enumerate(found["chain"]):
         how = "" if depth == 0 else f"{link['how']} "
         lines.append(
@@ -91,7 +91,7 @@ def _reason(link: Mapping[str, Any]) -> str:
 @target_options
 @clear_errors
 def graph(options: Options, build: int, as_json: bool) -> None:
-    """Draw what BUILD needs: derivations with their stages, and what they were resolved to."""
+    """Draw the derivations that BUILD needs, with their stages and their resolved derivations."""
     found = _with_records(options, lambda records: records.build_graph(build))
     if found is None:
         raise CouldNotRun(f"there is no build {build}.")
@@ -102,7 +102,7 @@ def graph(options: Options, build: int, as_json: bool) -> None:
 
 
 def draw_graph(found: Mapping[str, Any]) -> list[Text]:
-    """The answer of the database's `build_graph()`, inputs below what needs them; a repetition is only named."""
+    """Draw the answer of the database's `build_graph()`: inputs below their dependents; repetitions are only named."""
     nodes = {node["drv"]: node for node in found["nodes"]}
     chains: dict[str, list[str]] = {drv: [] for drv in nodes}
     for chain in found["chains"]:
@@ -133,11 +133,11 @@ def draw_graph(found: Mapping[str, Any]) -> list[Text]:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: broken invariants, with how many rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: broken invariants, with row counts.")
 @target_options
 @clear_errors
 def check(options: Options, as_json: bool) -> None:
-    """Check that no invariant of the database is broken. Exit status 1 if one is."""
+    """Check the invariants of the database. Exit status 1 if an invariant is broken."""
     broken = _with_records(options, lambda records: records.invariant_violations())
     if as_json:
         click.echo(json.dumps(broken))

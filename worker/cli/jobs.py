@@ -1,4 +1,4 @@
-"""From a file to builds in the database: evaluated, its .drv files rooted, added."""
+"""From a file to builds in the database: evaluate the file, root its .drv files, add the builds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROJECT = "local"
 
 
 def evaluation_options(command: Any) -> Any:
-    """Options of the commands that evaluate."""
+    """Add the options of commands that evaluate."""
     for decorate in (
         click.argument("file", type=click.Path(path_type=Path)),
         click.option("-A", "--attr", "attributes", multiple=True, metavar="ATTR", help="Only this attribute."),
@@ -35,7 +35,7 @@ def evaluation_options(command: Any) -> Any:
         click.option(
             "--argstr", "argstrs", type=(str, str), multiple=True, metavar="N VALUE", help="Argument: a string."
         ),
-        click.option("--cached-failures", is_flag=True, help="What is known to fail is not tried again."),
+        click.option("--cached-failures", is_flag=True, help="Do not retry cached failures."),
     ):
         command = decorate(command)
     return command
@@ -53,9 +53,10 @@ def enqueue_file(
     cached_failures: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> tuple[list[int], list[EvaluationFailure]]:
-    """Evaluate a file and add a build for each job; returns the builds, and what failed to evaluate.
+    """Evaluate a file and add a build for each job; return the builds, and the attributes that failed to evaluate.
 
-    The .drv files are rooted before they are named to anybody. Raises EvaluationError when nothing could be evaluated.
+    The .drv files get roots before the database gets their names. Raises EvaluationError if the evaluation yields
+    nothing.
     """
     roots = open_roots(options)
     if is_derivation_file(file):

@@ -1,4 +1,4 @@
-"""The display at the bottom of a terminal while work goes on. It knows no database: it is told, and draws."""
+"""The display at the bottom of a terminal while a worker works. It has no database: callers pass it the data."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _MOVING = (
 """Reasons that pass by themselves as long as a worker runs."""
 
 SILENT_SECONDS = 3.0
-"""A database that did not answer for so long is mentioned."""
+"""After this time without an answer, the display says that the database is silent."""
 STEPS_SHOWN = 10
 WAITS_SHOWN = 4
 
 
 class Rate:
-    """How many derivations end in a time, by their numbers at several moments."""
+    """The number of derivations that end in a time, from their counts at several moments."""
 
     WINDOW = 60.0
     RECENT = 10.0
@@ -41,7 +41,7 @@ class Rate:
         self._ends: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, ended: int) -> None:
-        """So many had ended by now. A smaller number than before: some are looked at again."""
+        """Add the count of derivations that have ended by now. A smaller count means that some are open again."""
         if self._last is None:
             self._began = now
         elif ended > self._last:
@@ -51,7 +51,7 @@ class Rate:
             self._ends.popleft()
 
     def words(self, now: float) -> str:
-        """Per second if it is fast, per minute if not; empty while there is nothing to tell."""
+        """Return the rate, per second if it is fast, else per minute; empty if there is none yet."""
         if self._began is None or now - self._began < 1.0:
             return ""
         recent = min(self.RECENT, now - self._began)
@@ -63,7 +63,7 @@ class Rate:
 
 
 class Display:
-    """Is told of events and of what the database says, from any thread; draws itself when asked."""
+    """Collects events and the status of the database, from any thread; draws itself on request."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -76,23 +76,23 @@ class Display:
         self._seen = self._began
 
     def doing(self, words: str) -> None:
-        """What is done next; empty: what the database says."""
+        """Show the next activity; an empty text means that work goes on as the database says."""
         with self._lock:
             self._doing = printable(words)
 
     def count(self, line: Line) -> None:
-        """An event happened."""
+        """Count an event."""
         with self._lock:
             self._counts[line.word] += 1
 
     def update(self, status: Mapping[str, Any]) -> None:
-        """What `status()` of the database says now."""
+        """Show the result of the database's `status()`."""
         with self._lock:
             self._status, self._seen = status, self._clock()
             self._rate.add(self._seen, sum(status["stages"].get(stage, 0) for stage in ENDED))
 
     def picture(self, width: int, height: int = 24) -> Group:
-        """The display, no wider and no higher than this."""
+        """Draw the display, within this width and height."""
         with self._lock:
             now = self._clock()
             lines = [self._headline(now)]
@@ -161,7 +161,7 @@ def _waits(status: Mapping[str, Any]) -> list[Text]:
 
 
 def standing(builds: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """The builds that wait for something that does not come by itself, by reason: the most first."""
+    """Return the builds that wait for more than a worker, by reason, the most frequent reason first."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for build in builds:
         reason = (build.get("held_up") or {}).get("reason")

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal while work goes on."""
+"""The live display on a terminal while a worker works."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from .progress import InWords
 from .words import printable
 
 POLL_SECONDS = 0.5
-"""Time between two looks at the database."""
+"""Time between two queries to the database."""
 POLL_SHARE = 10
-"""A look that takes long is followed by a pause that many times as long."""
+"""The pause after a query is at least this many times as long as the query."""
 REFRESHES_PER_SECOND = 5
 
 
 def usable_console() -> Console | None:
-    """The terminal that stderr is, if it can do what a display needs."""
+    """Return the terminal behind stderr, if it can show a live display."""
     console = Console(file=sys.stderr)
     return console if console.is_terminal and not console.is_dumb_terminal else None
 
 
 class LiveProgress(InWords):
-    """A display at the bottom of a terminal, redrawn a few times a second; what is notable is printed above it."""
+    """A display at the bottom of a terminal, redrawn a few times a second; notable events are printed above it."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class LiveProgress(InWords):
         self._ended = threading.Event()
 
     def event(self, kind: str, **details: Any) -> None:
-        """Count it; print it when it is notable."""
+        """Count the event, and print it if it is notable."""
         line = self.words(kind, details, short=True)
         if line is None:
             return
@@ -52,18 +52,18 @@ class LiveProgress(InWords):
             self._print(Text.assemble((f"{line.word:<8}", line.style), " ", line.rest))
 
     def doing(self, words: str) -> None:
-        """Show it in the first line of the display, until there is something else."""
+        """Show the words in the first line of the display, until they are replaced."""
         self._display.doing(words)
 
     def say(self, text: str) -> None:
-        """Print it above the display."""
+        """Print the text above the display."""
         self._print(Text(printable(text)))
 
     @contextmanager
     def shown(self, procedures: Procedures) -> Iterator[None]:
         """Show the display as long as this is open."""
         self._ended.clear()
-        # A daemon: while the database is away, a call may outlast the display.
+        # A daemon: if the database is away, a call may outlast the display.
         poller = threading.Thread(target=self._poll, args=[procedures], name="Progress", daemon=True)
         live = Live(
             console=self._console,
@@ -85,7 +85,7 @@ class LiveProgress(InWords):
         pause = 0.0
         while not self._ended.wait(pause):
             began = time.monotonic()
-            # Whatever is wrong with the database, those who need it will say so.
+            # The display ignores errors of the database: other calls meet the same error and report it.
             with suppress(psycopg.Error, DatabaseError):
                 self._display.update(procedures.status())
             pause = max(POLL_SECONDS, POLL_SHARE * (time.monotonic() - began))

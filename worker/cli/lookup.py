@@ -1,4 +1,4 @@
-"""Looking up the paths of outputs: in the database, then in the store's own record."""
+"""Look up the paths of outputs: in the database, then in the store's own record."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .target import Options, open_database
 def look_up(
     wanted: Iterable[InputOutput], given: Mapping[InputOutput, str], client: Client, options: Options
 ) -> dict[InputOutput, str]:
-    """The paths (base names) of outputs as far as they are known, and those that were given.
+    """Return the known paths (base names) of outputs, including the given paths.
 
     Paths that are not given have to be valid. A chain of dynamic outputs is followed link by link; its links may be
-    given, too. The database is asked if one was named, or if the embedded one was made before. Of derivations that are
-    not in the store no outputs are known. Raises CouldNotRun when Nix can't read one that is.
+    given, too. The database is queried if it was named, or if an embedded one exists already. Derivations that are not
+    in the store have no known outputs. Raises CouldNotRun if Nix can't read a derivation in the store.
     """
     found = dict(given)
     missing = [output for output in wanted if output not in found]
@@ -47,7 +47,7 @@ def _first(output: InputOutput, length: int) -> InputOutput:
 
 
 def _valid_outputs(drvs: Collection[str], client: Client, database: Procedures | None) -> dict[str, dict[str, str]]:
-    """The valid outputs of each derivation, by name: the database's path if that is valid, else the store's."""
+    """Return the valid outputs of each derivation, by name: the database's path if it is valid, else the store's."""
     records = []
     for drv, answer in zip(drvs, client.query_derivation_output_maps(drvs), strict=True):
         if database is not None:
@@ -67,7 +67,7 @@ def _valid_outputs(drvs: Collection[str], client: Client, database: Procedures |
 
 @contextmanager
 def _open_records(options: Options) -> Iterator[Procedures | None]:
-    # Not `options.state_directory`, which would be made.
+    # `options.state_directory` would create the directory.
     embedded = Path(options.state or default_state()) / "postgres"
     if options.database_url is None and not embedded.exists():
         yield None

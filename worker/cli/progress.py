@@ -1,4 +1,4 @@
-"""What a person sees while work goes on: a line for each event in a pipe, JSON, or a live display on a terminal."""
+"""Progress messages while a worker works: a line for each event in a pipe, JSON, or a live display on a terminal."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from .events import Line, describe
 from .words import printable
 
 REPEAT_SECONDS = 10.0
-"""The same trouble is told of again only after this time."""
+"""An equal error is reported again only after this time."""
 
 _TROUBLE = ("database_error", "store_error")
 
 
 class Progress(Observer):
-    """Tells of a worker's events as long as its process lives. Whoever can't be told any more is no reason to stop."""
+    """Reports a worker's events as long as its process lives. If the output is closed, the worker still goes on."""
 
     def event(self, kind: str, **details: Any) -> None:
-        """Something happened; called from any thread."""
+        """Report an event; called from any thread."""
 
     def doing(self, words: str) -> None:
-        """Say what is done next, before there are events; empty: that it is done."""
+        """Report the next activity, before there are events; an empty text reports its end."""
 
     def say(self, text: str) -> None:
-        """Tell something in full, on stderr."""
+        """Print a whole text on stderr."""
         _write(printable(text), to_stderr=True)
 
     @contextmanager
@@ -44,19 +44,19 @@ class JsonProgress(Progress):
     """One JSON object for each event, on stdout."""
 
     def event(self, kind: str, **details: Any) -> None:
-        """Print it."""
+        """Print the event."""
         _write(json.dumps({"event": kind, **details}), to_stderr=False)
 
 
 class InWords(Progress):
-    """Puts events into words. A report that is to be confirmed is told of when it is; trouble, not again and again."""
+    """Turns events into text. A report that awaits confirmation is left out, and so are repeated errors."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._told: dict[str, float] = {}
 
     def words(self, kind: str, details: dict[str, Any], *, short: bool = False) -> Line | None:
-        """The event's line; none when it says nothing new."""
+        """Return the event's line; `None` if it says nothing new."""
         if details.get("outcome") == "confirm":
             return None
         line = describe(kind, details, short=short)
@@ -72,7 +72,7 @@ class LineProgress(InWords):
     """One line for each event, on stderr."""
 
     def event(self, kind: str, **details: Any) -> None:
-        """Print it, and below it the traceback of an unexpected error."""
+        """Print the event, and below it the traceback of an unexpected error."""
         line = self.words(kind, details)
         if line is not None:
             _write(
@@ -80,17 +80,17 @@ class LineProgress(InWords):
             )
 
     def doing(self, words: str) -> None:
-        """Print it."""
+        """Print the words."""
         if words:
             self.say(words)
 
 
 def observer_for(*, as_json: bool = False) -> Progress:
-    """The observer that fits where the output goes."""
+    """Return the observer that fits the output: JSON, a terminal or a pipe."""
     if as_json:
         return JsonProgress()
     if sys.stderr.isatty():
-        from .live_progress import LiveProgress, usable_console  # it takes long to import
+        from .live_progress import LiveProgress, usable_console  # the import takes long
 
         console = usable_console()
         if console is not None:
@@ -102,7 +102,7 @@ _writing = threading.Lock()
 
 
 def _write(text: str, *, to_stderr: bool) -> None:
-    # A reader that has gone (`... | head`) must not end the thread that happened to tell it something.
+    # A reader that has gone (`... | head`) must not end the thread that writes.
     stream = sys.stderr if to_stderr else sys.stdout
     with _writing, suppress(OSError):
         stream.write(text + "\n")

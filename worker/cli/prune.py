@@ -1,4 +1,4 @@
-"""`prune`: forget what is old and needed by nobody."""
+"""`prune`: forget old records that no build needs."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ Tell = Callable[[str], None]
 
 @click.command()
 @click.option("--older-than", required=True, metavar="AGE", help="Such as 90d, 12h or 2w.")
-@click.option("--dry-run", is_flag=True, help="Change nothing: only say what would be forgotten.")
+@click.option("--dry-run", is_flag=True, help="Change nothing: only print the number of records.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @target_options
 @clear_errors
 def prune(options: Options, older_than: str, dry_run: bool, as_json: bool) -> None:
-    """Forget what nothing has happened to for so long, no unfinished build needs, and is not in the store any more.
+    """Forget derivations that are old, not needed by an unfinished build, and not in the store any more.
 
-    Old outputs are looked for in the store first: the realisations of those that it has are kept. Hydra's own tables
-    are left alone. Workers can go on meanwhile.
+    A derivation is old if nothing has happened to it for AGE. The command first asks the store which old outputs it
+    has, and keeps their realisations. Hydra's own tables do not change. Workers can run meanwhile.
     """
     age = parse_age(older_than)
     store = open_store(options)
@@ -49,7 +49,7 @@ def prune(options: Options, older_than: str, dry_run: bool, as_json: bool) -> No
         gone, released = _withdraw(records, store, age, tell, dry_run=dry_run)
         forgotten = _forget(records, age, tell, dry_run=dry_run)
     if dry_run:
-        forgotten["derivations"] += released  # the others of their rows are not counted
+        forgotten["derivations"] += released  # their rows in other tables are not counted
     if as_json:
         click.echo(json.dumps({"dry_run": dry_run, "withdrawn": gone, **forgotten}))
     else:
@@ -58,17 +58,17 @@ def prune(options: Options, older_than: str, dry_run: bool, as_json: bool) -> No
 
 
 def parse_age(text: str) -> timedelta:
-    """An age such as 90d. Raises CouldNotRun."""
+    """Parse an age such as 90d. Raises CouldNotRun."""
     match = _AGE.fullmatch(text.strip())
     if match is None:
         raise CouldNotRun(
-            f"--older-than {text} is no age: write a number and h, d or w (hours, days, weeks), such as 90d."
+            f"--older-than {text} is not an age: write a number and h, d or w (hours, days, weeks), such as 90d."
         )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def in_words(gone: int, forgotten: Counter[str], *, dry_run: bool) -> Iterator[str]:
-    """What was done, or would be."""
+    """Yield lines about what was forgotten, or would be."""
     if gone:
         yield f"{counted(gone, 'path')} of old derivations {'is' if gone == 1 else 'are'} not in the store any more"
     parts = [_counted(forgotten[name], noun) for name, noun in _NOUNS.items() if forgotten[name]]
@@ -80,7 +80,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _withdraw(records: Records, store: Store, age: timedelta, tell: Tell, *, dry_run: bool) -> tuple[int, int]:
-    """Withdraw the paths that the store does not have; how many, and how many derivations have no other path."""
+    """Withdraw missing paths; return their number, and the number of derivations that have no other path."""
     gone_paths: set[str] = set()
     released, seen = 0, 0
     after: int | None = 0
@@ -110,7 +110,7 @@ def _forget(records: Records, age: timedelta, tell: Tell, *, dry_run: bool) -> C
 
 @contextmanager
 def _progress() -> Iterator[Tell]:
-    """A line that changes, on a terminal; nothing elsewhere."""
+    """Show a changing line on a terminal; do nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""`resolve`: what one derivation resolves to."""
+"""`resolve`: resolve one derivation."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from .target import Options, has_ca_derivations, open_store, require_ca_derivati
 from .words import counted, printable
 
 INPUTS_NAMED = 10
-"""How many inputs an error lists, when a derivation has more."""
-_OUTPUT = r"[^^]+?"  # may have an equals sign, as the names of paths may
+"""The number of inputs that an error lists, if a derivation has more."""
+_OUTPUT = r"[^^]+?"  # can contain an equals sign, like names of paths
 _REALISATION = re.compile(rf"([^^]+)\^({_OUTPUT}(?:\^{_OUTPUT})*)=(/.*|[0-9a-z]{{32}}-.*)")
 
 _OTHER_PATH = re.compile(rf"[^^]+\^{_OUTPUT}(?:\^{_OUTPUT})*=([^=^]*)")
@@ -36,7 +36,7 @@ _OTHER_PATH = re.compile(rf"[^^]+\^{_OUTPUT}(?:\^{_OUTPUT})*=([^=^]*)")
 @click.command("resolve")
 @click.argument("drv")
 @click.option(
-    "--realisation", "given", multiple=True, metavar="DRV^OUT=PATH", help="The path that an input's output has."
+    "--realisation", "given", multiple=True, metavar="DRV^OUT=PATH", help="The path of an output of an input."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the whole derivation, as nix derivation show does.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print what resolving changes.")
@@ -48,12 +48,12 @@ def resolve_command(
 ) -> None:
     """Print the path of the derivation that DRV resolves to.
 
-    Outputs of inputs that are not given are looked up in the database, if there is one, then in the store's own record.
-    An output of an output is given as DRV^OUT^OUT=PATH.
+    For outputs of inputs that are not given, the command queries the database, if there is one, then the store's own
+    record. An output of an output is given as DRV^OUT^OUT=PATH.
 
-    Exit status 1 when it can't be resolved: yet, and then the missing outputs are printed instead, one on a line, as
-    nix build and --realisation take them; or never, and then nothing is printed. 2 when the command could not be run.
-    Reasons and warnings go to stderr.
+    Exit status 1 if DRV can't be resolved. If only outputs are missing, the command prints these outputs instead, one
+    on a line, as nix build and --realisation take them; if DRV can never be resolved, it prints nothing. Exit status 2
+    if the command could not be run. Reasons and warnings go to stderr.
     """
     if as_json and as_diff:
         raise CouldNotRun("--json and --diff exclude each other: choose one of them.")
@@ -92,9 +92,9 @@ def _read(store: Store, client: Client, drv: str) -> tuple[str, Derivation]:
 
 
 def _is_resolved(store: Store, derivation: Derivation) -> bool:
-    """Whether Nix builds it as it is. Raises CouldNotRun when it lacks the feature for derivations of this kind."""
+    """Return whether Nix builds it as it is. Raises CouldNotRun if the store lacks the feature for this kind."""
     if derivation.kind is Kind.INPUT_ADDRESSED:
-        return True  # with dynamic inputs, it was refused
+        return True  # one with dynamic inputs was refused before
     if derivation.kind is Kind.FIXED and not derivation.has_dynamic_inputs and not has_ca_derivations(store):
         return True
     require_ca_derivations(store)
@@ -103,7 +103,7 @@ def _is_resolved(store: Store, derivation: Derivation) -> bool:
 
 @contextmanager
 def _refusals_told(store: Store) -> Iterator[None]:
-    """End with status 1 when it can't be resolved, after the reason was told; what is missing goes to stdout."""
+    """If the derivation can't be resolved, print the reason, and missing outputs on stdout, and exit with status 1."""
     try:
         yield
     except MissingOutputs as error:
@@ -135,7 +135,7 @@ def _input_kinds(store: Store, client: Client, derivation: Derivation) -> Iterab
         try:
             yield drv_path, store.read_derivation(drv_path, client).kind
         except (NixError, DerivationError):
-            continue  # not needed to resolve; Nix would say so when it builds
+            continue  # resolving does not need it; Nix would report the error at the build
 
 
 def _json(store: Store, resolved: Resolved) -> bytes:
@@ -155,14 +155,16 @@ def _write(client: Client, resolved: Resolved) -> None:
 def _parse_realisations(
     store: Store, drv_path: str, derivation: Derivation, given: Iterable[str]
 ) -> dict[InputOutput, str]:
-    """What was given with --realisation: outputs that the derivation needs, or links of chains that lead to them."""
+    """Parse --realisation: outputs that the derivation needs, or links of chains that lead to them."""
     needed = list(derivation.needed_outputs())
     links = {InputOutput(drv, chain[:length]) for drv, chain in needed for length in range(1, len(chain) + 1)}
     outputs: dict[InputOutput, str] = {}
     for text in given:
         output, path = _parse_realisation(store, text)
         if output not in links:
-            click.echo(f"--realisation {text} is not used: '{drv_path}' does not need it. {_needs(needed)}", err=True)
+            click.echo(
+                f"--realisation {text} is not used: '{drv_path}' does not need this output. {_needs(needed)}", err=True
+            )
             continue
         if outputs.setdefault(output, path) != path:
             raise CouldNotRun(
@@ -173,10 +175,10 @@ def _parse_realisations(
 
 def _needs(needed: list[InputOutput]) -> str:
     if not needed:
-        return "It needs none."
+        return "The derivation needs no outputs."
     named = ", ".join(f"'{output}'" for output in needed[:INPUTS_NAMED])
     more = len(needed) - INPUTS_NAMED
-    return f"It needs {named}" + (f" and {more} more." if more > 0 else ".")
+    return f"The derivation needs {named}" + (f" and {more} more." if more > 0 else ".")
 
 
 def _parse_realisation(store: Store, text: str) -> tuple[InputOutput, str]:
@@ -197,6 +199,6 @@ def _what_is_wrong(store: Store, text: str) -> str:
     if match is None:
         return " is malformed. Write it as DRV^OUTPUT=PATH."
     return (
-        f": '{match[1]}' is no store path. Give the path that starts with {store.store_dir.path}, or its base name;"
-        " of a link, what `realpath` prints of it."
+        f": '{match[1]}' is not a store path. Give the path that starts with {store.store_dir.path}, or its base name;"
+        " for a link, give the output of `realpath`."
     )

@@ -1,4 +1,4 @@
-"""`enqueue` and `run`: evaluate, add the builds; and work until they are done."""
+"""`enqueue` and `run`: evaluate a file and add its builds; `run` also builds them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .work import running_worker
 @target_options
 @clear_errors
 def enqueue(options: Options, file: Path, **evaluation: Any) -> None:
-    """Evaluate FILE (a Nix file, or a .drv) and add a build for each of its jobs; workers do the rest."""
+    """Evaluate FILE (a Nix file, or a .drv) and add a build for each of its jobs; workers build them."""
     progress = observer_for()
     with open_database(options) as conninfo:
         procedures = Procedures(conninfo)
@@ -58,16 +58,16 @@ def enqueue(options: Options, file: Path, **evaluation: Any) -> None:
 @target_options
 @clear_errors
 def run(options: Options, file: Path, jobs: int | None, as_json: bool, **evaluation: Any) -> None:
-    """Evaluate FILE (a Nix file, or a .drv), build all of its jobs, and show what came of it.
+    """Evaluate FILE (a Nix file, or a .drv), build all of its jobs, and show the results.
 
-    Exit status 0 if all succeeded, 1 if some did not, 2 if it could not be run.
+    Exit status 0 if all builds succeeded, 1 if some did not, 2 if the command could not be run.
     """
     sys.exit(run_file(options, file, jobs=jobs, as_json=as_json, **evaluation))
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A running worker with its store, and who is told of what it does."""
+    """A running worker with its store, and the observer of its events."""
 
     options: Options
     store: Store
@@ -75,13 +75,13 @@ class Session:
     progress: Progress
 
     def interrupted(self) -> bool:
-        """Whether the worker was told to stop."""
+        """Return whether the worker was asked to stop."""
         return self.worker.shared.stopping.is_set()
 
 
 @contextmanager
 def open_session(options: Options, *, jobs: int | None = None) -> Iterator[Session]:
-    """A worker that runs as long as this is open, and stops early at SIGTERM and SIGINT."""
+    """Run a worker as long as this is open; it stops early at SIGTERM and SIGINT."""
     with open_both(options) as (conninfo, store):
         progress = observer_for()
         with running_worker(options, conninfo, store, jobs=jobs, observer=progress) as worker:
@@ -91,7 +91,7 @@ def open_session(options: Options, *, jobs: int | None = None) -> Iterator[Sessi
 
 
 def build_file(session: Session, file: Path, **evaluation: Any) -> tuple[list[dict[str, Any]], list[EvaluationFailure]]:
-    """Evaluate a file and build its jobs; returns a report for each build, and what failed to evaluate."""
+    """Evaluate a file and build its jobs; return a report for each build, and attributes that failed to evaluate."""
     progress, procedures = session.progress, session.worker.shared.procedures
     with progress.shown(procedures):
         with _interrupted_at_once():
@@ -103,13 +103,13 @@ def build_file(session: Session, file: Path, **evaluation: Any) -> tuple[list[di
         progress.doing("")
         session.worker.drain(lambda: procedures.all_finished(builds))
         if session.interrupted():
-            session.worker.stop()  # before the builds are looked at, so that they are told as they are left
+            session.worker.stop()  # before the reports, so that these show the final state of the builds
     return [report for build in builds if (report := procedures.build_report(build))], failures
 
 
 @contextmanager
 def _interrupted_at_once() -> Iterator[None]:
-    """SIGTERM and SIGINT end what is done here: there is no build yet that would have to be ended in order."""
+    """Let SIGTERM and SIGINT end this block at once: no build is running yet that has to be ended in order."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
@@ -121,7 +121,7 @@ def _interrupted_at_once() -> Iterator[None]:
 
 
 def run_file(options: Options, file: Path, *, jobs: int | None, as_json: bool, **evaluation: Any) -> int:
-    """Do what `run` does; returns the exit status."""
+    """Do the work of `run`; return the exit status."""
     with open_session(options, jobs=jobs) as session:
         reports, failures = build_file(session, file, **evaluation)
         interrupted = session.interrupted()
@@ -135,7 +135,7 @@ def run_file(options: Options, file: Path, *, jobs: int | None, as_json: bool, *
     if unfinished:
         click.echo(
             f"{'interrupted: ' if interrupted else ''}{counted(unfinished, 'build')} left in the queue."
-            " `hydra-resolver status` says what is waited for; another run or worker goes on.",
+            " `hydra-resolver status` shows what these builds wait for; another run or worker continues.",
             err=True,
         )
     if failures and not reports:
@@ -151,7 +151,7 @@ def print_json(reports: Sequence[dict[str, Any]]) -> None:
 
 
 def json_report(report: dict[str, Any]) -> dict[str, Any]:
-    """A build as `run --json` prints it."""
+    """Return a build in the form that `run --json` prints."""
     return {
         "build": report["build"],
         "job": report["job"],

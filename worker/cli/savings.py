@@ -1,4 +1,4 @@
-"""`savings`: what early cut-off spared."""
+"""`savings`: the build time that early cut-off saved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .trace import open_records
 from .words import duration
 
 NUMBERS = 1 << 31
-"""Hydra's numbers of builds and evaluations are below this."""
+"""Hydra's numbers of builds and evaluations are smaller."""
 
 
 @click.command()
@@ -27,9 +27,9 @@ NUMBERS = 1 << 31
 @target_options
 @clear_errors
 def savings(options: Options, build: int | None, evaluation: int | None, as_json: bool) -> None:
-    """Show what early cut-off spared: by evaluation, for the last ones; or for one BUILD, or one evaluation.
+    """Show the build time that early cut-off saved: for each of the last evaluations, for one, or for one BUILD.
 
-    Cut off is a resolution for whose sake nothing had to be built. Spared are the seconds that it took when it was.
+    A resolution is cut off if nothing had to be built for it. It saves the seconds that the earlier build took.
     """
     if build is not None and evaluation is not None:
         raise CouldNotRun("BUILD and --eval exclude each other: choose one of them.")
@@ -48,7 +48,7 @@ def savings(options: Options, build: int | None, evaluation: int | None, as_json
 
 
 def savings_table(found: Sequence[Saving]) -> list[Text]:
-    """A line for each evaluation, and their sum."""
+    """Return a line for each evaluation, and their sum."""
     if not found:
         return [Text("nothing was resolved in the last evaluations")]
     total = ["all", *_cells(found)]

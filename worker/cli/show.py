@@ -1,4 +1,4 @@
-"""`status`, `restart`, `cancel`: looking at builds, and what a person does to them."""
+"""`status`, `restart`, `cancel`: show and change builds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _with_procedures(options: Options, action: Callable[[Procedures], None]) -> 
 @target_options
 @clear_errors
 def status(options: Options, as_json: bool) -> None:
-    """Show what is going on: derivations by stage, running steps, workers, and what unfinished builds wait for."""
+    """Show derivations by stage, running steps, workers, and what unfinished builds wait for."""
 
     def show_status(procedures: Procedures) -> None:
         found = procedures.status()
@@ -45,7 +45,7 @@ def status(options: Options, as_json: bool) -> None:
 @target_options
 @clear_errors
 def restart(options: Options, build: int) -> None:
-    """Build a finished BUILD again; failures that stood in its way are tried again."""
+    """Build a finished BUILD again, and retry the failures that ended it."""
     _with_procedures(options, lambda procedures: procedures.restart_build(build))
 
 

@@ -1,4 +1,4 @@
-"""What is going on, in words."""
+"""The status of the farm, as text."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .words import base_name, counted, duration, printable, short_name
 
 STAGES = {
     "unloaded": "to be loaded",
-    "waiting": "wait for an input, or for someone to want them",
+    "waiting": "wait for an input, or no build needs them",
     "resolvable": "can be resolved",
-    "resolved": "wait for what they were resolved to",
+    "resolved": "wait for their resolved derivations",
     "buildable": "can be built",
     "building": "are being built",
-    "realised": "have all outputs that are wanted",
+    "realised": "have all wanted outputs",
     "failed": "have failed",
 }
 """All stages, in the order in which derivations go through them."""
 
 
 def status_in_words(status: Mapping[str, Any]) -> list[Text]:
-    """The answer of the database's `status()`, for people."""
+    """Return the answer of the database's `status()` as text."""
     lines = [
         *_builds(status),
         *_running(status["running"]),
@@ -71,7 +71,7 @@ def _workers(workers: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
         [
             [
                 str(worker["worker"]), printable(worker["name"]), ", ".join(worker["verbs"]),
-                ", ".join(worker["systems"]), f"heard of {duration(worker['silent_seconds'])} ago",
+                ", ".join(worker["systems"]), f"last seen {duration(worker['silent_seconds'])} ago",
             ]
             for worker in workers
         ]
@@ -82,7 +82,7 @@ def _unsupported(status: Mapping[str, Any]) -> Iterator[Text]:
     machines = status["unsupported"]
     if machines:
         limit = machines[0]["limit_seconds"]
-        yield from _head("no machine yet" + ("" if limit is None else f", given up after {duration(limit)}"))
+        yield from _head("no machine yet" + ("" if limit is None else f", failure after {duration(limit)}"))
         yield from _aligned([[duration(machine["seconds"]), printable(machine["reason"])] for machine in machines])
 
 
@@ -98,7 +98,7 @@ def _head(words: str) -> Iterator[Text]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[Text]:
-    """Columns, the first to the right; the last is left as it is."""
+    """Yield rows in aligned columns: the first column right-aligned, the last without padding."""
     if not rows:
         return
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

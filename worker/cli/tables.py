@@ -1,4 +1,4 @@
-"""The table of builds: a line for each in a pipe, as wide as the terminal on a terminal."""
+"""The table of builds: one line for each build in a pipe, fitted to the width on a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .drawing import ASCII, BOXES, Node, draw_steps
 from .words import STATUS_WORDS, base_name, counted, message_lines, printable, short_name
 
 WITH_OUTPUTS = (0, 6)
-"""Statuses of builds whose outputs are there."""
+"""Statuses of builds that have outputs."""
 DEPENDENCY_FAILED = 2
 MESSAGE_LINES = 4
 INDENT = 7
@@ -29,7 +29,7 @@ def show_builds(reports: Sequence[dict[str, Any]]) -> None:
 
 
 def show_steps(report: dict[str, Any]) -> None:
-    """Print the steps of one build, with the resolutions drawn, on stdout."""
+    """Print the steps of one build on stdout, with its resolutions drawn as a tree."""
     show(draw_steps(report, _terminal_width(), ascii_only=not _shows_boxes()))
 
 
@@ -39,7 +39,7 @@ def show_tree(root: Node) -> None:
 
 
 def show(lines: Sequence[Text]) -> None:
-    """Print lines on stdout: in colours on a terminal, as they are in a pipe. Nothing is cut off or broken."""
+    """Print lines on stdout: in colours on a terminal, plain in a pipe. Nothing is cut off or wrapped."""
     if _terminal_width() is None:
         for line in lines:
             click.echo(line.plain.rstrip())
@@ -50,10 +50,11 @@ def show(lines: Sequence[Text]) -> None:
 
 
 def builds_table(reports: Sequence[dict[str, Any]], width: int | None) -> list[Text]:
-    """The table's lines. `width` is that of the terminal; None for a pipe: then each build has one line.
+    """Return the lines of the table. `width` of the terminal; None for a pipe: then each build has one line.
 
-    What a build made, or why it made nothing, follows in its line if there is room for all of them; else it has lines
-    of its own below, and if these are still too narrow, store paths lose their directory, which is named once.
+    The outputs of a build, or the reason why it has none, follow in its line if the terminal is wide enough for all
+    builds; else they have lines of their own below. If these are still too long, store paths lose their directory,
+    which is then named once.
     """
     rows = [(str(report["build"]), _job(report), _status(report), _how(report)) for report in reports]
     widths = [max([len(head), *(len(row[column]) for row in rows)]) for column, head in enumerate(_HEADS)]
@@ -85,7 +86,7 @@ def builds_table(reports: Sequence[dict[str, Any]], width: int | None) -> list[T
 
 
 def build_details(report: dict[str, Any], *, short: bool) -> list[str]:
-    """What a build made; if nothing, why, in a few lines. `short`: names in messages are shortened, for reading."""
+    """Return the outputs of a build; if it has none, the reason in a few lines. `short`: shorten names in messages."""
     if not report["finished"]:
         held_up = report.get("held_up")
         if not held_up:
@@ -105,7 +106,7 @@ def build_details(report: dict[str, Any], *, short: bool) -> list[str]:
 
 
 def summary(reports: Sequence[dict[str, Any]]) -> list[Text]:
-    """How many builds ended how, and what was done for them."""
+    """Return the number of builds by status, and the work that was done for them."""
     words = Counter(_word(report) for report in reports)
     cached = sum(1 for report in reports if report["finished"] and report["status"] == 0 and report["cached"])
     parts = [
@@ -122,17 +123,17 @@ def summary(reports: Sequence[dict[str, Any]]) -> list[Text]:
 
 
 def built(reports: Sequence[dict[str, Any]]) -> set[str]:
-    """The derivations that were built for these builds."""
+    """Return the derivations that were built for these builds."""
     return {step["drv"] for step in _own_attempts(reports) if step["status"] == 0}
 
 
 def tried(reports: Sequence[dict[str, Any]]) -> set[str]:
-    """The derivations that were built for these builds, and failed."""
+    """Return the derivations whose attempts for these builds failed."""
     return {step["drv"] for step in _own_attempts(reports) if step["status"] not in (None, 0, 3)}
 
 
 def _own_attempts(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The steps that ran a builder, each once: not those that were taken over from another build."""
+    """Return the steps that ran a builder, each once, without the steps that another build shares with these."""
     return [
         step
         for report in reports
@@ -142,7 +143,7 @@ def _own_attempts(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def resolved(reports: Sequence[dict[str, Any]]) -> set[str]:
-    """The derivations that were resolved for these builds; not those of which a failure was known before."""
+    """Return the derivations that were resolved for these builds, without those whose failure was cached."""
     found = set()
     for report in reports:
         known = {base_name(step["drv"]) for step in report["steps"] if step["status"] == 8}
@@ -151,7 +152,7 @@ def resolved(reports: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def cut_off(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The builds of which a derivation resolved to one that was realised already."""
+    """Return the builds with a derivation that resolved to an already realised one."""
     found = []
     for report in reports:
         there = {base_name(step["drv"]) for step in report["steps"] if step["type"] == 1}
@@ -170,7 +171,7 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _folded(lines: Sequence[str], width: int) -> list[str]:
-    """The lines broken between words where they are too long."""
+    """Return the lines, with long lines broken between words."""
     return [
         part
         for line in lines

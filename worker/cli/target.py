@@ -1,4 +1,4 @@
-"""Which database and which store a command is about: named by the user, or embedded ones under the state directory."""
+"""The database and the store of a command: named by the user, or embedded ones under the state directory."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from ..verbs.vanished import files_elsewhere
 from .errors import CouldNotRun
 
 NO_LISTENING = "none"
-"""What `listen_database` is where workers are to poll only."""
+"""The value of `listen_database` that makes workers poll only."""
 _DBI_NAMES = {"db": "dbname", "database": "dbname"}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a command is about, by its own options, the environment, and the settings file.
+    """The target of a command, from its own options, the environment, and the settings file.
 
-    `None` where nothing was said.
+    `None` for a value that none of them has.
     """
 
     database: str | None
@@ -51,7 +51,7 @@ class Options:
         return checked(conninfo_of(self.database), f"database ({self.settings.get('database').origin})")
 
     def listen_url(self, conninfo: str, given: str | None = None) -> str | None:
-        """Where to listen, when the database is `conninfo`; `None`: nowhere."""
+        """Return the connection string to listen on, if the database is `conninfo`; `None`: do not listen."""
         named = self.settings.get("listen_database", given)
         if named.value is None:
             return conninfo
@@ -61,12 +61,12 @@ class Options:
 
     @property
     def state_directory(self) -> StateDirectory:
-        """Where the embedded database and store are, roots, and build logs."""
+        """The directory of the embedded database and store, roots, and build logs."""
         return StateDirectory(self.state)
 
 
 def conninfo_of(database: str) -> str:
-    """A connection string for libpq: a URL or connection string as it is, Perl's `dbi:Pg:a=b;c=d` translated."""
+    """Return a connection string for libpq: a URL or connection string as it is, Perl's `dbi:Pg:a=b;c=d` translated."""
     if not database.lower().startswith("dbi:pg:"):
         return database
     pairs = [part.strip().partition("=") for part in database[7:].split(";") if part.strip()]
@@ -74,12 +74,12 @@ def conninfo_of(database: str) -> str:
 
 
 def checked(conninfo: str, where: str) -> str:
-    """The connection string. Raises CouldNotRun when it is none; it is not shown, since it may hold a password."""
+    """Return the connection string. Raises CouldNotRun if it is invalid; the message hides it, for its password."""
     try:
         conninfo_to_dict(conninfo)
     except psycopg.ProgrammingError as error:
         raise CouldNotRun(
-            f"{where} is no PostgreSQL URL or connection string: {str(error).strip()}."
+            f"{where} is not a PostgreSQL URL or connection string: {str(error).strip()}."
             " Write it as postgresql://USER@HOST/NAME, or as dbname=NAME host=HOST."
         ) from error
     return conninfo
@@ -93,13 +93,13 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option("--store", metavar="URI", help="Nix store, as Nix's --store takes it. Default: an embedded one.")
     @click.option(
-        "--state", type=click.Path(path_type=Path), metavar="DIR", help="Where embedded ones, roots and logs are."
+        "--state", type=click.Path(path_type=Path), metavar="DIR", help="Directory of embedded ones, roots, logs."
     )
     @click.option(
         "--config",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="Settings; `hydra-resolver config` shows them.",
+        help="Settings file; `hydra-resolver config` shows it.",
     )
     @functools.wraps(command)
     def with_options(
@@ -117,9 +117,9 @@ def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def open_database(options: Options) -> Iterator[str]:
-    """The connection string; the embedded server runs, with the schema installed, as long as this is open.
+    """Yield the connection string; an embedded server runs, with the schema installed, as long as this is open.
 
-    Raises DatabaseError when a database that was named does not have the schema of this release.
+    Raises DatabaseError if a named database does not have the schema of this release.
     """
     named = options.database_url
     if named is not None:
@@ -132,7 +132,7 @@ def open_database(options: Options) -> Iterator[str]:
 
 
 def open_store(options: Options) -> Store:
-    """The store that was named, or the embedded one, made if need be."""
+    """Return the named store, or the embedded one, which is created if it is missing."""
     if options.store is not None:
         return Store(options.store)
     embedded = EmbeddedStore(options.state_directory.store)
@@ -144,7 +144,7 @@ def open_store(options: Options) -> Store:
 
 @contextmanager
 def open_both(options: Options) -> Iterator[tuple[str, Store]]:
-    """Both, opened at the same time; the store's settings have been asked for. Raises as those do."""
+    """Open both at the same time; the store's settings are read already. Raises as open_database and open_store do."""
     pool = ThreadPoolExecutor(1)
     store = pool.submit(_open_ready_store, options)
     pool.shutdown(wait=False)
@@ -159,12 +159,12 @@ def _open_ready_store(options: Options) -> Store:
 
 
 def has_ca_derivations(store: Store) -> bool:
-    """Whether the Nix at hand has content-addressed derivations on. A daemon of another machine can't be asked."""
+    """Return whether the local Nix has content-addressed derivations on. A daemon elsewhere can't be asked."""
     return "ca-derivations" in store.settings.experimental_features
 
 
 def require_ca_derivations(store: Store) -> None:
-    """Raise CouldNotRun when the Nix at hand has no content-addressed derivations."""
+    """Raise CouldNotRun if the local Nix has no content-addressed derivations."""
     if not has_ca_derivations(store):
         raise CouldNotRun(
             "Nix has no content-addressed derivations here: the experimental feature ca-derivations is off."
@@ -174,21 +174,21 @@ def require_ca_derivations(store: Store) -> None:
 
 
 def require_files(store: Store) -> None:
-    """Raise CouldNotRun when the store's files are not on this machine. Raises StoreError."""
+    """Raise CouldNotRun if the store's files are not on this machine. Raises StoreError."""
     directory = store.real_dir
     if directory is None:
         raise CouldNotRun(
-            f"the store '{store.uri}' has no files on this machine, and a worker reads what it builds."
-            " Run it where the store is, with --store daemon."
+            f"the store '{store.uri}' has no files on this machine, but a worker reads the outputs that it builds."
+            " Run the worker on the machine of the store, with --store daemon."
         )
     if not directory.is_dir():
-        store.connect().close()  # Nix makes the directory of a local store that is new
+        store.connect().close()  # Nix creates the directory of a new local store
         if not directory.is_dir():
             raise CouldNotRun(f"{files_elsewhere(directory)}.")
 
 
 def open_roots(options: Options) -> RootDirectory:
-    """Where our roots are: below the embedded store's own, else in the state directory."""
+    """Return the directory of our roots: below the roots of an embedded store, else in the state directory."""
     if options.store is not None:
         return RootDirectory(options.state_directory.roots)
     own = EmbeddedStore(options.state_directory.store).directory / "var" / "gcroots" / "hydra-resolver"
@@ -196,7 +196,7 @@ def open_roots(options: Options) -> RootDirectory:
 
 
 def store_identity(options: Options) -> str:
-    """Tells the store from others of the same directory: the machine, and where its database is."""
+    """Return a text that distinguishes stores of one directory: the machine, and the place of the store's database."""
     if options.store is not None:
         return f"{platform.node()} {options.store}"
     return f"{platform.node()} {options.state_directory.store}"

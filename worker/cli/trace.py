@@ -1,4 +1,4 @@
-"""`trace`: a derivation through time."""
+"""`trace`: the history of a derivation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .target import Options, open_database, target_options
 from .words import base_name, duration, first_line, printable, short_name, written_by
 
 INPUTS_SHOWN = 10
-"""How many inputs of a resolution are shown in words; --json has all."""
+"""The number of inputs of a resolution that are shown as text; --json has all."""
 
 Json = Mapping[str, Any]
 
 
 @contextmanager
 def open_records(options: Options) -> Iterator[Records]:
-    """The records of the database that the options name."""
+    """Open the records of the database that the options name."""
     with open_database(options) as conninfo:
         records = Records(conninfo, connections=1)
         try:
@@ -37,12 +37,12 @@ def open_records(options: Options) -> Iterator[Records]:
 
 
 def trace_of(records: Records, drv: str) -> dict[str, Any]:
-    """The trace of a derivation that a person named. Raises CouldNotRun for an unknown one."""
+    """Return the trace of a derivation that the user named. Raises CouldNotRun if the database has no record of it."""
     found = records.trace(base_name(drv.rstrip("/")))
     if found is None:
         raise CouldNotRun(
-            f"'{printable(drv)}' is not known to this database. It knows derivations that builds have needed, and what"
-            " they were resolved to: name one of these, by the path or the base name of its .drv file."
+            f"this database does not know '{printable(drv)}'. Name a derivation that a build has needed, or its"
+            " resolved derivation, by the path or the base name of the .drv file."
         )
     return found
 
@@ -53,10 +53,10 @@ def trace_of(records: Records, drv: str) -> dict[str, Any]:
 @target_options
 @clear_errors
 def trace(options: Options, drv: str, as_json: bool) -> None:
-    """Show DRV through time: what it was resolved to, and from what; what was built, found, and lost.
+    """Show the history of DRV: its resolutions with their inputs, and outputs that were built, found, and lost.
 
-    Of each resolution: what was different from the one before it of the same job, why nothing had to be built, or how
-    that failed which it was resolved to.
+    For each resolution: the difference from the previous resolution of the same job, the reason if nothing had to be
+    built, and failures of the resolved derivation.
     """
     with open_records(options) as records:
         found = trace_of(records, drv)
@@ -67,7 +67,7 @@ def trace(options: Options, drv: str, as_json: bool) -> None:
 
 
 def trace_in_words(found: Json) -> Node:
-    """The answer of the database's `trace()`, for people."""
+    """Return the answer of the database's `trace()` as text."""
     root = Node(
         Text.assemble(
             (short_name(found["drv"]), "bold"),
@@ -82,14 +82,14 @@ def trace_in_words(found: Json) -> Node:
     root.children += [node for _, node in sorted(events, key=lambda event: datetime.fromisoformat(event[0]))]
     for one in found["resolved_from"]:
         cut_off = ", cut off early" if one["cut_off"] else ""
-        root.add(_when(one), short_name(one["drv"]), (" resolved to it", "cyan"), _for(one), (cut_off, "magenta"))
+        root.add(_when(one), short_name(one["drv"]), (" resolved to this one", "cyan"), _for(one), (cut_off, "magenta"))
     if not root.children:
-        root.add("nothing has happened to it yet")
+        root.add("no events yet")
     return root
 
 
 def _resolution(one: Json) -> Node:
-    released = f", given up {_time(one['released'])}" if one["released"] else ""
+    released = f", released {_time(one['released'])}" if one["released"] else ""
     head = ("resolved to ", "cyan"), short_name(one["resolved"]), _for(one), (released, "yellow")
     node = Node(Text.assemble(_when(one), *head))
     if one["previous"]:
@@ -103,7 +103,7 @@ def _resolution(one: Json) -> Node:
     if one["inputs"]:
         filled = node.add(("filled in", "dim"))
         for drv, output, path in one["inputs"][:INPUTS_SHOWN]:
-            name = short_name(drv) if drv else "something forgotten"
+            name = short_name(drv) if drv else "a forgotten derivation"
             filled.add(f"{name}^{output}", (" is ", "dim"), short_name(path))
         if len(one["inputs"]) > INPUTS_SHOWN:
             filled.add(f"and {len(one['inputs']) - INPUTS_SHOWN} more; --json has all")
@@ -111,26 +111,26 @@ def _resolution(one: Json) -> Node:
 
 
 def compared(one: Json) -> str:
-    """What is different from the resolution before it, in words."""
+    """Return the difference from the previous resolution, in words."""
     previous, difference = one["previous"], one["difference"]
-    before = f"the one before it, {short_name(previous['drv'])}{_for(previous)}"
+    before = f"the previous one, {short_name(previous['drv'])}{_for(previous)}"
     if difference is None:
         if previous["resolved"] == one["resolved"]:
-            return f"the same as {before}: all inputs have the paths that they had"
-        return f"its inputs have the paths that they had in {before}, but it is another derivation"
+            return f"the same as {before}: all inputs have the same paths"
+        return f"the inputs have the same paths as in {before}, but the derivation is another"
     name, path, old = f"{difference['input']}^{difference['output']}", difference["path"], difference["before"]
     if path is None:
-        return f"it differs from {before}, which used {name}, {short_name(old)}"
+        return f"differs from {before}, which used {name}, {short_name(old)}"
     if old is None:
-        return f"it differs from {before}, which did not use {name}, now {short_name(path)}"
-    return f"it differs from {before}: {name} was {short_name(old)}, now {short_name(path)}"
+        return f"differs from {before}, which did not use {name}, now {short_name(path)}"
+    return f"differs from {before}: {name} was {short_name(old)}, now {short_name(path)}"
 
 
 def spared(one: Json) -> str:
-    """Why a resolution was cut off, in words."""
+    """Return the reason why a resolution was cut off, in words."""
     known = one["known_from"]
     if known is None:
-        return "cut off early: it was known before; from where was forgotten"
+        return "cut off early: known from a record that was forgotten"
     seconds = "" if known["seconds"] is None else f"; {duration(known['seconds'])} spared"
     if known["source"] != "built":
         return "cut off early: its outputs were in the store already"
@@ -140,7 +140,7 @@ def spared(one: Json) -> str:
 
 
 def _belongs(realisation: Json, resolution: Json) -> bool:
-    """Whether it was built, or found, for the sake of this resolution."""
+    """Return whether the output was built or found for this resolution."""
     released = resolution["released"]
     return not resolution["cut_off"] and (
         _moment(realisation) >= _moment(resolution)
@@ -149,7 +149,7 @@ def _belongs(realisation: Json, resolution: Json) -> bool:
 
 
 def _is_met(failure: Json, resolution: Json) -> bool:
-    """Whether a failure of what it was resolved to was known then, or came later while it was in force."""
+    """Return whether the resolved derivation had a cached failure then, or failed while the resolution was in force."""
     cleared, released = failure["cleared"], resolution["released"]
     return (cleared is None or datetime.fromisoformat(cleared) > _moment(resolution)) and (
         released is None or _moment(failure) <= datetime.fromisoformat(released)
@@ -157,7 +157,7 @@ def _is_met(failure: Json, resolution: Json) -> bool:
 
 
 def _attempts(realisations: Sequence[Json]) -> list[list[Json]]:
-    """The realisations that were learned together."""
+    """Group the realisations that were recorded together."""
     return [list(group) for _, group in groupby(realisations, lambda one: (one["time"], one["source"], one["stepnr"]))]
 
 

@@ -1,4 +1,4 @@
-"""`what-if`: what would happen downstream if outputs had other paths."""
+"""`what-if`: the changes downstream if outputs had other paths."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WORDS = {
     Fate.BUILT: "would be built",
     Fate.FAILS: "would fail",
     Fate.REFUSED: "could not be resolved",
-    Fate.UNKNOWN: "can't be told before others are built",
+    Fate.UNKNOWN: "unknown until others are built",
     Fate.SAME: "would stay as they are",
 }
 
@@ -45,12 +45,12 @@ _WORDS = {
 @target_options
 @clear_errors
 def what_if_command(options: Options, given: tuple[str, ...], as_json: bool) -> None:
-    """Show what would become of all that depends on output OUT of DRV, if that had another path.
+    """Show the effect on all dependents of output OUT of DRV, if the output had another path.
 
-    What would resolve differently, and of that: what would be cut off early, what would have to be built, and what
-    can't be told before that. Nothing is changed in the database or the store. DRV has to be known to the database,
-    PATH need not be in the store. Only dependents that the database knows are looked at: below what was valid when
-    it was loaded nobody has looked, so that it does not know what needs DRV there.
+    The command lists dependents that would resolve differently: those that would be cut off early, those that would
+    have to be built, and those that stay unknown until others are built. It changes nothing in the database or the
+    store. The database has to know DRV; PATH need not be in the store. The command covers only dependents that the
+    database knows: if a derivation's outputs were valid when it was loaded, the database does not know its inputs.
     """
     store = open_store(options)
     with open_records(options) as records, store.connect() as client:
@@ -93,14 +93,14 @@ def _parse(store: Store, given: Sequence[str]) -> dict[InputOutput, str]:
 
 
 def _check(store: Store, client: Client, output: InputOutput, path: str) -> None:
-    """Refuse what the derivation can't have, as far as the store still has the derivation."""
+    """Refuse a path that the output can't have, if the store still has the derivation."""
     drv, (name,) = output
     try:
         derivation = store.read_derivation(drv, client)
     except (NixError, DerivationError, InvalidStorePath):
         return
     if name not in derivation.outputs:
-        raise CouldNotRun(f"'{drv}' has no output '{name}'. It has {', '.join(derivation.outputs)}.")
+        raise CouldNotRun(f"'{drv}' has no output '{name}', only {', '.join(derivation.outputs)}.")
     known = derivation.output_path(name, store.store_dir)
     if known is not None and known != path:
         raise CouldNotRun(
@@ -109,7 +109,7 @@ def _check(store: Store, client: Client, output: InputOutput, path: str) -> None
 
 
 def _originals(records: Records, output: InputOutput) -> Iterator[InputOutput]:
-    """The output itself, and that of all derivations that resolve to this one: they have its path."""
+    """Yield the output, and that output of all derivations that resolve to this one: they have the same path."""
     yield output
     for one in trace_of(records, output.drv_path)["resolved_from"]:
         if one["in_force"]:
@@ -117,9 +117,9 @@ def _originals(records: Records, output: InputOutput) -> Iterator[InputOutput]:
 
 
 def in_words(findings: Sequence[Finding]) -> list[Text]:
-    """A line for each derivation of which there is something to tell, and how many there are."""
+    """Return a line for each derivation that would not stay as it is, and the numbers."""
     if not findings:
-        return [Text("nothing that is known depends on it")]
+        return [Text("no known derivation depends on the given outputs")]
     told = [one for one in findings if one.fate is not Fate.SAME]
     width = max((len(one.fate) for one in told), default=0)
     lines = [
@@ -135,7 +135,7 @@ def in_words(findings: Sequence[Finding]) -> list[Text]:
 def _details(one: Finding) -> str:
     resolved = f" to {short_name(one.resolved)}" if one.resolved else ""
     if one.fate is Fate.CUT_OFF and not one.changed:
-        return f"{resolved}, with the outputs that it has"
+        return f"{resolved}, with the same outputs"
     changed = [f"{name} would be {short_name(path)}" for name in one.changed if (path := one.outputs[name])]
     reason = f": {_DRV.sub(lambda found: short_name(found[0]), first_line(one.reason))}" if one.reason else ""
     return resolved + (f", {', '.join(changed)}" if changed else "") + reason

@@ -1,4 +1,4 @@
-"""Making a worker out of options; `worker`: running one until it is told to stop."""
+"""Create a worker from options; `worker`: run one until it is stopped."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from .target import (
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line says of a worker; `None`: see the environment, the settings file, the default."""
+    """Options of a worker on the command line; `None`: use the environment, the settings file, or the default."""
 
     systems: tuple[str, ...] | None = None
     features: tuple[str, ...] | None = None
@@ -65,7 +65,7 @@ def running_worker(
     wishes: Wishes | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Worker]:
-    """A started worker; it is stopped at the end, its builds aborted."""
+    """Run a worker as long as this is open; at the end it stops, and aborts its builds."""
     wishes, observer = wishes or Wishes(), observer or Observer()
     own = options.settings
     require_ca_derivations(store)
@@ -121,22 +121,22 @@ def _checked_limits(_context: click.Context, _option: click.Parameter, limits: t
 
 
 def _systems(named: Sequence[str] | None, settings: BuildSettings) -> tuple[str, ...]:
-    """What is built here, each system once: this machine's own first, since Hydra's page shows the first as its own."""
+    """Return the systems to build for, each once: this machine's own first, as Hydra's page shows the first as own."""
     # With max-jobs = 0 Nix builds nothing on this machine.
     systems = named or ((settings.system, *settings.extra_platforms) if settings.max_jobs else ())
     return tuple(sorted(dict.fromkeys(systems), key=lambda system: system != settings.system))
 
 
 def _worker_files(options: Options, procedures: Procedures) -> WorkerFiles | None:
-    """Files of the workers that share this state directory; none where such files can't be told apart."""
+    """Return the files of workers of this state directory; `None` if such files would be ambiguous."""
     try:
         return WorkerFiles(options.state_directory.workers, procedures.database_identity())
-    except (OSError, psycopg.Error):  # no boot has a name here, or the database does not tell its own
+    except (OSError, psycopg.Error):  # no identity of the boot, or of the database
         return None
 
 
 def _possible_jobs(wanted: int, observer: Observer) -> int:
-    """How many builds there can be at a time; it is said why, when these are fewer than what is wanted."""
+    """Return the number of builds at a time; if it is lower than wanted, report the reason."""
     jobs, descriptors = jobs_within(min(max(wanted, 1), MOST_JOBS))
     if jobs < min(wanted, MOST_JOBS):
         message = (
@@ -145,17 +145,17 @@ def _possible_jobs(wanted: int, observer: Observer) -> int:
         )
         observer.event("note", message=message)
     elif jobs < wanted:
-        observer.event("note", message=f"A worker has {MOST_JOBS} builds at a time at most, not {wanted}.")
+        observer.event("note", message=f"A worker runs at most {MOST_JOBS} builds at a time, not {wanted}.")
     return jobs
 
 
 def _own_logs(options: Options, observer: Observer) -> Path:
-    """Where logs are when nobody has named a place, nor Hydra's; of a database that was named it is said."""
+    """Return the directory of logs if no setting names one; for a named database, warn that Hydra can't show them."""
     logs = options.state_directory.logs
     if options.database is not None:
         message = (
-            f"Build logs are written to {logs}, where Hydra's pages do not look: its data directory is not known."
-            " Name it: `hydra_data` in the settings file, or the variable HYDRA_DATA."
+            f"Build logs are written to {logs}, and Hydra's pages can't show them: Hydra's data directory is not known."
+            " Set `hydra_data` in the settings file, or the variable HYDRA_DATA."
         )
         observer.event("note", message=message)
     return logs
@@ -163,7 +163,7 @@ def _own_logs(options: Options, observer: Observer) -> Path:
 
 @contextmanager
 def _beside_hydra(options: Options, observer: Observer) -> Iterator[None]:
-    """In the place of Hydra's queue runner. Raises CouldNotRun when it runs, or would do what can't be done here."""
+    """Replace Hydra's queue runner. Raises CouldNotRun if it is running, or hydra.conf asks for uploads."""
     own = options.settings if options.database is not None else Settings()
     try:
         refuse_uploads(own.value("hydra_config"))
@@ -177,10 +177,10 @@ def _beside_hydra(options: Options, observer: Observer) -> Iterator[None]:
 
 @contextmanager
 def _serving_status(address: str | None, conninfo: str, observer: Observer) -> Iterator[None]:
-    """Answer by HTTP. A worker that can't works all the same: another one may have the address."""
+    """Serve the status by HTTP. If the address is in use, perhaps by another worker, the worker runs without it."""
     with ExitStack() as open_ones:
         if address is not None:
-            from ..status_server import StatusServer  # most workers do without it, and start sooner
+            from ..status_server import StatusServer  # most workers don't need it, and start faster
 
             procedures = open_ones.enter_context(closing(Procedures(conninfo, connections=1)))
             try:
@@ -193,10 +193,10 @@ def _serving_status(address: str | None, conninfo: str, observer: Observer) -> I
 
 
 @click.command()
-@click.option("--verb", "verbs", type=click.Choice(VERBS), multiple=True, help="What it does; default: all three.")
+@click.option("--verb", "verbs", type=click.Choice(VERBS), multiple=True, help="The work to do; default: all three.")
 @click.option("--jobs", type=click.IntRange(1, MOST_JOBS), help="Builds at the same time; default: Nix's max-jobs.")
 @click.option(
-    "--system", "systems", multiple=True, metavar="NAME", help="Build for this system; default: those of Nix."
+    "--system", "systems", multiple=True, metavar="NAME", help="Build for this system; default: Nix's systems."
 )
 @click.option(
     "--feature", "features", multiple=True, metavar="NAME", help="A system feature of this machine; default: Nix's."
@@ -207,41 +207,41 @@ def _serving_status(address: str | None, conninfo: str, observer: Observer) -> I
     multiple=True,
     metavar="NAME=NUMBER",
     callback=_checked_limits,
-    help="No more builds at the same time that require this feature, such as big-parallel=1.",
+    help="The most builds at a time that require this feature, such as big-parallel=1.",
 )
 @click.option(
     "--only",
     type=click.Choice(ONLY_KINDS),
-    help="local: nothing for remote builders; prefer-local: of that what says preferLocalBuild.",
+    help="local: no builds on remote builders; prefer-local: of these, only builds with preferLocalBuild.",
 )
-@click.option("--drain", is_flag=True, help="End when nothing is left to do.")
+@click.option("--drain", is_flag=True, help="Exit when no work is left.")
 @click.option(
     "--trust-store/--no-trust-store",
     default=None,
-    help="Believe realisations that the store has on record, as of an embedded one.",
+    help="Trust realisations on the store's record; default: only those of an embedded store.",
 )
 @click.option(
     "--max-log-size",
     type=click.IntRange(min=0),
     metavar="BYTES",
-    help="A build whose log is longer is ended; 0: no limit; default: hydra.conf's, else 64 MiB.",
+    help="End a build with a longer log; 0: no limit; default: hydra.conf's, else 64 MiB.",
 )
 @click.option(
     "--max-output-size",
     type=click.IntRange(min=0),
     metavar="BYTES",
-    help="A build whose outputs are larger fails; 0: no limit; default: hydra.conf's, else 2 GiB.",
+    help="Fail a build with larger outputs; 0: no limit; default: hydra.conf's, else 2 GiB.",
 )
-@click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Where build logs are written.")
+@click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Directory of build logs.")
 @click.option(
     "--listen-database",
     metavar="URL",
-    help="Where to listen, when --database leads to a pooler; 'none': look for work now and then.",
+    help="The database to listen on, if --database is a pooler; 'none': poll for work.",
 )
 @click.option(
     "--status-address",
     metavar="[HOST:]PORT",
-    help="Answer by HTTP what Hydra's pages and monitors ask; default: don't.",
+    help="Serve the status by HTTP, for Hydra's pages and monitors; default: don't.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events as one JSON object a line.")
 @target_options
@@ -258,7 +258,7 @@ def worker(
     as_json: bool,
     **wishes: Any,
 ) -> None:
-    """Load, resolve and build what the database wants, until told to stop (SIGTERM, SIGINT)."""
+    """Load, resolve and build what the database asks for, until stopped (SIGTERM, SIGINT)."""
     with open_both(options) as (conninfo, store):
         observer = observer_for(as_json=as_json)
         with (

@@ -1,1 +1,1 @@
-"""Everything that talks SQL: installing the schema, and calling its procedures."""
+"""All code that uses SQL: it installs the schema, and calls its procedures."""

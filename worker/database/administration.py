@@ -1,4 +1,4 @@
-"""Transactions that change the schema `resolver` itself: one at a time, as its owner, without waiting for long."""
+"""Transactions that change the schema `resolver` itself: one at a time, as its owner, with short waits for locks."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .connections import patience
 from .errors import BusyError, DatabaseError, DependedOnError, NotOwnerError
 from .release import OLDEST_POSTGRESQL
 
-_INSTALL_LOCK = 0x6E69785265736F6C  # any number that nobody else uses for an advisory lock
+_INSTALL_LOCK = 0x6E69785265736F6C  # any number that no other program uses for an advisory lock
 LOCK_SECONDS = 30
-"""How long a lock that somebody else holds is waited for. Whoever waits for it keeps others waiting."""
+"""The wait for a lock that another transaction holds. A transaction that waits for a lock blocks others."""
 
 
 @contextmanager
 def administration(conninfo: str, *, lock_seconds: int = LOCK_SECONDS) -> Iterator[psycopg.Connection]:
-    """A transaction for changes of the schema; it is committed at the end. All settings end with it.
+    """Open a transaction for changes of the schema; it is committed at the end. All settings end with it.
 
-    Raises DatabaseError for what a person can do something about, psycopg.Error for all else.
+    Raises DatabaseError for an error that the user can correct, psycopg.Error for all others.
     """
     try:
         with psycopg.connect(conninfo, **patience(conninfo)) as connection:
             check_server(connection)
-            # Names of ours and of Hydra's are written with their schemas: objects of other people are never meant.
+            # SQL here names its objects with their schemas, so it never uses other people's objects.
             for setting in (
                 "search_path = pg_catalog, pg_temp",
                 f"lock_timeout = '{lock_seconds}s'",
@@ -45,7 +45,7 @@ def administration(conninfo: str, *, lock_seconds: int = LOCK_SECONDS) -> Iterat
 
 
 def check_server(connection: psycopg.Connection) -> None:
-    """Raise DatabaseError when the server is too old."""
+    """Raise DatabaseError if the server is too old."""
     version = connection.info.server_version // 10000
     if version < OLDEST_POSTGRESQL:
         raise DatabaseError(
@@ -54,9 +54,9 @@ def check_server(connection: psycopg.Connection) -> None:
 
 
 def become_owner(connection: psycopg.Connection) -> None:
-    """Go on as the owner of the schema, or if there is none yet, of Hydra's tables: what is created is the owner's.
+    """Continue as the owner of the schema, or before it exists, of Hydra's tables: the owner then owns new objects.
 
-    Raises NotOwnerError if the role of this connection may not: all that is called runs with the owner's rights.
+    Raises NotOwnerError if the role of this connection may not: procedures run with the owner's rights.
     """
     row = connection.execute(
         """

@@ -1,4 +1,4 @@
-"""How procedures are called: over a few connections, each call in a transaction of its own, repeated if need be."""
+"""Calls of procedures: over a few connections, each call in a transaction of its own, retried if needed."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from .errors import is_transient, translated
 CONNECTION_SECONDS = 5.0
 """How long one try of a call waits for a connection."""
 RETRY_SECONDS = 30.0
-"""How long a call is repeated while the database can't be reached."""
+"""How long a call is retried while the database can't be reached."""
 HEARD_SECONDS = 1.0
-"""What a transaction notifies is most often heard sooner."""
+"""Notifications of a transaction usually arrive within this time."""
 
 _IDENTITY = b"""
     select concat_ws('.', c.system_identifier, d.oid, to_regnamespace('resolver')::oid)
       from pg_control_system() c, pg_database d where d.datname = current_database()
 """
-"""The cluster, the database, and the schema: an alias or a pooler does not change them, a new installation does."""
+"""The cluster, the database, and the schema: the same through an alias or a pooler, another after a reinstallation."""
 
 
 def statement_of(procedure: str, parameters: Sequence[Any]) -> tuple[bytes, Sequence[Any]]:
-    """The statement that calls a procedure, for `Cursor.execute`."""
+    """Return the statement that calls a procedure, for `Cursor.execute`."""
     return f"select * from resolver.{procedure}({', '.join(['%s'] * len(parameters))})".encode(), parameters
 
 
 class Calls:
     """Calls procedures over a small pool of connections.
 
-    A call is repeated while the database restarts or can't be reached, for at most `RETRY_SECONDS`: reports may be sent
-    twice. Raises the classes of `errors` for what the procedures refuse, `psycopg.Error` for all else.
+    A call is retried while the database restarts or can't be reached, for at most `RETRY_SECONDS`: reports may be sent
+    twice. Raises the classes of `errors` for refusals of the procedures, `psycopg.Error` for all other errors.
     """
 
     def __init__(self, conninfo: str, *, connections: int = 4) -> None:
@@ -47,24 +47,24 @@ class Calls:
         self._stopping = threading.Event()
         self._patience_ends = float("inf")
         self._calls: dict[object, tuple[psycopg.Connection[Any], float]] = {}
-        """The calls that wait for an answer: over which connection, and since when (monotonic)."""
+        """The calls that wait for an answer: connection, and start time (monotonic)."""
         self._claimed: dict[int, tuple[str, float]] = {}
-        """By server process: the verb for which its last transaction claims what it reports ready, and since when."""
+        """By server process: the verb for which its last transaction claims newly ready work, and the start time."""
         self._connections = Connections(conninfo, connections)
 
     def close(self) -> None:
-        """Close all connections; calls that are being repeated give up."""
+        """Close all connections; calls in a retry give up."""
         self._stopping.set()
         self._connections.close()
 
     def hurry(self, seconds: float) -> None:
-        """From now on, calls are repeated for no longer than this."""
+        """From now on, retry calls for at most this time."""
         self._patience_ends = time.monotonic() + seconds
 
     def break_off(self, seconds: float) -> None:
-        """End the calls that have waited longer for an answer: they are repeated over new connections.
+        """End the calls that have waited longer for an answer; they are retried over new connections.
 
-        A connection to a database that is out of reach may look well for hours.
+        A connection to an unreachable database may look open for hours.
         """
         newest = time.monotonic() - seconds
         for connection, began in list(self._calls.values()):
@@ -72,12 +72,12 @@ class Calls:
                 disconnect(connection)
 
     def claims_too(self, process: int, verb: str) -> bool:
-        """Whether a server process that has just notified a verb claims for it, too, after what it tells of."""
+        """Return whether a server process that has just notified a verb also claims for the verb, in the same call."""
         claimed, began = self._claimed.get(process, ("", 0.0))
         return claimed == verb and time.monotonic() < began + HEARD_SECONDS
 
     def database_identity(self) -> str:
-        """Names this installation of the schema, and no other in the world. Raises psycopg.Error; is not repeated."""
+        """Return a name that is unique to this installation of the schema. Raises psycopg.Error; without retries."""
         with self._connections.one(self._wait()) as connection, connection.cursor(row_factory=scalar_row) as cursor:
             return str(cursor.execute(_IDENTITY).fetchone())
 
@@ -107,7 +107,7 @@ class Calls:
             try:
                 yield connection
             except psycopg.errors.ReadOnlySqlTransaction:
-                connection.close()  # a session stays read-only, though the database may not
+                connection.close()  # a session stays read-only even if the database does not
                 raise
         failpoints.reach(f"after {procedure}")
 
@@ -121,5 +121,5 @@ class Calls:
             del self._calls[call]
 
     def _wait(self) -> float:
-        """How long to wait for a connection, at least a moment."""
+        """Return how long to wait for a connection, at least half a second."""
         return max(0.5, min(CONNECTION_SECONDS, self._patience_ends - time.monotonic()))

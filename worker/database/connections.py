@@ -1,4 +1,4 @@
-"""Connections that notice, or are told, that the database is out of reach."""
+"""Connections that notice when the database is out of reach, by timeouts or on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
 CONNECT_SECONDS = 5
-"""How long the server may take to answer a new connection."""
+"""The time in which the server has to answer a new connection."""
 
 _PATIENCE: dict[str, Any] = {
     "connect_timeout": CONNECT_SECONDS,
@@ -26,17 +26,17 @@ _PATIENCE: dict[str, Any] = {
 
 
 def patience(conninfo: str) -> dict[str, Any]:
-    """Parameters of a connection for limits in time, but for those that the operator has set in `conninfo`.
+    """Return parameters of a connection that limit waits, without those that the operator has set in `conninfo`.
 
-    Nothing is prepared on the server: behind a pooler the next transaction may be on another one. It would save the
-    parsing of `select * from f($1)` only; what a function does is planned once for a session in any case.
+    Statements are not prepared on the server: behind a pooler the next transaction may run on another server session.
+    Preparing would save only the parsing of `select * from f($1)`; a session plans the body of a function once anyway.
     """
     own = conninfo_to_dict(conninfo)
     return {name: value for name, value in _PATIENCE.items() if name not in own} | {"prepare_threshold": None}
 
 
 def disconnect(connection: psycopg.Connection[Any]) -> None:
-    """End a connection from another thread: who waits for an answer on it gets an OperationalError."""
+    """End a connection from another thread: a thread that waits for an answer on it gets an OperationalError."""
     with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
         end.shutdown(socket.SHUT_RDWR)
 
@@ -49,10 +49,10 @@ class AllInUseError(psycopg.OperationalError):
 
 
 class Connections:
-    """Up to `most` connections in autocommit, opened when they are needed, for any number of threads.
+    """Up to `most` connections in autocommit, opened on demand, for any number of threads.
 
-    Who used one last is followed by the next on the same one: the session has planned the procedures already, which
-    takes it ten times as long as a call.
+    The connection that was used last is used first: its session has planned the procedures already, and planning takes
+    ten times as long as a call.
     """
 
     def __init__(self, conninfo: str, most: int) -> None:
@@ -64,7 +64,7 @@ class Connections:
 
     @contextmanager
     def one(self, seconds: float) -> Iterator[psycopg.Connection[Any]]:
-        """One of them, waited for so long at most. Raises AllInUseError, psycopg.OperationalError."""
+        """Yield a connection, after at most this wait. Raises AllInUseError, psycopg.OperationalError."""
         if not self._most.acquire(timeout=seconds):
             raise AllInUseError(seconds)
         try:
@@ -77,7 +77,7 @@ class Connections:
             self._most.release()
 
     def close(self) -> None:
-        """Close them, those in use after their use."""
+        """Close all connections; connections in use are closed after their use."""
         self._closed = True
         self._close_idle()
 
@@ -91,7 +91,7 @@ class Connections:
             self._idle.append(connection)
         else:
             connection.close()
-            self._close_idle()  # what ended this one has most likely ended the others
+            self._close_idle()  # the same cause has probably ended the others
         if self._closed:
             self._close_idle()
 

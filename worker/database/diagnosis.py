@@ -1,4 +1,4 @@
-"""What is wrong with a database that could be used: what `db check` finds out and says."""
+"""Problems of a database with the schema, as `db check` reports them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .release import NEWEST_HYDRA
 from .server_settings import wrong_settings
 
 HEARING_SECONDS = 2.0
-"""How long a notification may take."""
+"""The time in which a notification has to arrive."""
 
 INDEXES = (
     ("Builds", "id"), ("Builds", "finished"), ("BuildOutputs", "build"), ("BuildSteps", "build"),
     ("BuildSteps", "drvPath"), ("BuildSteps", "busy"), ("BuildStepOutputs", "build"), ("BuildProducts", "build"),
     ("BuildMetrics", "build"), ("JobsetEvalMembers", "build"),
 )  # fmt: skip
-"""What an index of Hydra's has to begin with: else whole tables are read to find a row, under the graph lock."""
+"""Columns that an index of Hydra's has to begin with: else PostgreSQL scans whole tables under the graph lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What a database is, who looked at it, and what was found."""
+    """Versions of a database, the role that checked it, and the findings."""
 
     postgresql: int
     hydra: int
@@ -39,15 +39,15 @@ class Diagnosis:
 
     @property
     def ready(self) -> bool:
-        """Whether nothing grave was found."""
+        """Whether there is no grave finding."""
         return not any(finding.grave for finding in self.findings)
 
 
 def diagnose(conninfo: str, listen: str | None, hydra_config: Path | None = None) -> Diagnosis:
-    """Look at everything as the role of this connection.
+    """Check everything as the role of this connection.
 
-    `listen`: where workers listen, null if they only poll; `hydra_config`: Hydra's configuration file, if it is known.
-    Raises as `check` does, when no worker could even begin.
+    `listen`: the database where workers listen, None if they only poll; `hydra_config`: Hydra's configuration file, if
+    it is known. Raises as `check` does, if workers can't even start.
     """
     with psycopg.connect(conninfo, autocommit=True, **patience(conninfo)) as connection:
         installed = check_connected(connection, for_writing=True)
@@ -101,7 +101,7 @@ def _privileges(connection: psycopg.Connection) -> Iterator[Finding]:
         yield Finding(
             "privileges",
             False,
-            f"the role '{role}' can't run a worker. If it has to: hydra-resolver db grant {role} --as worker",
+            f"the role '{role}' can't run a worker. To let it: hydra-resolver db grant {role} --as worker",
         )
     if value(
         connection,
@@ -111,8 +111,8 @@ def _privileges(connection: psycopg.Connection) -> Iterator[Finding]:
         yield Finding(
             "privileges",
             True,
-            "every role may create objects in the schema 'public', which Hydra's own triggers search for names, and so "
-            "act as the owner of the tables. As superuser or owner: revoke create on schema public from public",
+            "every role may create objects in the schema 'public', where Hydra's own triggers look up names: any role "
+            "can act as the owner of the tables. As superuser or owner: revoke create on schema public from public",
         )
 
 
@@ -153,8 +153,8 @@ def _hydra_conf(file: Path | None, installed: Installation) -> Iterator[Finding]
         yield Finding(
             "hydra.conf",
             False,
-            f"{file} has max_unsupported_time = {said}, which workers do not read: what no worker takes waits for "
-            f"{'ever' if kept is None else f'{kept:.0f} s'} here. To wait as long as there: "
+            f"{file} has max_unsupported_time = {said}, which workers do not read: derivations that no worker can "
+            f"build wait for {'ever' if kept is None else f'{kept:.0f} s'} here. To use Hydra's value: "
             f"update resolver.setting set max_unsupported_time = '{said} seconds'",
         )
 
@@ -174,7 +174,7 @@ def _hearing(conninfo: str, listen: str) -> Iterator[Finding]:
         heard = hears(conninfo, listen)
     except psycopg.Error as error:
         yield Finding(
-            "pooler", True, f"nobody can listen there: {' '.join(str(error).split())}. Workers poll. {_LISTEN_ADVICE}"
+            "pooler", True, f"workers can't listen: {' '.join(str(error).split())}. Workers poll. {_LISTEN_ADVICE}"
         )
         return
     if not heard:
@@ -187,13 +187,13 @@ def _hearing(conninfo: str, listen: str) -> Iterator[Finding]:
 
 _LISTEN_ADVICE = (
     "Set listen_database to an address of the server itself (--listen-database, HYDRA_RESOLVER_LISTEN_DATABASE, or in "
-    "the settings file), or to 'none' if polling is all that can be had."
+    "the settings file), or to 'none' if workers can only poll."
 )
 
 
 def hears(conninfo: str, listen: str) -> bool:
-    """Whether who listens over one connection hears what is sent over the other one. Raises psycopg.Error."""
-    channel = f"hydra_resolver_check_{uuid.uuid4().hex}"  # behind a pooler it may go on being listened to
+    """Return whether a listener on one connection gets notifications of the other one. Raises psycopg.Error."""
+    channel = f"hydra_resolver_check_{uuid.uuid4().hex}"  # behind a pooler the server session may go on listening
     with psycopg.connect(listen, autocommit=True, **patience(listen)) as listener:
         listener.execute(f"listen {channel}".encode())
         with psycopg.connect(conninfo, autocommit=True, **patience(conninfo)) as sender:

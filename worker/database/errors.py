@@ -1,4 +1,4 @@
-"""Errors of the database side. Each says in one sentence what to do."""
+"""Errors of the database side. The message of each says in one sentence what to do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import psycopg
 
 
 class DatabaseError(Exception):
-    """Something about the database that a person has to know; the message says what to do."""
+    """An error of the database that the user has to correct; the message says what to do."""
 
 
 class NotHydraError(DatabaseError):
@@ -14,7 +14,7 @@ class NotHydraError(DatabaseError):
 
 
 class HydraTooOldError(DatabaseError):
-    """Hydra's own schema is older than what the resolver can work with."""
+    """Hydra's own schema is older than the oldest that the resolver supports."""
 
 
 class InstalledNewerError(DatabaseError):
@@ -32,7 +32,7 @@ class NotInstalledError(DatabaseError):
 
     @classmethod
     def other_release(cls) -> NotInstalledError:
-        """The schema is there, but it is another release's."""
+        """The schema exists, but another release installed it."""
         return cls(
             "the schema 'resolver' was installed by another release. "
             "Upgrade it: hydra-resolver db install --database URL"
@@ -40,11 +40,11 @@ class NotInstalledError(DatabaseError):
 
 
 class NotOwnerError(DatabaseError):
-    """The role may not do what only the owner of the schema, or of Hydra's tables, may do."""
+    """The action needs the owner of the schema, or of Hydra's tables."""
 
 
 class NotGrantedError(DatabaseError):
-    """The role was not given any right to the schema `resolver`."""
+    """The role has no rights to the schema `resolver`."""
 
     def __init__(self, role: str) -> None:
         super().__init__(
@@ -54,7 +54,7 @@ class NotGrantedError(DatabaseError):
 
 
 class NoSuchRoleError(DatabaseError):
-    """Rights were to be given to a role that does not exist, or taken from it."""
+    """Rights can't be granted or revoked: the role does not exist."""
 
     def __init__(self, role: str) -> None:
         super().__init__(f"the server has no role '{role}'. Create it first, in psql: create role \"{role}\" login")
@@ -65,18 +65,18 @@ class WorkersLiveError(DatabaseError):
 
 
 class UnrecordedError(DatabaseError):
-    """The schema can't be removed while another transaction holds rows of Hydra's that have to be written before."""
+    """The schema can't be removed while another transaction holds rows of Hydra's that have to be written first."""
 
     def __init__(self, rows: int) -> None:
         super().__init__(
             f"{rows} builds or steps have ended, but another transaction holds their rows in Hydra's tables: the end "
-            "can't be written. Nothing was changed. Look in pg_stat_activity for who has a transaction open, and try "
+            "can't be written. Nothing was changed. Find the session of this transaction in pg_stat_activity, and try "
             "again."
         )
 
 
 class DependedOnError(DatabaseError):
-    """Something else in the database depends on what is to be dropped or created anew."""
+    """Other objects in the database depend on an object that has to be dropped or replaced."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(
@@ -86,17 +86,17 @@ class DependedOnError(DatabaseError):
 
 
 class BusyError(DatabaseError):
-    """A lock could not be had in time."""
+    """Another transaction held a lock for too long."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(
-            f"another transaction has held a lock that is needed here for {seconds} s. Nothing was changed. "
-            "Look in pg_stat_activity for who has a transaction open, and try again."
+            f"another transaction has held a required lock for {seconds} s. Nothing was changed. "
+            "Find the session of this transaction in pg_stat_activity, and try again."
         )
 
 
 class ReadOnlyError(DatabaseError):
-    """Nothing can be written: a standby, or default_transaction_read_only."""
+    """The database can't be written: it is a standby, or has default_transaction_read_only."""
 
     def __init__(self) -> None:
         super().__init__("the database is read-only: name its primary server with --database.")
@@ -107,7 +107,7 @@ class MigrationChangedError(DatabaseError):
 
 
 class LeaseLostError(DatabaseError):
-    """NX011: the claim was taken back; the result belongs to nobody."""
+    """NX011: the claim was taken back; the result is dropped."""
 
 
 class RefusedError(DatabaseError):
@@ -119,7 +119,7 @@ class StaleError(DatabaseError):
 
 
 class UnconfirmedError(DatabaseError):
-    """NX014: outputs that the resolved derivation is known to have were not confirmed."""
+    """NX014: recorded outputs of the resolved derivation were not confirmed."""
 
 
 class OtherStoreError(DatabaseError):
@@ -160,35 +160,35 @@ BY_SQLSTATE: dict[str, type[DatabaseError]] = {
     "NX020": BadArgumentError,
 }
 
-# What may pass by itself: serialization, deadlock, lock timeout, shutdown and restart, connection, too many clients.
+# Errors that may pass: serialization, deadlock, lock timeout, shutdown and restart, connection, too many clients.
 _TRANSIENT = ("40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "08")
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether a database error is worth another try: only a closed list is."""
+    """Return whether a call that failed with this error may be retried: a closed list of errors."""
     if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith(_TRANSIENT)
     return error.sqlstate is None or error.sqlstate.startswith(_TRANSIENT)
 
 
-# What is sent can't be stored: values out of range, texts with NUL, rows too large for an index or a page.
+# The argument can't be stored: values out of range, texts with NUL, rows too large for an index or a page.
 _UNSTORABLE = ("22", "54")
-# A statement failed by what it was given: a constraint, a row too many, an error that a function raised.
+# The statement failed for its argument: a constraint, a row too many, an error that a function raised.
 _OF_CONTENT = (*_UNSTORABLE, "21", "23", "P0")
 
 
 def is_about_content(error: psycopg.Error) -> bool:
-    """Whether the database refused what it was given: others, sent alone, may be accepted."""
+    """Return whether the database refused an argument: others, sent alone, may be accepted."""
     return isinstance(error, psycopg.DataError) or (error.sqlstate or "").startswith(_OF_CONTENT)
 
 
 def is_unstorable(error: psycopg.Error) -> bool:
-    """Whether the database can never accept what it was given."""
+    """Return whether the database can never accept the argument."""
     return (error.sqlstate or "").startswith(_UNSTORABLE)
 
 
 def translated(error: psycopg.Error) -> Exception:
-    """The class for an error that a procedure raised; other errors are returned as they are."""
+    """Return the class for an error that a procedure raised; other errors are returned unchanged."""
     kind = BY_SQLSTATE.get(error.sqlstate or "")
     if kind is None:
         return error

@@ -1,4 +1,4 @@
-"""Something that is wrong with a database."""
+"""A problem of a database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What it is, and what to do. `grave`: workers would fail, or do harm; else it can be lived with."""
+    """A problem, and what to do. `grave`: workers would fail, or do harm; else workers can run with it."""
 
     topic: str
     grave: bool
@@ -18,7 +18,7 @@ class Finding:
 
 
 def value(connection: psycopg.Connection, query: str, *parameters: Any) -> Any:
-    """The one value that a query returns."""
+    """Return the one value of a query's result."""
     row = connection.execute(query.encode(), parameters or None).fetchone()
     assert row
     return row[0]

@@ -1,7 +1,7 @@
 """Installing the schema `resolver` into Hydra's database: one transaction, idempotent, upgrading.
 
-What holds data is in numbered migrations, applied once; functions and views are created anew whenever one has changed.
-Of Hydra's tables nothing is locked but their names, and only the version of Hydra's schema is read.
+Numbered migrations create the tables, and are applied once; functions and views are recreated whenever one has changed.
+The installation locks no data of Hydra's tables, only their names, and reads only the version of Hydra's schema.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Installed", "check", "function_files", "install", "install_in", "mig
 
 @dataclass(frozen=True)
 class Installed:
-    """What an installation did."""
+    """The changes that an installation made."""
 
     created_hydra_tables: bool
     migrations: list[str]
@@ -41,7 +41,7 @@ def install(conninfo: str) -> Installed:
 
 
 def install_in(connection: psycopg.Connection) -> Installed:
-    """Do so in a transaction of `administration`."""
+    """Install the schema in a transaction of `administration`."""
     created = not is_hydra(connection)
     if setting(connection, "transaction_read_only") == "on":
         raise ReadOnlyError
@@ -68,13 +68,13 @@ def _create_schema(connection: psycopg.Connection) -> None:
     if not may_create:
         raise NotOwnerError(
             f"the role '{role}' may not create a schema in the database '{database}'. "
-            f'Connect as its owner, or have that one do: grant create on database "{database}" to "{role}"'
+            f'Connect as its owner, or let its owner run: grant create on database "{database}" to "{role}"'
         )
     lacking = lacking_privileges(connection, role)
     if lacking:
         raise NotOwnerError(
             f"the role '{role}' lacks rights to Hydra's tables: {'; '.join(lacking)}. "
-            "Connect as the role that owns them: all that is called runs with the rights of whoever installed it."
+            "Connect as the owner of these tables: procedures run with the rights of the role that installed them."
         )
     connection.execute("create schema resolver")
     connection.execute(
@@ -87,9 +87,7 @@ def _create_schema(connection: psycopg.Connection) -> None:
         "(only_row boolean constraint installation_key primary key default true, "
         "functions text not null, time timestamptz not null, constraint installation_is_one check (only_row))"
     )
-    connection.execute(
-        "comment on table resolver.installation is 'Which functions are installed: a digest of their files.'"
-    )
+    connection.execute("comment on table resolver.installation is 'The installed functions: a digest of their files.'")
 
 
 def _migrate(connection: psycopg.Connection) -> list[str]:
@@ -125,8 +123,8 @@ def _create_functions(connection: psycopg.Connection) -> int:
 def drop_functions(connection: psycopg.Connection) -> None:
     """Drop all functions and views, and the triggers of keep_history(), which has to be called again.
 
-    Signatures change between releases, so all are dropped before any is created. Whatever else depends on one keeps it
-    from being dropped.
+    Signatures change between releases, so all are dropped before any is created. An object outside the schema that
+    depends on one keeps it from being dropped.
     """
     connection.execute(
         """

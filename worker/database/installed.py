@@ -1,4 +1,4 @@
-"""What is installed in a database, and whether this release can work with it. Needs no right to any table."""
+"""The installed schema of a database, and whether this release can work with it. Needs no right to any table."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from .release import OLDEST_HYDRA, functions_digest, migrations
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What a database has."""
+    """Versions and settings of an installation."""
 
     hydra: int
     """Version of Hydra's schema."""
     migrations: Mapping[int, str]
-    """Those of ours that were applied, with their checksums."""
+    """Applied migrations of the schema `resolver`, with their checksums."""
     functions: str | None
-    """Digest of the files that the functions come from."""
+    """Digest of the files of the installed functions."""
     counts_finished: bool
     """Whether Hydra's NrBuilds has the row that counts finished builds."""
     max_unsupported_time: float | None
-    """Seconds that something waits for a worker that takes it; null: for ever."""
+    """Seconds that a derivation waits for a worker that can build it; None: for ever."""
 
 
 def check(conninfo: str, *, for_writing: bool = False) -> None:
@@ -45,7 +45,7 @@ def check(conninfo: str, *, for_writing: bool = False) -> None:
 
 
 def check_connected(connection: psycopg.Connection, *, for_writing: bool = False) -> Installation:
-    """Do what `check` does; returns what was found."""
+    """Do what `check` does; return the installation."""
     check_server(connection)
     found = read_installation(connection)
     check_hydra_version(found.hydra)
@@ -58,7 +58,7 @@ def check_connected(connection: psycopg.Connection, *, for_writing: bool = False
 
 
 def read_installation(connection: psycopg.Connection) -> Installation:
-    """What is installed. Raises NotHydraError, HydraTooOldError, NotInstalledError, NotGrantedError."""
+    """Read the installation. Raises NotHydraError, HydraTooOldError, NotInstalledError, NotGrantedError."""
     row = connection.execute(
         """
         select p.oid is not null, has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute'),
@@ -89,7 +89,9 @@ def read_installation(connection: psycopg.Connection) -> Installation:
 
 
 def is_hydra(connection: psycopg.Connection) -> bool:
-    """Whether it has Hydra's tables; false if it is empty. Raises NotHydraError, HydraTooOldError, NotOwnerError."""
+    """Return whether Hydra's tables exist; False: the database is empty. Raises NotHydraError, HydraTooOldError,
+    NotOwnerError.
+    """
     if exists(connection, "public.schemaversion"):
         answer = connection.execute(
             "select has_table_privilege('public.schemaversion', 'select'), current_user"
@@ -116,7 +118,7 @@ def is_hydra(connection: psycopg.Connection) -> bool:
 
 
 def check_hydra_version(version: int) -> None:
-    """Raise HydraTooOldError if it is."""
+    """Raise HydraTooOldError if the version is too old."""
     if version < OLDEST_HYDRA:
         raise HydraTooOldError(
             f"Hydra's schema has version {version}; the resolver needs {OLDEST_HYDRA} or later. "
@@ -125,7 +127,7 @@ def check_hydra_version(version: int) -> None:
 
 
 def check_applied(applied: Mapping[int, str]) -> None:
-    """Raise if migrations were applied that this release does not have, or has with another content."""
+    """Raise if an applied migration is unknown to this release, or has another content."""
     known = {migration.number: migration for migration in migrations()}
     for number, checksum in sorted(applied.items()):
         if number not in known:
@@ -141,12 +143,12 @@ def check_applied(applied: Mapping[int, str]) -> None:
 
 
 def setting(connection: psycopg.Connection, name: str) -> str | None:
-    """A setting of the server as it is in this session."""
+    """Return a setting of the server in this session."""
     row = connection.execute("select current_setting(%s, true)", [name]).fetchone()
     return row[0] if row else None
 
 
 def exists(connection: psycopg.Connection, relation: str) -> bool:
-    """Whether there is such a table or view."""
+    """Return whether the table or view exists."""
     row = connection.execute("select to_regclass(%s) is not null", [relation]).fetchone()
     return bool(row and row[0])

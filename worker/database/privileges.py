@@ -1,6 +1,6 @@
-"""Who may do what in the schema `resolver`: roles of workers and of monitors, and grants that survive an upgrade.
+"""Rights to the schema `resolver`: roles of workers and of monitors, and grants that survive an upgrade.
 
-Nothing about it is kept in a table: what was granted is read from the catalog before functions are created anew.
+No table stores rights: an upgrade reads the grants from the catalog before it recreates the functions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .release import OPTIONAL_TABLES, needed_privileges
 Kind = Literal["worker", "monitor"]
 KINDS: tuple[Kind, ...] = ("worker", "monitor")
 OWNER_ONLY = ["clear_failures", "keep_history", "prune"]
-"""What others may call, but workers have no use for: it changes or deletes what is on record."""
+"""Functions for the owner only: they change or delete recorded data, and workers don't call them."""
 
 _API = """
     select p.oid::regprocedure::text as name, p.oid, p.proacl, p.provolatile = 'v' as writes
@@ -35,7 +35,7 @@ _VIEWS = """
 
 
 class Grant(NamedTuple):
-    """One right of one role to one object. `what` is a keyword of GRANT; `role` is null for PUBLIC."""
+    """One right of one role to one object. `what` is a keyword of GRANT; `role` is None for PUBLIC."""
 
     what: str
     name: str
@@ -45,17 +45,17 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """All that was granted, and the roles that had all that a worker or a monitor has."""
+    """All grants, and the roles that have all rights of a worker or a monitor."""
 
     grants: frozenset[Grant]
     roles: dict[str, Kind]
 
 
 def grant(conninfo: str, role: str, kind: Kind) -> None:
-    """Give an existing role the rights of a worker or of a monitor, in the place of those that it had.
+    """Give an existing role the rights of a worker or of a monitor, and revoke all others that it had.
 
-    A worker may call all procedures but those for the owner; a monitor may call those that only read, and read views.
-    Raises NoSuchRoleError, NotInstalledError, NotOwnerError.
+    A worker may call all procedures but the owner's own; a monitor may call the procedures that only read, and read
+    views. Raises NoSuchRoleError, NotInstalledError, NotOwnerError.
     """
     with _as_owner(conninfo, role) as connection:
         _revoke(connection, role)
@@ -63,7 +63,7 @@ def grant(conninfo: str, role: str, kind: Kind) -> None:
 
 
 def revoke(conninfo: str, role: str) -> bool:
-    """Take all rights to the schema from a role; whether it had any. Raises as `grant` does."""
+    """Revoke all rights of a role to the schema; return whether it had any. Raises as `grant` does."""
     with _as_owner(conninfo, role) as connection:
         had = any(right.role == role for right in capture(connection).grants)
         _revoke(connection, role)
@@ -110,7 +110,7 @@ def _revoke(connection: psycopg.Connection, role: str) -> None:
 
 
 def _execute(connection: psycopg.Connection, statements: Iterable[str], role: str | None) -> None:
-    """Execute statements with the role in the place of the braces. Names in them come from the catalog, quoted."""
+    """Execute statements with the role in place of the braces. Names in them come from the catalog, quoted."""
     named = sql.SQL("public") if role is None else sql.Identifier(role)
     for statement in statements:
         connection.execute(sql.SQL(statement).format(named))
@@ -120,7 +120,7 @@ def _execute(connection: psycopg.Connection, statements: Iterable[str], role: st
 
 
 def capture(connection: psycopg.Connection) -> Rights:
-    """What is granted now, but for what the owner may do anyway; nothing where there is no schema."""
+    """Return all grants, without the owner's own rights; none if there is no schema."""
     if connection.execute("select to_regnamespace('resolver')").fetchone() == (None,):
         return Rights(frozenset(), {})
     grants = connection.execute(
@@ -161,9 +161,10 @@ def capture(connection: psycopg.Connection) -> Rights:
 
 
 def restore(connection: psycopg.Connection, before: Rights) -> None:
-    """Make what is granted what it was, as far as there are objects of these names; PUBLIC gets nothing.
+    """Restore the grants of all objects whose names still exist; PUBLIC gets nothing.
 
-    Workers and monitors get what they should have by now. What default privileges of the owner gave away is taken back.
+    Workers and monitors get the rights that they have in this release. Grants that come from default privileges of the
+    owner are revoked.
     """
     for right in capture(connection).grants - before.grants:
         _execute(
@@ -180,7 +181,7 @@ def restore(connection: psycopg.Connection, before: Rights) -> None:
 
 
 def _targets(connection: psycopg.Connection, right: Grant) -> list[str]:
-    """What there is of that name, for GRANT and REVOKE: an object, several functions, or nothing."""
+    """Return the objects of that name, for GRANT and REVOKE: an object, several functions, or nothing."""
     rows = connection.execute(
         """
         select format('schema %%I', n.nspname) from pg_namespace n where %(what)s = 'schema' and n.nspname = %(name)s
@@ -200,7 +201,7 @@ def _targets(connection: psycopg.Connection, right: Grant) -> list[str]:
 
 
 def lacking_privileges(connection: psycopg.Connection, role: str) -> list[str]:
-    """What this role may not do with Hydra's tables, though our functions do it: `SELECT on builds`, and so on."""
+    """Return the rights to Hydra's tables that our functions need and the role lacks: `SELECT on builds`, and so on."""
     lacking = []
     for table, privileges in sorted(needed_privileges().items()):
         if not exists(connection, f"public.{table}"):

@@ -25,7 +25,7 @@ ONLY_KINDS: tuple[OnlyKind, ...] = ("local", "prefer-local")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A derivation that was claimed, and what the verb needs to know. Paths are base names."""
+    """A claimed derivation, and the data that the verb needs. Paths are base names."""
 
     lease: int
     drv: str
@@ -39,7 +39,7 @@ class Claim:
 
 
 class Answer(NamedTuple):
-    """What became of one report: done, retried, already, lease_lost, refused, stale, confirm; and words or paths."""
+    """The outcome of a report: done, retried, already, lease_lost, refused, stale, confirm; `detail`: text or paths."""
 
     lease: int
     outcome: str
@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 class Procedures(Calls):
-    """Each method is a call, or raises as :class:`Calls` says."""
+    """Each method calls a procedure, and raises as :class:`Calls` says."""
 
     def register_worker(
         self,
@@ -63,31 +63,31 @@ class Procedures(Calls):
         feature_limits: Mapping[str, int] | None = None,
         only_kind: OnlyKind | None = None,
     ) -> int:
-        """Introduce a worker, with what it takes; returns its number. Raises OtherStoreError."""
+        """Register a worker, with the systems and features it builds; return its number. Raises OtherStoreError."""
         words: list[Any] = [name, list(verbs), list(systems), list(features), store_directory, store_identity]
         words += [jobs, Jsonb(builders), Jsonb(dict(feature_limits or {})), only_kind]
         return int(self._value("register_worker", *words))
 
     def record_step_start(self, lease: int, machine: str) -> bool:
-        """Say which machine builds what was claimed; false when the claim is over."""
+        """Report the machine that builds a claimed derivation; False: the claim is over."""
         return bool(self._value("record_step_start", lease, machine))
 
     def lease_seconds(self) -> float:
-        """How long a worker may be silent."""
+        """Return how long a worker may be silent."""
         return float(self._value("lease_time").total_seconds())
 
     def deregister_worker(self, worker: int) -> None:
-        """Say goodbye; claims are released."""
+        """Report that the worker ends; its claims are released."""
         self._value("deregister_worker", worker)
 
     def report_dead_workers(self, workers: Sequence[int]) -> int:
-        """Say that the processes of these workers have ended; returns how many claims were taken back."""
+        """Report that the processes of these workers have ended; return the number of claims that were taken back."""
         return int(self._value("report_dead_workers", list(workers)))
 
     def claim(self, worker: int, verb: Verb, limit: int) -> list[Claim]:
         """Claim up to `limit` derivations. Raises WorkerGoneError.
 
-        Not repeated: after an error, release what may have been claimed (`release_other_claims`).
+        There is no retry: after an error, release claims that may have been made (`release_other_claims`).
         """
         try:
             claims = self._once("claim_derivations", [worker, verb, limit], args_row(Claim))
@@ -98,9 +98,9 @@ class Procedures(Calls):
     def report_and_claim(
         self, procedure: ReportOf, reports: Sequence[Mapping[str, Any]], worker: int, verb: Verb, limit: int
     ) -> tuple[list[Answer], list[Claim]]:
-        """Report, and claim in the same transaction, most likely what that has made ready. Raises WorkerGoneError.
+        """Report, and claim in one transaction, usually work that the report has made ready. Raises WorkerGoneError.
 
-        Not repeated: after an error, report once more, and release what may have been claimed.
+        There is no retry: after an error, report once more, and release claims that may have been made.
         """
         report, claim = (
             statement_of(procedure, [Jsonb(reports)]),
@@ -121,34 +121,34 @@ class Procedures(Calls):
             raise translated(error) from error
 
     def _complete(self, claim: Claim, verb: Verb) -> Claim:
-        """The claim with its inputs, which the database leaves out if they are many: it would hold the graph lock."""
+        """Return the claim with its inputs: the database leaves out many inputs, to hold the graph lock briefly."""
         if claim.inputs is not None or verb == "load":
             return claim
         return replace(claim, inputs=self._value("claimed_inputs", claim.lease))
 
     def release_claims(self, worker: int, leases: Sequence[int], reason: str, *, attempted: bool = False) -> None:
-        """Give claims back without a result. `attempted`: each counts as an attempt at its derivation."""
+        """Release claims without a result. `attempted`: each counts as an attempt at its derivation."""
         self._value("release_claims", worker, list(leases), reason, attempted)
 
     def release_other_claims(self, worker: int, verb: Verb, held: Sequence[int]) -> None:
-        """Give back claims of a verb that the worker does not know of, since the answer to the claim was lost."""
+        """Release claims of a verb that the worker does not know, since the answer to the claim was lost."""
         self._value("release_other_claims", worker, verb, list(held))
 
     def report(self, procedure: ReportOf, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """Report what became of claims, by the procedure for it."""
+        """Report the results of claims, by this procedure."""
         return self._repeated(procedure, [Jsonb(reports)], args_row(Answer)) if reports else []
 
     def register_derivations(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """Report what load found."""
+        """Report loaded derivations."""
         return self.report("register_derivations", reports)
 
     def known_outputs(self, drvs: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Valid outputs of these derivations, as far as is on record, if there are any. Base names."""
+        """Return valid outputs of these derivations, for derivations with recorded outputs. Base names."""
         rows = self._repeated("known_outputs", [list(drvs)], tuple_row) if drvs else []
         return {drv: outputs for drv, outputs, _ in rows if outputs}
 
     def set_resolved_to(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """Report what derivations resolve to."""
+        """Report resolutions."""
         return self.report("set_resolved_to", reports)
 
     def finish_steps(self, reports: Sequence[Mapping[str, Any]]) -> list[Answer]:
@@ -160,31 +160,31 @@ class Procedures(Calls):
         return self.report("fail_steps", reports)
 
     def invalidate_paths(self, paths: Sequence[str]) -> int:
-        """Say that store paths are gone; returns how many of them had been served."""
+        """Report that store paths are lost; return how many of them were in force."""
         return int(self._value("invalidate_paths", list(paths)))
 
     def sync_builds(self, *, all_builds: bool) -> bool:
-        """Make goals match Hydra's builds, new ones or all of them; true when there is more."""
+        """Make goals match Hydra's builds, new ones or all of them; return whether more are left."""
         return bool(self._value("sync_builds", [], [], all_builds))
 
     def advance(self) -> bool:
-        """Do a part of what was put off; true when there is more."""
+        """Do a part of the postponed work; return whether more is left."""
         return bool(self._value("advance"))
 
     def sweep(self) -> int:
-        """Take back the claims of dead workers; returns how many."""
+        """Take back the claims of dead workers; return their number."""
         return int(self._value("sweep"))
 
     def has_work(self, worker: int) -> bool:
-        """Whether anything is going on, or can be done by this worker."""
+        """Return whether any work is going on, or this worker can do some."""
         return bool(self._value("has_work", worker))
 
     def unneeded_roots(self, names: Sequence[str]) -> list[str]:
-        """Which of these roots (base names of store paths) nobody needs any more."""
+        """Return the roots (base names of store paths) among these that are not needed any more."""
         return list(self._value("unneeded_roots", list(names)))
 
     def output_paths(self, drv: str) -> dict[str, str]:
-        """Valid outputs of a derivation, by name. Base names."""
+        """Return valid outputs of a derivation, by name. Base names."""
         return dict(self._value("output_paths", drv))
 
     def enqueue(
@@ -197,7 +197,7 @@ class Procedures(Calls):
         errors: str | None,
         retry: bool,
     ) -> list[int]:
-        """Add an evaluation with new builds; returns the builds in the order of `jobs`."""
+        """Add an evaluation with new builds; return the builds in the order of `jobs`."""
         try:
             answer = self._once("enqueue", [project, jobset, file, Jsonb(jobs), errors, retry], scalar_row)
         except psycopg.Error as error:
@@ -213,26 +213,26 @@ class Procedures(Calls):
         self._value("cancel_build", build)
 
     def all_finished(self, builds: Sequence[int]) -> bool:
-        """Whether all of these builds are finished in Hydra's tables."""
+        """Return whether all of these builds are finished in Hydra's tables."""
         return bool(self._value("all_finished", list(builds)))
 
     def status(self) -> dict[str, Any]:
-        """Derivations by stage, running steps, workers, unfinished builds and what holds them up."""
+        """Return derivations by stage, running steps, workers, unfinished builds and the reasons why they wait."""
         return dict(self._value("status"))
 
     def queue_runner_status(self) -> dict[str, Any]:
-        """The queue as Hydra's own queue runner tells it."""
+        """Return the queue in the form of Hydra's own queue runner."""
         return dict(self._value("queue_runner_status"))
 
     def dump_status(self) -> None:
-        """Answer Hydra's programs that have asked for it."""
+        """Answer the programs of Hydra that have asked for the status."""
         self._value("dump_status")
 
     def machines(self) -> dict[str, dict[str, Any]]:
-        """What builds, by name: systems, features, mandatory features, jobs (or null), running steps."""
+        """Return machines by name: systems, features, mandatory features, jobs (or null), running steps."""
         return dict(self._value("machines"))
 
     def build_report(self, build: int) -> dict[str, Any] | None:
-        """A build with its outputs and steps; null when there is none."""
+        """Return a build with its outputs and steps; `None` if it does not exist."""
         answer = self._value("build_report", build)
         return None if answer is None else dict(answer)

@@ -1,4 +1,4 @@
-"""What this release brings along: the migrations and functions of the schema `resolver`, and Hydra's own tables."""
+"""The SQL files of this release: the migrations and functions of the schema `resolver`, and Hydra's own tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 OLDEST_HYDRA = 87
 NEWEST_HYDRA = 87
-"""The newest schema version of Hydra that this release was made for. Later ones may do."""
+"""The newest schema version of Hydra that this release was made for. Later ones may work."""
 OLDEST_POSTGRESQL = 15
 
 
@@ -30,37 +30,37 @@ class Migration:
 
 
 def sql_directory() -> Path:
-    """Where the SQL files are: inside the installed package, else beside it in the source tree."""
+    """Return the directory of the SQL files: inside the installed package, else beside it in the source tree."""
     packaged = Path(str(resources.files("hydra_resolver") / "sql"))
     return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "sql"
 
 
 def migrations() -> list[Migration]:
-    """The migrations of this release, in order."""
+    """Return the migrations of this release, in order."""
     found = sorted((sql_directory() / "migrations").glob("[0-9]*.sql"))
     return [Migration(int(path.name[:4]), path.stem, path.read_text()) for path in found]
 
 
 def function_files() -> list[Path]:
-    """The files of functions and views, in the order of the manifest."""
+    """Return the files of functions and views, in the order of the manifest."""
     directory = sql_directory() / "functions"
     lines = (directory / "manifest").read_text().splitlines()
     return [directory / line for line in lines if line and not line.startswith("#")]
 
 
 def functions_digest() -> str:
-    """Digest of all functions and views: tells whether what is installed is what this release has."""
+    """Return the digest of all functions and views: it shows whether the installed ones are those of this release."""
     return hashlib.sha256(b"".join(path.read_bytes() for path in function_files())).hexdigest()
 
 
 OPTIONAL_TABLES = frozenset({"systemstatus"})
-"""Tables of Hydra that a later Hydra may not have any more."""
+"""Tables of Hydra that a later Hydra may have removed."""
 
 _WRITES = (("INSERT", r"insert into"), ("UPDATE", r"update"), ("DELETE", r"delete from"))
 
 
 def needed_privileges() -> dict[str, set[str]]:
-    """What the functions do with Hydra's tables: names of tables, in lower case, with names of privileges."""
+    """Return the rights to Hydra's tables that the functions need: names of privileges by table, in lower case."""
     text = "".join(path.read_text() for path in function_files())
     needed: dict[str, set[str]] = defaultdict(set)
     for table in re.findall(r"\bpublic\.([A-Z]\w+)", text):
@@ -68,5 +68,5 @@ def needed_privileges() -> dict[str, set[str]]:
     for privilege, words in _WRITES:
         for table in re.findall(rf"\b{words} public\.([A-Z]\w+)", text):
             needed[table.lower()].add(privilege)
-    needed["nrbuilds"].add("UPDATE")  # by Hydra's trigger, as whoever ends a build
+    needed["nrbuilds"].add("UPDATE")  # Hydra's trigger updates it, as the role that ends a build
     return dict(needed)

@@ -1,4 +1,4 @@
-"""Removing the schema `resolver`: Hydra's tables keep what was written, and nothing else remains."""
+"""Removal of the schema `resolver`: Hydra's tables keep their rows, and nothing else remains."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .installed import check_connected
 
 
 def uninstall(conninfo: str) -> None:
-    """Remove the schema, if no worker lives; all or nothing.
+    """Remove the schema, if no worker lives, in one transaction.
 
-    What killed workers left is ended before: their steps are aborted, and ends of builds that were put off are written.
+    Work of killed workers is ended first: their steps are aborted, and postponed ends of builds are written.
 
     Raises NotInstalledError, NotOwnerError, WorkersLiveError, UnrecordedError, DependedOnError, BusyError; other errors
     as `check` does.
@@ -24,7 +24,7 @@ def uninstall(conninfo: str) -> None:
         check_connected(connection, for_writing=True)
         become_owner(connection)
         connection.execute("select resolver.lock_graph()")
-        # From here on no worker can register. This lock comes after that of the graph, as with all others.
+        # From here on no worker can register. This lock comes after the graph lock, as in all other transactions.
         connection.execute("lock table resolver.worker in access exclusive mode")
         _refuse_living_workers(connection)
         _end_what_is_open(connection)
@@ -40,10 +40,10 @@ def _refuse_living_workers(connection: psycopg.Connection) -> None:
         " order by w.worker"
     ).fetchall()
     if living:
-        named = ", ".join(f"'{name}' (last heard of {silent} s ago)" for name, silent, _ in living)
+        named = ", ".join(f"'{name}' (last seen {silent} s ago)" for name, silent, _ in living)
         left = max(seconds for *_, seconds in living)
         raise WorkersLiveError(
-            f"workers of this database live: {named}. Stop them; those that were killed count as dead in {left} s."
+            f"workers of this database live: {named}. Stop them; killed workers count as dead in {left} s."
         )
 
 
@@ -72,7 +72,7 @@ def _end_what_is_open(connection: psycopg.Connection) -> None:
 
 
 def _drop_tables(connection: psycopg.Connection) -> None:
-    """Without CASCADE: what others have made of our tables is not ours to drop."""
+    """Drop our tables, without CASCADE: objects that others have based on them are not ours to drop."""
     names = connection.execute(
         "select string_agg(c.oid::regclass::text, ', ') from pg_class c"
         " where c.relnamespace = 'resolver'::regnamespace and c.relkind = 'r'"

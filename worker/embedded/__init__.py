@@ -1,4 +1,4 @@
-"""A PostgreSQL and a Nix store of our own, in a state directory, for those who have neither.
+"""A PostgreSQL and a Nix store of our own, in a state directory, for users without either.
 
 Importing this package, `tools` and `private_nix` needs the standard library only: ./dev uses them before .venv exists.
 """

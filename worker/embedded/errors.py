@@ -2,4 +2,4 @@
 
 
 class EmbeddedError(Exception):
-    """Something that the embedded database or store needs is not there; the message says what to do."""
+    """The embedded database or store lacks something that it needs; the message says what to do."""

@@ -28,10 +28,10 @@ _EXTENSIONS = "create extension pg_trgm;\n"
 
 
 class EmbeddedPostgres:
-    """One cluster in `directory` (or linked from there, see `place`), made by the first start().
+    """One cluster in `directory` (or linked from there, see `place`); the first start() creates it.
 
     `fsync=False` is for tests: a crash of the machine may then lose the cluster. Two processes must not start or stop
-    one at the same time; shared_postgres() sees to that.
+    one at the same time; shared_postgres() prevents this.
     """
 
     def __init__(self, directory: Path, *, fsync: bool = True) -> None:
@@ -73,9 +73,10 @@ class EmbeddedPostgres:
         return path
 
     def start(self) -> str:
-        """Make the cluster when it is missing, start its server when it is not running; return conninfo().
+        """Create the cluster if it is missing, start its server if it is not running; return conninfo().
 
-        A server that a killed process left is taken over. Raises EmbeddedError, with the end of the server's log.
+        If a killed process left its server running, this process takes it over. Raises EmbeddedError, with the end of
+        the server's log.
         """
         self._user = server_user()
         self._place = find_place(self._directory, self._user)
@@ -84,7 +85,7 @@ class EmbeddedPostgres:
         bin_dir = self._make_cluster(self._user)
         deadline = time.monotonic() + START_TIMEOUT
         while True:
-            running = server_pid(self.data) is not None  # perhaps still recovering, or on its way out
+            running = server_pid(self.data) is not None  # it may still be recovering, or shutting down
             problem = self._connect() if running else self._launch(self._user, bin_dir)
             if problem is None:
                 return self.conninfo()
@@ -93,7 +94,7 @@ class EmbeddedPostgres:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop the server, ending its sessions; nothing happens when it is not running."""
+        """Stop the server and end its sessions; do nothing if it is not running."""
         if self._user is None or server_pid(self.data) is None:
             return
         pg_ctl = [str(self._bin() / "pg_ctl"), "stop", "-D", str(self.data), "--silent", "--wait"]
@@ -106,18 +107,18 @@ class EmbeddedPostgres:
                 raise EmbeddedError(f"the embedded database does not stop: {done.stderr.strip()}\n{self._log_end()}")
 
     def _bin(self) -> Path:
-        """Return the programs of the version that made the cluster."""
+        """Return the programs of the version that created the cluster."""
         version = self.data / "PG_VERSION"
         return postgres_bin(int(version.read_text()) if version.exists() else None)
 
     def _make_cluster(self, user: ServerUser) -> Path:
-        """Make the data directory, role and database under another name, and rename it. Return its programs."""
+        """Create the data directory, role and database under another name, and rename it. Return its programs."""
         bin_dir = self._bin()
         if self.data.exists():
             return bin_dir
         new = self.data.with_name("data.new")
         shutil.rmtree(new, ignore_errors=True)
-        # Trust is safe: the only way in is a socket in a directory that nobody enters but the server's user and root.
+        # Trust is safe: the only way in is a socket in a directory that only the server's user and root can enter.
         options = [
             "--auth-local=trust",
             "--auth-host=reject",
@@ -141,7 +142,7 @@ class EmbeddedPostgres:
             raise EmbeddedError(f"the embedded database can't be made:\n{done.stdout}{done.stderr}".rstrip())
 
     def _launch(self, user: ServerUser, bin_dir: Path) -> str | None:
-        """Start the server and wait until it accepts connections; return why it did not."""
+        """Start the server and wait until it accepts connections; return the reason if it does not."""
         _forget_killed_server(self.data)
         (self._started(self._socket) / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
         settings = self.data / "postgresql.conf"
@@ -184,7 +185,7 @@ class EmbeddedPostgres:
         }
 
     def _connect(self) -> str | None:
-        """Return why a running server does not accept connections, None when it does."""
+        """Return why a running server does not accept connections, None if it does."""
         try:
             psycopg.connect(self.superuser_conninfo(), connect_timeout=5).close()
         except psycopg.OperationalError as error:
@@ -198,15 +199,15 @@ class EmbeddedPostgres:
 
     def _log_end(self) -> str:
         try:
-            return "\n".join(["the end of its log:", *self.log.read_text(errors="replace").splitlines()[-10:]])
+            return "\n".join(["the end of the server's log:", *self.log.read_text(errors="replace").splitlines()[-10:]])
         except OSError:
-            return f"it has no log at {self.log}"
+            return f"there is no server log at {self.log}"
 
 
 def server_pid(data: Path) -> int | None:
-    """Return the process number of the server that runs on a data directory, None when none does.
+    """Return the process number of the server that runs on a data directory, None if there is none.
 
-    postmaster.pid alone is no proof: it outlives a server that was killed, and its number is given out again.
+    postmaster.pid alone is no proof: it outlives a killed server, and another process can get its number.
     """
     try:
         pid = int((data / "postmaster.pid").read_text().split()[0])
@@ -217,10 +218,10 @@ def server_pid(data: Path) -> int | None:
 
 
 def _forget_killed_server(data: Path) -> None:
-    """Put the number of no process into postmaster.pid when that of a killed server is another program's by now.
+    """If a killed server's number in postmaster.pid now belongs to another program, write the number of no process.
 
-    PostgreSQL would take that program for a server. The rest of the file stays: by it a new server sees that sessions
-    of the killed one still use the old shared memory, and refuses to start until they have ended.
+    PostgreSQL would take that program for a server. The rest of the file stays: it shows a new server that sessions of
+    the killed one still use the old shared memory, and the new server refuses to start until they have ended.
     """
     path = data / "postmaster.pid"
     try:
@@ -237,7 +238,7 @@ def _forget_killed_server(data: Path) -> None:
 def shared_postgres(state: StateDirectory, *, fsync: bool = True) -> Iterator[EmbeddedPostgres]:
     """Use the embedded server together with other processes: the first one starts it, the last one stops it.
 
-    A process that is killed leaves it running, for the next one. Raises EmbeddedError.
+    A process that is killed leaves the server running, for the next process. Raises EmbeddedError.
     """
     server = EmbeddedPostgres(state.postgres, fsync=fsync)
     with state.exclusive():

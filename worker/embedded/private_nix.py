@@ -1,6 +1,6 @@
-"""A Nix in a private directory, from Debian's packages: where the system's own is too old, or for tests with another.
+"""A Nix in a private directory, from Debian's packages: if the system's Nix is too old, or for tests with another.
 
-Nothing of it goes into the system, where another suite's package would replace the C library. No privileges are needed.
+The system stays unchanged: another suite's package would replace its C library. No privileges are needed.
 """
 
 import os
@@ -13,16 +13,16 @@ from .errors import EmbeddedError
 from .tools import OLDEST_NIX, nix_version, output_of
 
 SUITES = ("testing", "trixie")  # dynamic derivations need 2.30 or newer, which trixie (Debian 13) does not have
-LINKS = {"nix": SUITES, OLDEST_NIX: ("trixie",)}  # what tests compare with: directories beside each other, and suites
+LINKS = {"nix": SUITES, OLDEST_NIX: ("trixie",)}  # versions that tests compare: links in one directory, and suites
 
 
 def install(
     cache: Path, patchelf: Path, say: Callable[[str], None], suites: Sequence[str] = SUITES, link: str = "nix"
 ) -> None:
-    """Make `cache`/`link`/bin/nix, from the first of Debian's `suites` whose Nix can be had and runs.
+    """Create `cache`/`link`/bin/nix, from the first of Debian's `suites` whose Nix can be downloaded and runs.
 
-    It is unpacked under another name, renamed to nix-VERSION when it is whole, linked when it runs. The caller holds a
-    lock on `cache`. What an interrupted call left is removed. Raises EmbeddedError.
+    The Nix is unpacked under another name, renamed to nix-VERSION when it is complete, and linked when it runs. The
+    caller holds a lock on `cache`. Leftovers of an interrupted call are removed. Raises EmbeddedError.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise EmbeddedError("Nix 2.26 or newer with ca-derivations on is needed: install it and put `nix` on PATH")
@@ -41,15 +41,15 @@ def install(
         finally:
             shutil.rmtree(new, ignore_errors=True)
     raise EmbeddedError(
-        "a private Nix could not be made. Look at the reasons (is there a network?), or install Nix 2.26 or newer, "
+        "a private Nix could not be created. See the reasons (is there a network?), or install Nix 2.26 or newer, "
         "with ca-derivations on, and put it on PATH\n" + "\n".join(problems)
     )
 
 
 def _private_apt(directory: Path, sources: str | None) -> dict[str, str]:
-    """Return the environment of an apt with state of its own in which nothing is installed.
+    """Return the environment of an apt with its own state, in which no package is installed.
 
-    Its sources are `sources`, or the machine's when that is None.
+    It uses `sources`, or if that is None, the machine's sources.
     """
     for name in ("state/lists/partial", "cache/archives/partial"):
         (directory / name).mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def _private_apt(directory: Path, sources: str | None) -> dict[str, str]:
         'Acquire::Languages "none"; APT::Install-Recommends "false";',
         "#clear APT::Update::Post-Invoke; #clear APT::Update::Post-Invoke-Success;",
     ]
-    if os.geteuid() == 0:  # apt would go on as its own user, who can't enter the directory
+    if os.geteuid() == 0:  # else apt switches to its own user, which can't enter the directory
         settings.append('APT::Sandbox::User "root";')
     if sources is not None:
         (directory / "debian.sources").write_text(sources)
@@ -70,10 +70,10 @@ def _private_apt(directory: Path, sources: str | None) -> dict[str, str]:
 
 
 def _mirror(directory: Path) -> str:
-    """Return the address that this machine gets Debian from."""
+    """Return the address of the machine's Debian mirror."""
     targets = ["apt-get", "indextargets", "--format", "$(LABEL) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
     found = re.search(r"^Debian main (\S+)$", output_of(targets), re.MULTILINE)
-    if not found:  # the machine's lists were removed: fetch them, but leave the machine as it is
+    if not found:  # the machine's lists were removed: fetch private ones
         env = _private_apt(directory, None)
         output_of(["apt-get", "update", "-qq"], env=env)
         found = re.search(r"^Debian main (\S+)$", output_of(targets, env=env), re.MULTILINE)
@@ -83,7 +83,7 @@ def _mirror(directory: Path) -> str:
 
 
 def _install(new: Path, cache: Path, suite: str, patchelf: Path, say: Callable[[str], None]) -> Path:
-    """Return the directory of that suite's Nix in `cache`; it is downloaded, into `new`, unless it is there already."""
+    """Return the directory of that suite's Nix in `cache`; if it is missing, download it to `new` first."""
     sources = f"Types: deb\nURIs: {_mirror(new / 'machine')}\nSuites: {suite}\nComponents: main\n"
     keyrings = sorted(Path("/usr/share/keyrings").glob("debian-archive-keyring.[gp]*"))
     if keyrings:
@@ -93,7 +93,7 @@ def _install(new: Path, cache: Path, suite: str, patchelf: Path, say: Callable[[
     plan = output_of(["apt-get", "-s", "install", "nix-bin"], env=env)
     closure: dict[str, str] = dict(re.findall(r"^Inst (\S+) \((\S+)", plan, re.MULTILINE))
     if "nix-bin" not in closure:
-        raise EmbeddedError("it has no package nix-bin for this machine")
+        raise EmbeddedError("there is no package nix-bin for this machine")
     final = cache / f"nix-{re.split(r'[^.0-9]', closure['nix-bin'])[0]}"
     if nix_version(final / "bin" / "nix") is None:
         say(f"downloading Nix {closure['nix-bin']} from Debian {suite}, for {cache} only")
@@ -108,17 +108,17 @@ def _install(new: Path, cache: Path, suite: str, patchelf: Path, say: Callable[[
 
 
 def _finish(root: Path, final: Path, patchelf: Path) -> None:
-    """Make an unpacked Nix run from `final` with the C library it came with, move it there."""
+    """Make an unpacked Nix run from `final` with the C library it came with, and move it there."""
     programs = root / "usr" / "bin"
     loaders = [path for path in (root / "usr/lib").rglob("ld-linux*.so.*") if not path.is_symlink()]
     if not loaders:
-        raise EmbeddedError("its C library has no dynamic loader where one is expected")
+        raise EmbeddedError("the C library of this Nix has no dynamic loader in its usual place")
     libraries = final / loaders[0].parent.relative_to(root)
     # Through ld.so, Nix could not start itself again (/proc/self/exe). The old kind of rpath also serves the libraries
     # of its libraries.
     settings = ["--set-interpreter", f"{libraries}/{loaders[0].name}", "--force-rpath", "--set-rpath", str(libraries)]
     output_of([patchelf, *settings, programs / "nix"])
-    shutil.rmtree(root / "usr/share", ignore_errors=True)  # manuals and translations, a third of it all
+    shutil.rmtree(root / "usr/share", ignore_errors=True)  # manuals and translations, a third of the size
     shutil.rmtree(root / "bin", ignore_errors=True)
     (root / "bin").mkdir()
     for name in ("nix", *(path.name for path in programs.glob("nix-*"))):
@@ -130,7 +130,7 @@ def _finish(root: Path, final: Path, patchelf: Path) -> None:
 
 
 def _link(directory: Path, link: Path) -> None:
-    """Let `link`, beside `directory`, name it; who follows it meanwhile finds the old or the new one."""
+    """Point `link`, beside `directory`, to it; a process that follows it meanwhile finds the old or the new target."""
     new = link.with_name("nix.link")
     new.unlink(missing_ok=True)
     new.symlink_to(directory.name)

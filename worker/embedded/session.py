@@ -1,4 +1,4 @@
-"""Running a program with the embedded database and store, or with those that the user names."""
+"""Run a program with the embedded database and store, or with those that the user names."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from .state import StateDirectory
 from .store import EmbeddedStore
 from .tools import find_nix, find_postgres
 
-# libpq's parameters and the variables that programs without a connection string read them from.
+# libpq's parameters, and the variables that programs without a connection string read.
 _LIBPQ = {
     "host": "PGHOST",
     "hostaddr": "PGHOSTADDR",
@@ -41,12 +41,12 @@ _LIBPQ = {
 def database_environment(database: str) -> dict[str, str]:
     """Return the variables that lead libpq's programs and hydra-resolver to a database (a URL or connection string).
 
-    Raises EmbeddedError when it is neither.
+    Raises EmbeddedError if it is neither.
     """
     try:
         parameters = conninfo_to_dict(database)
     except psycopg.ProgrammingError as error:
-        raise EmbeddedError(f"--database is no PostgreSQL URL or connection string: {str(error).strip()}") from error
+        raise EmbeddedError(f"--database is not a PostgreSQL URL or connection string: {str(error).strip()}") from error
     variables = {_LIBPQ[name]: str(value) for name, value in parameters.items() if name in _LIBPQ}
     return {**variables, "HYDRA_RESOLVER_DATABASE": database}
 
@@ -62,11 +62,11 @@ def store_environment(state: Path | None, store: str | None) -> dict[str, str]:
 
 
 def run_in_environment(argv: Sequence[str], *, state: Path | None, store: str | None, database: str | None) -> int:
-    """Run a program with Nix's and PostgreSQL's on its PATH, set up for the store and database; return its exit status.
+    """Run a program with Nix and PostgreSQL on its PATH, set up for the store and database; return its exit status.
 
-    `None` means the default state directory, and the embedded store or database, whose server is kept up meanwhile.
-    The status is 127 when there is no such program, 128 and the signal's number when a signal ended it.
-    Raises EmbeddedError when the environment can't be made.
+    `None` means the default state directory, and the embedded store or database, whose server runs meanwhile. The
+    status is 127 if there is no such program, 128 plus the signal's number if a signal ended it. Raises EmbeddedError
+    if the environment can't be created.
     """
     with ExitStack() as stack:
         environment = store_environment(state, store)
@@ -89,13 +89,13 @@ def _search_path(inherited: str) -> str:
 
 
 def _run(argv: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the program to its end. Signals from the terminal are for it; those to us are passed on."""
+    """Run the program to its end. It gets the terminal's signals itself; a SIGTERM to us is passed on."""
     program = shutil.which(argv[0], path=environment["PATH"])
     if program is None:
         print(f"hydra-resolver: there is no program {argv[0]}", file=sys.stderr)
         return 127
-    # A SIGTERM waits until there is a child to pass it on to. What is blocked or ignored is inherited, so the child
-    # puts both right before it becomes the program.
+    # SIGTERM is blocked until there is a child to pass it on to. A child inherits blocked and ignored signals, so it
+    # resets both before it becomes the program.
     interrupts = signal.signal(signal.SIGINT, signal.SIG_IGN)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 

@@ -1,4 +1,4 @@
-"""The state directory: where the embedded database and store live, and who is using them."""
+"""The state directory: it holds the embedded database and store, and the locks of the processes that use them."""
 
 import fcntl
 import os
@@ -11,7 +11,9 @@ from .errors import EmbeddedError
 
 
 def default_state() -> Path:
-    """Return the user's: $HYDRA_RESOLVER_STATE, else hydra-resolver in $XDG_STATE_HOME or ~/.local/state."""
+    """Return the user's state directory: $HYDRA_RESOLVER_STATE, else hydra-resolver in $XDG_STATE_HOME or
+    ~/.local/state.
+    """
     chosen = os.environ.get("HYDRA_RESOLVER_STATE")
     if chosen:
         return Path(chosen)
@@ -19,9 +21,9 @@ def default_state() -> Path:
 
 
 class StateDirectory:
-    """A directory that holds everything the embedded database and store need; made when it is missing.
+    """The directory of the embedded database and store; it is created if it is missing.
 
-    Raises EmbeddedError when it can't be made or written.
+    Raises EmbeddedError if it can't be created or written.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:
@@ -31,31 +33,31 @@ class StateDirectory:
         except OSError as error:
             raise EmbeddedError(f"the state directory can't be made: {error}. Name another one with --state") from error
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise EmbeddedError(f"the state directory {self.path} is not yours to write: name another one with --state")
+            raise EmbeddedError(f"the state directory {self.path} can't be written: name another one with --state")
 
     @property
     def postgres(self) -> Path:
-        """Where the embedded PostgreSQL cluster is, or a link to it."""
+        """The embedded PostgreSQL cluster, or a link to it."""
         return self.path / "postgres"
 
     @property
     def store(self) -> Path:
-        """Where the embedded Nix store and its settings are."""
+        """The embedded Nix store and its settings."""
         return self.path / "nix"
 
     @property
     def logs(self) -> Path:
-        """Where build logs are kept, in Hydra's layout."""
+        """Build logs, in Hydra's layout."""
         return self.path / "build-logs"
 
     @property
     def roots(self) -> Path:
-        """Where our garbage collector roots are, as links into the store."""
+        """Our garbage collector roots, as links into the store."""
         return self.path / "gcroots"
 
     @property
     def workers(self) -> Path:
-        """Where each worker process has a file, by which others notice that it has died."""
+        """A file for each worker process, by which other workers notice that the process has died."""
         return self.path / "workers"
 
     @contextmanager
@@ -71,14 +73,14 @@ class StateDirectory:
 
 
 class User:
-    """One process that uses the embedded server: it holds a shared lock, which the kernel ends with the process."""
+    """One process that uses the embedded server: it holds a shared lock, which the kernel releases with the process."""
 
     def __init__(self, path: Path) -> None:
         self._lock: IO[str] = path.open("a")
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
     def leave(self) -> bool:
-        """Give up the lock; return whether nobody else holds one. Outside of exclusive() a newcomer would be missed."""
+        """Release the lock; return whether it was the last. Call it within exclusive(), else new users are missed."""
         with self._lock:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""A Nix store of our own: needs no privileges, no namespaces and no daemon.
+"""A Nix store of our own that needs no privileges, no namespaces and no daemon.
 
-Its store directory is not /nix/store, and is part of every path's hash: paths differ from those of other stores.
+Its store directory is not /nix/store, and is part of every path's hash: its paths differ from those of other stores.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from pathlib import Path
 from .errors import EmbeddedError
 from .tools import nix_bin, output_of
 
-# What content-addressed, dynamic and impure derivations and recursive Nix need, and the `nix` command itself.
+# Features for content-addressed, dynamic and impure derivations, for recursive Nix, and for the `nix` command itself.
 FEATURES = (
     "ca-derivations",
     "dynamic-derivations",
@@ -23,12 +23,12 @@ FEATURES = (
     "recursive-nix",
 )
 
-# Settings of a user's or system's Nix, which would lead programs to another store than this one.
+# Settings of a user's or system's Nix that would lead programs to another store.
 _FOREIGN = ("NIX_BUILD_HOOK", "NIX_DAEMON_SOCKET_PATH", "NIX_REMOTE_SYSTEMS", "NIX_STORE")
 
 
 class EmbeddedStore:
-    """A store in `directory`; prepare() makes it, and can be called again."""
+    """A store in `directory`; prepare() creates it, and can be called again."""
 
     def __init__(self, directory: Path) -> None:
         # Nix refuses a store directory whose path has a symbolic link in it.
@@ -36,17 +36,17 @@ class EmbeddedStore:
 
     @property
     def store_dir(self) -> Path:
-        """Where store paths are: what /nix/store is elsewhere."""
+        """The store directory, in place of /nix/store."""
         return self.directory / "store"
 
     @property
     def log_dir(self) -> Path:
-        """Where Nix writes its own build logs."""
+        """The directory of Nix's own build logs."""
         return self.directory / "log"
 
     @cached_property
     def programs(self) -> Path:
-        """Where the programs of the Nix that is used are. Raises EmbeddedError."""
+        """The directory of the programs of this Nix. Raises EmbeddedError."""
         return nix_bin()
 
     def environment(self) -> dict[str, str]:
@@ -62,7 +62,7 @@ class EmbeddedStore:
         }
 
     def child_environment(self, base: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return a whole environment: `base` (else this process's) without another Nix's settings, with ours.
+        """Return a whole environment: `base` (default: this process's), without settings of another Nix, with ours.
 
         A TMPDIR that does not exist is left out too: Nix's programs fail with one.
         """
@@ -71,7 +71,7 @@ class EmbeddedStore:
         return {name: value for name, value in inherited.items() if name not in dropped} | self.environment()
 
     def prepare(self) -> None:
-        """Make the directories and write nix.conf for the Nix that is used. Raises EmbeddedError."""
+        """Create the directories, and write nix.conf for this Nix. Raises EmbeddedError."""
         try:
             for name in ("store", "var", "log", "etc", "builds"):
                 (self.directory / name).mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class EmbeddedStore:
             ) from error
 
     def _make_database(self) -> None:
-        """Have Nix make its database, if there is none: of two programs that do so at once, one would fail."""
+        """Let Nix create its database, if it is missing: if two programs do so at once, one of them fails."""
         made = self.directory / "var" / "db" / "schema"
         if made.exists():
             return
@@ -98,7 +98,7 @@ class EmbeddedStore:
                 output_of([self.programs / "nix-store", "--init"], env=self.environment())
 
     def _nix_conf(self, old: str) -> str:
-        """The whole file. Its first line keeps which features this Nix knows, so that it is not asked each time."""
+        """Return the whole file. Its first line caches the features of this Nix, so that later calls need not ask."""
         nix = (self.programs / "nix").resolve()
         asked = f"# Features known to {nix} of {nix.stat().st_mtime_ns}:"
         first = old.partition("\n")[0]
@@ -114,7 +114,7 @@ class EmbeddedStore:
         return {
             "experimental-features": " ".join(feature for feature in FEATURES if feature in known),
             "extra-system-features": "recursive-nix",
-            "build-users-group": "",  # one user owns everything, also when that is root
+            "build-users-group": "",  # one user owns everything, even if it is root
             "build-dir": str(self.directory / "builds"),  # the user's TMPDIR may not exist
             "sandbox": "false",
             "substituters": "",  # without a network every build would wait for name look-ups

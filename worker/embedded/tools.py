@@ -1,4 +1,4 @@
-"""Finding the programs that are not ours: PostgreSQL's and Nix's."""
+"""Find the programs of PostgreSQL and Nix."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from .errors import EmbeddedError
 MIN_POSTGRES = 15
 MIN_NIX = (2, 26)
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
-OLDEST_NIX = "nix-trixie"  # the private Nix of the oldest version that is supported
+OLDEST_NIX = "nix-trixie"  # the private Nix of the oldest supported version
 
 
 def cache_directory() -> Path:
@@ -24,7 +24,7 @@ def cache_directory() -> Path:
 def output_of(command: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """Run a program in the C locale without input and return its stdout.
 
-    `env` is added to this process's environment. Raises EmbeddedError with the end of its output when it fails.
+    `env` is added to this process's environment. Raises EmbeddedError with the end of its output if it fails.
     """
     try:
         done = subprocess.run(
@@ -41,12 +41,14 @@ def output_of(command: Sequence[str | Path], cwd: Path | None = None, env: Mappi
         raise EmbeddedError(f"{command[0]} can't be run: {error}") from error
     if done.returncode != 0:
         tail = "\n    ".join((done.stdout + done.stderr).strip().splitlines()[-15:])
-        raise EmbeddedError(f"this failed with status {done.returncode}: {' '.join(map(str, command))}\n    {tail}")
+        raise EmbeddedError(
+            f"a command failed with status {done.returncode}: {' '.join(map(str, command))}\n    {tail}"
+        )
     return done.stdout
 
 
 def postgres_major(bin_dir: Path) -> int | None:
-    """Return the major version of the server in that directory, None when there is none that runs."""
+    """Return the major version of the server in that directory, None if there is none, or it does not run."""
     with contextlib.suppress(EmbeddedError):
         found = re.search(r"(\d+)", output_of([bin_dir / "postgres", "--version"]))
         return int(found[1]) if found else None
@@ -54,10 +56,10 @@ def postgres_major(bin_dir: Path) -> int | None:
 
 
 def find_postgres(major: int | None = None) -> Path | None:
-    """Return the directory of a PostgreSQL server's programs, None when there is none.
+    """Return the directory of a PostgreSQL server's programs, None if there is none.
 
-    The one on PATH is taken when it is recent enough, else the newest of Debian's packages; only of version `major`
-    if that is given, because a cluster belongs to one.
+    The server on PATH is used if it is recent enough, else the newest of Debian's packages. If `major` is given, only
+    that version is used, because a cluster belongs to one version.
     """
     on_path = shutil.which("postgres")
     candidates = [Path(os.path.realpath(on_path)).parent] if on_path else []
@@ -71,32 +73,32 @@ def find_postgres(major: int | None = None) -> Path | None:
 
 
 def postgres_bin(major: int | None = None) -> Path:
-    """Return the directory of a PostgreSQL server's programs; EmbeddedError when there is none."""
+    """Return the directory of a PostgreSQL server's programs. Raises EmbeddedError if there is none."""
     found = find_postgres(major)
     if found is None and major is None:
         raise EmbeddedError(
             f"no PostgreSQL server of version {MIN_POSTGRES} or newer was found on PATH or in {DEBIAN_POSTGRES}: "
-            "install one (./dev setup does on Debian), or name a database with --database"
+            "install one (./dev setup does so on Debian), or name a database with --database"
         )
     if found is None:
         raise EmbeddedError(
-            f"the embedded database was made by PostgreSQL {major}, whose server is not installed any more: "
+            f"the embedded database was created by PostgreSQL {major}, which is not installed any more: "
             f"install postgresql-{major}, or start with another --state directory"
         )
     return found
 
 
 def nix_version(program: Path) -> tuple[int, int, int] | None:
-    """Return the version of that nix, None when it does not run."""
+    """Return the version of that nix, None if it does not run."""
     with contextlib.suppress(EmbeddedError):
-        said = re.sub(r"\([^)]*\)", "", output_of([program, "--version"]))  # who made it has a version as well
+        said = re.sub(r"\([^)]*\)", "", output_of([program, "--version"]))  # the parentheses may have another version
         found = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", said)
         return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
     return None
 
 
 def has_ca_derivations(program: Path) -> bool:
-    """Tell whether that nix is configured for content-addressed derivations."""
+    """Return whether that nix is configured for content-addressed derivations."""
     show = [str(program), "--extra-experimental-features", "nix-command", "config", "show", "experimental-features"]
     with contextlib.suppress(EmbeddedError):
         return "ca-derivations" in output_of(show).split()
@@ -104,10 +106,10 @@ def has_ca_derivations(program: Path) -> bool:
 
 
 def find_nix(*, configured: bool = False) -> Path | None:
-    """Return the directory of a recent Nix's programs: on PATH, else the private one; None when there is neither.
+    """Return the directory of a recent Nix's programs: on PATH, else the private one; None if there is neither.
 
-    With `configured`, the one on PATH also has to have ca-derivations on in its own configuration, and the private one
-    is tried: otherwise it is enough that it was when it was installed.
+    With `configured`, the Nix on PATH also has to have ca-derivations on in its own configuration, and the private Nix
+    has to run; without, the check at its installation is enough.
     """
     on_path = shutil.which("nix")
     own = _private_programs("nix")
@@ -122,7 +124,7 @@ def find_nix(*, configured: bool = False) -> Path | None:
 
 
 def private_nix(link: str = "nix") -> Path | None:
-    """Return the directory of a private Nix's programs, by the name of its link; None when it is not there."""
+    """Return the directory of a private Nix's programs, by the name of its link; None if it is missing."""
     programs = _private_programs(link)
     return programs if nix_version(programs / "nix") else None
 
@@ -132,7 +134,7 @@ def _private_programs(link: str) -> Path:
 
 
 def nix_bin() -> Path:
-    """Return the directory of a recent Nix's programs; EmbeddedError when there is none."""
+    """Return the directory of a recent Nix's programs. Raises EmbeddedError if there is none."""
     found = find_nix()
     if found is None:
         wanted = ".".join(map(str, MIN_NIX))

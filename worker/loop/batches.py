@@ -8,7 +8,7 @@ from ..verbs.load import Report
 
 MOST_REPORTS = 20
 INPUTS_OF_ONE = 20
-"""So many inputs take about as long as one more derivation."""
+"""Inputs that take about as long as one more derivation."""
 MOST_INPUTS_AT_A_TIME = 250
 """A report with so many inputs holds the graph lock for about 30 ms."""
 BATCH_SECONDS = 0.01
@@ -16,25 +16,25 @@ MOST_IF_QUICK = 100
 
 
 class Batches:
-    """Batches for one procedure, larger when the last one took less than `BATCH_SECONDS`, within limits."""
+    """Batches for one procedure; they grow if the last one took less than `BATCH_SECONDS`, within limits."""
 
     def __init__(self) -> None:
         self._most = float(MOST_REPORTS)
 
     def of(self, parts: Iterable[Sequence[Report]]) -> Iterator[list[Report]]:
-        """As `in_batches`."""
+        """Yield batches as `in_batches` does."""
         return in_batches(parts, self._most)
 
     def took(self, batch: Sequence[Report], seconds: float) -> None:
-        """Tell how long the procedure took with a batch."""
+        """Record how long the procedure took with a batch."""
         as_many = sum(map(_weight, batch)) * BATCH_SECONDS / max(seconds, 1e-6)
         self._most = min(max(as_many, MOST_REPORTS), MOST_IF_QUICK)
 
 
 def in_batches(parts: Iterable[Sequence[Report]], most: float = MOST_REPORTS) -> Iterator[list[Report]]:
-    """The reports of load or resolve, in their order, in batches of bounded weight.
+    """Yield the reports of load or resolve, in their order, in batches of bounded weight.
 
-    Parts are put together, or cut if need be. A layer of the graph, which is a part, takes less when it is not cut.
+    Parts are combined, or split if they are too large. A part is a layer of the graph; it takes less time unsplit.
     """
     batch: list[Report] = []
     left = most
@@ -53,7 +53,7 @@ def in_batches(parts: Iterable[Sequence[Report]], most: float = MOST_REPORTS) ->
 
 
 def in_parts(report: Report) -> Iterator[Report]:
-    """A report of load in parts of bounded numbers of inputs, each to be sent by itself; the last ends it."""
+    """Yield a report of load in parts of bounded numbers of inputs, each to be sent alone; the last completes it."""
     inputs = report.get("inputs", [])
     while len(inputs) > MOST_INPUTS_AT_A_TIME:
         part = {"more": True, "inputs": inputs[:MOST_INPUTS_AT_A_TIME]}

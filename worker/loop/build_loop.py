@@ -1,4 +1,4 @@
-"""Build: claims go to slots, one connection to Nix each; what they did is reported together."""
+"""The verb build: claims go to slots, each with its own connection to Nix; results are reported together."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .slots import Slot, SlotGivenUp, Slots
 from .unexpected import failure_by, tell_unexpected
 
 AHEAD_SECONDS = 0.1
-"""Builds for about this long are claimed ahead of time, and reports of success wait for each other about as long."""
+"""Builds are claimed about this long ahead of time, and a report of success waits about as long for other reports."""
 MOST_AHEAD = 50
 MOST_REPORTED = 50
-"""So many are reported together."""
+"""The most results in one report."""
 MOST_TOGETHER = 100
-"""So many are claimed together: a claim holds the graph lock."""
+"""The most derivations in one claim, which holds the graph lock."""
 
 
 class BuildLoop:
@@ -41,20 +41,20 @@ class BuildLoop:
         self._done: queue.SimpleQueue[tuple[Claim, Outcome] | None] = queue.SimpleQueue()
         self._slots = Slots(shared, self._do)
         self._held: dict[int, Claim] = {}
-        """What is being built or waits for it, by lease."""
+        """Claims that are being built or wait for a slot, by lease."""
         self._aborted: dict[int, bool] = {}
-        """Leases of what is held and not to be built any more, and whether that is since nobody needs it."""
+        """Leases of held claims that must not be built any more; the value: no build needs the derivation."""
         self._unreported: set[int] = set()
-        """Leases of what is held, and of what has ended since and the database does not know of."""
+        """Leases of held claims, and of ended builds that the database does not know yet."""
         self._lock = threading.Lock()
         self._built = 0
         self._seconds = 1.0
-        """How long the last few builds took, on the average; a guess before the first one has ended."""
+        """Average duration of the last few builds; a guess before the first build has ended."""
         self._more = False
         self._claims = shared.claims["build"] = Claims(shared.procedures, "build", self)
 
     def run(self) -> None:
-        """Claim for free slots; sleep while there is nothing to claim."""
+        """Claim for free slots; sleep if there is nothing to claim."""
         shared = self._shared
         reporter = threading.Thread(target=self._run_reporter, name="build-reporter")
         reporter.start()
@@ -70,9 +70,9 @@ class BuildLoop:
         reporter.join()
 
     def abort(self, leases: Collection[int] | None = None) -> None:
-        """End builds, those that wait for a slot, too: of these leases, since nobody needs them any more, or all.
+        """End the builds of these leases, which are not needed any more, or all builds, including those without a slot.
 
-        The former are reported as cancelled, the claims of the latter are released.
+        Unneeded builds are reported as cancelled; if all builds are ended, their claims are released.
         """
         with self._lock:
             ended = {lease for lease in self._held if leases is None or lease in leases} - self._aborted.keys()
@@ -84,7 +84,7 @@ class BuildLoop:
                 slot.connection.abort()
 
     def room(self) -> int:
-        """How many more claims are welcome now: only when that is worth a claim."""
+        """Return the number of claims that are welcome now; 0 if there are too few to justify a claim."""
         slots = self._slots.most
         ahead = min(MOST_AHEAD, int(slots * AHEAD_SECONDS / self._seconds))
         with self._lock:
@@ -95,7 +95,7 @@ class BuildLoop:
         return min(free, MOST_TOGETHER)
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
-        """Hold what was claimed, perhaps by another thread."""
+        """Hold claims, perhaps made by another thread."""
         self._shared.take_in_hand(len(claims))
         with self._lock:
             self._held.update({claim.lease: claim for claim in claims})
@@ -104,24 +104,24 @@ class BuildLoop:
         self._slots.add(claims)
 
     def held(self) -> list[int]:
-        """Leases of what was claimed and not yet reported."""
+        """Return the leases of claims that are not reported yet."""
         with self._lock:
             return list(self._unreported)
 
     def _claim(self) -> bool:
-        """Whether there may be more to claim at once."""
+        """Claim; return whether more may be claimed at once."""
         shared = self._shared
         try:
             return bool(self._claims.make(shared.worker)) and self._more
         except WorkerGoneError:
-            return False  # the heartbeat registers anew
+            return False  # the heartbeat registers the worker again
         except psycopg.Error as error:
             shared.observer.event("database_error", verb="build", message=str(error))
             shared.stopping.wait(PAUSE_SECONDS)
             return False
 
     def _do(self, slot: Slot, claim: Claim) -> None:
-        """Build, in the thread of a slot, and have it reported. Raises SlotGivenUp: another one has to do it."""
+        """Build in the thread of a slot, and queue the report. Raises SlotGivenUp: another slot has to build it."""
         try:
             outcome = self._build(slot, claim)
         except SlotGivenUp:
@@ -139,11 +139,11 @@ class BuildLoop:
             self._shared.wake["build"].set()
 
     def _why_not(self, claim: Claim) -> str | None:
-        """Why it is not to be built, or no further."""
+        """Return the reason why a claim must not be built, or not any further."""
         if self._shared.stopping.is_set():
             return "the worker stops"
         if claim.lease in self._aborted:
-            return "it is not to be built any more"
+            return "the build was aborted"
         return "the database is out of reach" if self._shared.overdue else None
 
     def _build(self, slot: Slot, claim: Claim) -> Outcome:
@@ -174,7 +174,7 @@ class BuildLoop:
         return outcome
 
     def _attempt(self, slot: Slot, claim: Claim) -> Outcome:
-        """Build, and again as long as Nix complains of something that is in the way and can be deleted."""
+        """Build; if Nix complains of a path in its way that can be deleted, delete the path and build again."""
         shared = self._shared
         deleted: frozenset[str] = frozenset()
         while True:
@@ -197,19 +197,19 @@ class BuildLoop:
             if not outcome.in_the_way - deleted:
                 return outcome
             shared.observer.event("deleting", drv=claim.drv, paths=" ".join(outcome.in_the_way))
-            slot.connection.close()  # after this failure Nix may have ended it
+            slot.connection.close()  # after this failure Nix may have ended the connection
             try:
                 slot.connection.get().delete_paths(outcome.in_the_way)
-            except NixError as error:  # another derivation may be using it
+            except NixError as error:  # another derivation may be using the path
                 return outcome if outcome.report else replace(outcome, reason=f"{outcome.reason}: {error}")
             deleted |= outcome.in_the_way
 
     def _runs(self, claim: Claim, machine: str) -> None:
-        """Say where it is built; without remote builders the claim has said it."""
+        """Report the machine that builds; without remote builders, the claim has reported it already."""
         if self._shared.abilities.builders:
             try:
                 self._shared.procedures.record_step_start(claim.lease, machine)
-            except psycopg.Error as error:  # the report says it again
+            except psycopg.Error as error:  # the report repeats it
                 self._shared.observer.event("database_error", verb="build", message=str(error))
 
     def _run_reporter(self) -> None:
@@ -228,24 +228,24 @@ class BuildLoop:
             self._shared.take_in_hand(-len(ended))
 
     def _report(self, ended: Sequence[tuple[Claim, Outcome]]) -> psycopg.Error | None:
-        """Report; what the database says if it did not take all of it."""
+        """Report; return the database's error if it did not take all reports."""
         try:
             report(self._shared, ended)
         except psycopg.Error as error:
-            if not is_transient(error):  # else what was built is found to be valid when it is claimed again
+            if not is_transient(error):  # else the next claim finds the outputs valid
                 self._give_back([claim for claim, _ in ended], error)
             return error
         return None
 
     def _give_back(self, claims: Collection[Claim], error: psycopg.Error) -> None:
-        """The database did not take the reports. Claimed and built again at once, they would be refused at once."""
+        """Release claims whose reports the database did not take, and pause: an immediate retry would fail, too."""
         shared = self._shared
-        with suppress(psycopg.Error):  # then they are looked for
+        with suppress(psycopg.Error):  # then the next claim releases them
             shared.procedures.release_claims(shared.worker, [claim.lease for claim in claims], str(error))
         shared.stopping.wait(PAUSE_SECONDS)
 
     def _wait_for_more(self) -> list[tuple[Claim, Outcome]]:
-        """What else has ended, or ends within a moment while builds are short: one report for all is cheaper."""
+        """Return other ended builds; if builds are short, wait a moment for more: one report for all is cheaper."""
         ended: list[tuple[Claim, Outcome]] = []
         patience = AHEAD_SECONDS / 2 if self._seconds < AHEAD_SECONDS / 2 else 0.0
         deadline = time.monotonic() + patience

@@ -1,4 +1,4 @@
-"""What became of builds, told to the database and to whoever watches."""
+"""Reports of ended builds, to the database and to the observer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .unexpected import failure_by
 
 
 def report(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
-    """Report attempts that have ended. Raises psycopg.Error; then all of it may be reported once more.
+    """Report attempts that have ended. Raises psycopg.Error; then all of them may be reported once more.
 
-    A report that the database does not take, alone, is replaced by that of a failure, and that one by a release.
+    If the database refuses a single report, a report of failure replaces it; if it refuses that too, the claim is
+    released.
     """
     try:
         _report_together(shared, ended)
@@ -57,7 +58,7 @@ def _report_together(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> 
             outcome=answer.outcome,
             message=outcome.report.get("message"),
         )
-        if answer.outcome == "refused":  # its claim is open still, unless it was a second report
+        if answer.outcome == "refused":  # the claim is still open, unless this was a second report
             reason = f"the report was refused: {answer.detail}"
             if outcome.succeeded:
                 report(shared, [(claim, failed(claim, StepFailure(HydraStatus.ABORTED, "transient", reason)))])

@@ -1,4 +1,4 @@
-"""The claims of one verb: its own thread makes them, and reports of other verbs that make something ready for it."""
+"""The claims of one verb: made by its own thread, and together with reports of other verbs that make work for it."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from ..database.errors import DatabaseError
 from ..database.procedures import Answer, Claim, Procedures, ReportOf, Verb
 
 CLAIM_SECONDS = 0.05
-"""So long a report waits for a claim that is being made. Most take a millisecond, and the others may take long."""
+"""The wait of a report for a claim in progress. Most claims take a millisecond, and the others may take long."""
 AGAIN_SECONDS = 5.0
 LONGEST_CLAIM_SECONDS = 60.0
-"""The server may go on with a claim though nobody waits for it any more: 30 s for the graph lock, and then some."""
+"""The server may go on with a claim after its client has gone: 30 s for the graph lock, and some more."""
 
 
 class Claimant(Protocol):
-    """Who does what is claimed."""
+    """The loop that works on claims."""
 
     def room(self) -> int:
-        """How many more claims are welcome now."""
+        """Return the number of claims that are welcome now."""
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
-        """Hold what was claimed when there was so much room. May be called by any thread."""
+        """Hold claims that were made for this much room. Any thread may call it."""
 
     def held(self) -> Iterable[int]:
-        """Leases of what was claimed and not yet reported."""
+        """Return the leases of claims that are not reported yet."""
 
 
 class Claims:
-    """Makes claims for a claimant, and has those taken back that it does not know of, since an answer was lost."""
+    """Makes claims for a claimant, and releases claims that the claimant does not know, since an answer was lost."""
 
     def __init__(self, procedures: Procedures, verb: Verb, claimant: Claimant) -> None:
         self._procedures = procedures
         self._verb = verb
         self._claimant = claimant
         self._making = threading.Lock()
-        """Held until what the database gave is known to be held: it looks like a lost claim before."""
+        """Held until the claimant holds the new claims: before, they look like lost claims."""
         self._lost_until = 0.0
         self._next: float | None = None
 
     def make(self, worker: int) -> int:
-        """Claim as much as there is room for; returns how much that was.
+        """Claim as much as there is room for; return the number of claims.
 
         Raises WorkerGoneError, psycopg.Error.
         """
@@ -65,7 +65,7 @@ class Claims:
     def make_with_report(
         self, worker: int, procedure: ReportOf, reports: Sequence[Mapping[str, Any]]
     ) -> list[Answer] | None:
-        """Report, and claim in the same transaction. `None`: the report has to be made alone, perhaps once more."""
+        """Report, and claim in one transaction. `None`: the caller has to report alone, perhaps once more."""
         if not reports or not self._making.acquire(timeout=CLAIM_SECONDS):
             return None
         try:
@@ -82,12 +82,12 @@ class Claims:
             self._making.release()
 
     def some_may_be_lost(self) -> None:
-        """A claim or a report ended with an error, and what it was about is not counted as held any more."""
+        """Record that a claim or a report ended with an error, so that the database may hold unknown claims."""
         self._lost_until = time.monotonic() + LONGEST_CLAIM_SECONDS
         self._next = time.monotonic()
 
     def _give_back(self, worker: int) -> None:
-        """All but what is held: at once, and again as long as more could turn up."""
+        """Release all claims but those that are held: at once, and again as long as more could turn up."""
         now = time.monotonic()
         if self._next is None or now < self._next:
             return

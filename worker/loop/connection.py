@@ -1,4 +1,4 @@
-"""A connection to Nix that is renewed now and then: what it protects stays protected as long as it lives."""
+"""A connection to Nix that is renewed now and then: paths that it protects stay protected as long as it lives."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ RENEW_SECONDS = 600.0
 
 
 class RenewedClient:
-    """The connection of one thread. `get()` opens it, or opens a new one when the old one has ended or is old."""
+    """The connection of one thread. `get()` opens it, and replaces it if it has ended or is old."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._client: Client | None = None
         self._opened = 0.0
         self.aborted = False
-        """Whether what was last done over it was ended by `abort`."""
+        """Whether `abort` ended the last operation."""
 
     def get(self) -> Client:
-        """The connection. Raises as `Store.connect` does."""
+        """Return the connection. Raises as `Store.connect` does."""
         client = self._client
         if client is not None and (self.aborted or client.closed or time.monotonic() - self._opened > RENEW_SECONDS):
             self.close()
@@ -32,7 +32,7 @@ class RenewedClient:
         return self._client
 
     def abort(self) -> None:
-        """End what is running on it, from another thread."""
+        """End the running operation, from another thread."""
         client = self._client
         if client is not None:
             self.aborted = True

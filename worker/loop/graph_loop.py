@@ -1,4 +1,4 @@
-"""Load and resolve: one thread claims and asks Nix, another one reports what the first has done so far."""
+"""Load and resolve: one thread claims and asks Nix, another thread reports the results so far."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .shared import PAUSE_SECONDS, POLL_SECONDS, Shared
 from .unexpected import OF_ALL_CLAIMS, failed_report, tell_unexpected
 
 BATCH = 50
-"""Claims taken together: enough for Nix to be kept busy, few enough for the graph lock to be held briefly."""
+"""Claims in one batch: enough to keep Nix busy, few enough to hold the graph lock briefly."""
 UNREPORTED = 8
-"""Parts of batches that may wait to be reported, before no more are done."""
+"""Parts of batches that may wait to be reported; then the verb pauses."""
 
 
 class GraphLoop:
@@ -36,22 +36,22 @@ class GraphLoop:
         self._connection = RenewedClient(shared.context.store)
         self._done: queue.Queue[list[Report] | None] = queue.Queue(UNREPORTED)
         self._held: dict[int, Claim] = {}
-        """What is claimed, by lease, until it is reported or given back."""
+        """Claims by lease, until they are reported or released."""
         self._reported = GraphReports(shared, verb, self._held, self._withdraw)
         self._more = False
-        """Whether there was more than could be claimed last time."""
+        """Whether the last claim left work behind."""
         self._claimed: queue.SimpleQueue[Claim] = queue.SimpleQueue()
         self._claims = shared.claims[verb] = Claims(shared.procedures, verb, self)
 
     def run(self) -> None:
-        """Claim and do; sleep while there is nothing to claim."""
+        """Claim and work; sleep if there is nothing to claim."""
         shared = self._shared
         wake = shared.wake[self._verb]
         reporter = threading.Thread(target=self._run_reporter, name=f"{self._verb}-reporter")
         reporter.start()
         try:
             shared.let_load_begin(self._verb)
-            with suppress(StoreError, OSError):  # the first claim tells of it
+            with suppress(StoreError, OSError):  # the first claim reports the error
                 self._connection.get()
             wake.wait(POLL_SECONDS)
             while not shared.stopping.is_set():
@@ -64,13 +64,13 @@ class GraphLoop:
             self._connection.close()
 
     def room(self) -> int:
-        """How many more claims are welcome now: none while there are some that nobody has begun with."""
+        """Return the number of claims that are welcome now: none if some have not been started yet."""
         if self._shared.stopping.is_set() or not self._claimed.empty():
             return 0
         return max(0, BATCH - len(self._held))
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
-        """Hold what was claimed, perhaps by another thread."""
+        """Hold claims, perhaps made by another thread."""
         self._more = len(claims) == room
         self._shared.take_in_hand(len(claims))
         self._held.update({claim.lease: claim for claim in claims})
@@ -80,17 +80,17 @@ class GraphLoop:
             self._shared.wake[self._verb].set()
 
     def held(self) -> list[int]:
-        """Leases of what was claimed and not yet reported."""
+        """Return the leases of claims that are not reported yet."""
         return list(self._held)
 
     def _one_round(self) -> bool:
-        """Whether there may be more to do at once."""
+        """Claim and work once; return whether there may be more work at once."""
         shared = self._shared
         try:
             if self._claimed.empty():
                 self._claims.make(shared.worker)
         except WorkerGoneError:
-            return False  # the heartbeat registers anew
+            return False  # the heartbeat registers the worker again
         except psycopg.Error as error:
             self._answer_lost(error)
             shared.stopping.wait(PAUSE_SECONDS)
@@ -100,12 +100,12 @@ class GraphLoop:
             return False
         self._do(claims)
         if self._verb == "load":
-            self._done.join()  # what was read ahead is not to be claimed as well
-        # What was loaded makes more to load; what was resolved makes nothing to resolve.
+            self._done.join()  # else derivations that were read ahead are claimed, too
+        # Loaded derivations make more work for load; resolved ones make none for resolve.
         return self._verb == "load" or self._more
 
     def _do(self, claims: Sequence[Claim]) -> None:
-        """Hand over reports as they come. What the store or the database keeps from being done is given back."""
+        """Hand over reports as they come. If the store or the database fails, release the claims that are left."""
         shared = self._shared
         left = {claim.lease: claim for claim in claims}
         try:
@@ -131,9 +131,9 @@ class GraphLoop:
             self._done.put(reports)
 
     def _do_each(self, left: dict[int, Claim], claimed: int, error: Exception) -> None:
-        """Do each alone of what is left after an error that may be the fault of one: only that one has failed then.
+        """After an error that may concern one claim, work on each remaining claim alone, so that only that one fails.
 
-        Raises StoreError if all that were claimed fail by one: that is the store's fault.
+        Raises StoreError if every claim fails by one: then the store is at fault.
         """
         failed: list[tuple[Claim, Exception]] = []
         if len(left) == 1:
@@ -144,11 +144,11 @@ class GraphLoop:
             except OF_ALL_CLAIMS:
                 raise
             except Exception as its_own:
-                if claim.lease in left:  # else it has been reported, and what was read ahead is at fault
+                if claim.lease in left:  # else it was reported, and a derivation read ahead is at fault
                     failed.append((claim, its_own))
         if len(failed) == claimed and all(isinstance(own, StoreError) for _, own in failed):
             raise failed[-1][1]
-        if not failed:  # together they fail, and each alone does not
+        if not failed:  # the claims fail only together
             tell_unexpected(self._shared.observer, self._verb, None, error)
         for claim, own in failed:
             tell_unexpected(self._shared.observer, self._verb, claim.drv, own)
@@ -162,7 +162,7 @@ class GraphLoop:
         return resolve(context, client, claims, self._known_outputs, self._withdraw)
 
     def _known_outputs(self, drvs: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
-        """Asked for while there are hits; the first of many is found when it is reported. Most often there is none."""
+        """Return recorded outputs, as long as lookups hit: usually none do, and a report finds the first hit."""
         known = self._shared.procedures.known_outputs(drvs) if self._reported.hits else {}
         self._reported.hits = bool(known)
         return known
@@ -180,7 +180,7 @@ class GraphLoop:
         self._shared.take_in_hand(-sum(self._held.pop(lease, None) is not None for lease in leases))
 
     def _database_failed(self, error: psycopg.Error, leases: Collection[int]) -> None:
-        """The database did not take what there is to report. Claimed again at once, it would be refused at once."""
+        """Handle an error of a report. If it is permanent, release and pause: an immediate retry would fail, too."""
         if is_transient(error):
             self._answer_lost(error, leases)
             return
@@ -189,7 +189,7 @@ class GraphLoop:
         self._shared.stopping.wait(PAUSE_SECONDS)
 
     def _answer_lost(self, error: psycopg.Error, leases: Iterable[int] = ()) -> None:
-        self._forget(leases)  # before they are looked for
+        self._forget(leases)  # before the next claim looks for lost claims
         self._claims.some_may_be_lost()
         self._shared.observer.event("database_error", verb=self._verb, message=str(error))
 

@@ -21,10 +21,10 @@ from .unexpected import OF_ALL_CLAIMS, failed_report, tell_unexpected
 
 
 class GraphReports:
-    """Reports of one verb; `held` are the claims that they may be about, by lease.
+    """Reports of one verb; `held` has their claims, by lease.
 
-    Everything that can fail raises psycopg.Error, StoreError, OSError: then all may be reported once more, or given
-    back. What is wrong with one report alone makes that one a failure.
+    Methods raise psycopg.Error, StoreError, OSError: then all reports may be sent once more, or their claims released.
+    An error of one report alone turns this report into a failure.
     """
 
     def __init__(self, shared: Shared, verb: Verb, held: Mapping[int, Claim], withdraw: Withdraw) -> None:
@@ -34,10 +34,10 @@ class GraphReports:
         self._withdraw = withdraw
         self._batches = Batches()
         self.hits = False
-        """Whether what was resolved last was realised already."""
+        """Whether the last resolved derivation was realised already."""
 
     def send(self, parts: Sequence[Sequence[Report]], connection: RenewedClient) -> None:
-        """Report, in batches that hold the graph lock briefly; `connection` is for what has to be confirmed."""
+        """Report, in batches that hold the graph lock briefly; `connection` is for outputs to be confirmed."""
         for batch in self._batches.of(parts):
             self._send(batch, connection)
 
@@ -52,7 +52,7 @@ class GraphReports:
                     self._send([report], connection)
                 return
             lease = batch[0]["lease"]
-            if lease is None:  # it was read ahead: its own claim will fail by it
+            if lease is None:  # it was read ahead: its own claim will fail later
                 return
             drv = self._held[lease].drv
             self._shared.observer.event("database_error", verb=self._verb, drv=drv, message=str(error))
@@ -78,12 +78,12 @@ class GraphReports:
                 if report["resolved"].get("written", True):
                     self._confirm(report, answer, connection)
                 else:
-                    self._give_back(answer.lease, "what it resolves to lacks an output by now")
+                    self._give_back(answer.lease, "the resolved derivation has lost an output")
             elif answer.outcome == "refused" and answer.lease is not None:
                 self._give_back(answer.lease, f"the report was refused: {answer.detail}")
 
     def _without_first_parts(self, report: Report) -> Report:
-        """Send all but the last part of very many inputs, each by itself: the graph lock is held briefly."""
+        """Send all but the last part of very many inputs, each by itself: each holds the graph lock briefly."""
         *parts, last = in_parts(report)
         for part in parts:
             self._shared.procedures.register_derivations([part])
@@ -101,7 +101,7 @@ class GraphReports:
         (again,) = self._shared.procedures.set_resolved_to([confirmed])
         self._tell([confirmed], [again])
         if again.outcome in ("confirm", "refused"):
-            self._give_back(again.lease, "other outputs of what it resolves to were recorded meanwhile")
+            self._give_back(again.lease, "other outputs of the resolved derivation were recorded meanwhile")
 
     def _give_back(self, lease: int, reason: str) -> None:
         self._shared.procedures.release_claims(self._shared.worker, [lease], reason, attempted=True)
@@ -121,7 +121,7 @@ class GraphReports:
 
 
 def _is_known(report: Mapping[str, Any]) -> bool:
-    """Whether all outputs of what was loaded, or resolved to, were found to be valid: there is nothing to build."""
+    """Return whether all outputs of the loaded or resolved derivation are valid: there is nothing to build."""
     found = report if "outputs" in report else report.get("resolved") or {}
     outputs = found.get("outputs", [])
     return bool(found.get("confirmed")) or (bool(outputs) and all(output["valid"] for output in outputs))

@@ -1,4 +1,4 @@
-"""The sign of life, independent of the work being done."""
+"""The heartbeat, independent of the work."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .shared import Shared
 BEATS = 5
 """Heartbeats in one lease time."""
 LOOK_SECONDS = 0.5
-"""How often at least it is looked whether the last heartbeat was answered in time."""
+"""The longest time between two checks whether the last heartbeat was answered in time."""
 LONGEST_CALL_SECONDS = 60.0
 """A call without an answer by then gets none: a procedure waits for the graph lock for 30 s, the rest is short."""
 
 
 class Heartbeat:
-    """Beats until all else has ended; ends builds that nobody needs, and all of them when the database is out of reach.
+    """Beats until all other concerns have ended; ends unneeded builds, and all builds if the database is out of reach.
 
-    It outlives the other concerns: builds that are coming to their end still belong to this worker. One thread beats,
-    and may wait for an answer that never comes; the other one looks at the clock.
+    The heartbeat outlives the other concerns: builds that are ending still belong to this worker. One thread beats, and
+    may wait for an answer that never comes; another thread watches the clock.
     """
 
     name = "heartbeat"
@@ -38,11 +38,11 @@ class Heartbeat:
         self._limit = max(2, int(self._interval))
         """Seconds that one beat may take."""
         self._sent: float | None = None
-        """Since when a beat is waiting for its answer (monotonic)."""
+        """The time since which a beat waits for its answer (monotonic)."""
         self._connection: psycopg.Connection[Any] | None = None
 
     def run(self) -> None:
-        """Beat, and see that it is answered."""
+        """Beat, and check that the beats are answered."""
         shared = self._shared
         beats = threading.Thread(target=self._run_beats, name="heartbeat-beats")
         beats.start()
@@ -77,7 +77,7 @@ class Heartbeat:
             self._disconnect()
 
     def _beat_once(self) -> None:
-        """Beat. A worker that was declared dead drops what it has, and registers again."""
+        """Beat. A worker that was declared dead drops its claims, and registers again."""
         shared = self._shared
         sent = time.monotonic()
         try:
@@ -97,7 +97,7 @@ class Heartbeat:
         try:
             self._shared.register()
         except psycopg.Error as error:
-            self._failed(error)  # the next beat comes to this point again
+            self._failed(error)  # the next beat tries again
         else:
             self._shared.wake_all()
 

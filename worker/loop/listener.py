@@ -1,6 +1,6 @@
-"""LISTEN: notifications wake what they are for. They are hints: everything is looked at after every (re)connect.
+"""LISTEN: notifications wake verbs and concerns. They are hints: after every (re)connect, all look for work.
 
-The concerns begin when they are woken for the first time, here: what they would find before has to be looked for again.
+The verbs start when they are woken for the first time, here: work that they found earlier would be looked for again.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from .shared import Shared
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
 CHANGED_CHANNELS = ("builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
-"""Hydra notifies that builds were changed, but not which."""
+"""Hydra's notifications of changed builds, which do not name the builds."""
 TICK_CHANNELS = ("builds_added", *CHANGED_CHANNELS, "jobset_shares_changed", "propagations_left")
 STATUS_CHANNEL = "dump_status"
 BEAT_CHANNEL = "worker_beat"
-"""Every heartbeat is notified on it: who hears none listens in vain, though the connection may look well."""
+"""Every heartbeat is notified on it: if none arrives, the connection is deaf, though it may look well."""
 UNHEARD_BEATS = 3
 UNHEARD_SECONDS = 5.0
 
 REFUSED_SECONDS = 60.0
-"""LISTEN that the server refuses is tried again after this time."""
+"""If the server refuses LISTEN, it is retried after this time."""
 DEAF_SECONDS = 1.0
 """Without notifications, the worker looks for work this often."""
 LOOK_SECONDS = 1.0
-"""How often it is looked whether heartbeats are heard."""
+"""The interval of checks whether heartbeats are heard."""
 
 
 class Unheard(psycopg.OperationalError):
-    """Heartbeats were answered, but not heard of."""
+    """Heartbeats were answered, but their notifications did not arrive."""
 
 
 class Listener:
     """Listens until the worker stops, over a connection that must not go through a transaction pooler.
 
-    Without one (`conninfo` is null), or as long as there is none, the worker finds its work by polling.
+    Without a connection (`conninfo` is None, or it is lost), the worker finds its work by polling.
     """
 
     name = "listener"
@@ -53,10 +53,10 @@ class Listener:
         self._connection: psycopg.Connection[Any] | None = None
         self._stopped, self._stop = socket.socketpair()
         self._told = False
-        """Whether it was told that nobody listens, since somebody did."""
+        """Whether the failure to listen was reported since the last success."""
 
     def run(self) -> None:
-        """Listen; connect again whenever the connection is lost."""
+        """Listen; reconnect whenever the connection is lost."""
         while not self._shared.stopping.is_set():
             if self._conninfo is None:
                 self._poll(float("inf"))
@@ -74,7 +74,7 @@ class Listener:
         self._stopped.close()
 
     def _poll(self, seconds: float) -> None:
-        """Have all look for work, again and again for that long."""
+        """Make all concerns look for work, again and again for that long."""
         until = time.monotonic() + seconds
         while time.monotonic() < until and not self._shared.stopping.is_set():
             self._look_at_everything()
@@ -85,14 +85,14 @@ class Listener:
         self._shared.wake_all()
 
     def _tell(self, error: psycopg.Error) -> None:
-        """Once: it may stay so for as long as the worker lives."""
+        """Report the error once: it may last as long as the worker."""
         if not self._told:
             self._told = True
-            message = f"going on without notifications, by polling: {error}"
+            message = f"the worker polls, without notifications: {error}"
             self._shared.observer.event("database_error", verb="listen", message=message)
 
     def stop(self) -> None:
-        """Have it look at once whether the worker stops."""
+        """Wake the listener, so that it notices at once that the worker stops."""
         self._stop.close()
 
     def break_off(self) -> None:
@@ -128,4 +128,4 @@ class Listener:
                         self._shared.builds_changed.set()
                     self._shared.ticks_asked.set()
             if beats >= heard + UNHEARD_BEATS and time.monotonic() > since + UNHEARD_SECONDS:
-                raise Unheard(f"{beats - heard} heartbeats were answered, and none of them was notified here")
+                raise Unheard(f"{beats - heard} heartbeats were answered, but none of their notifications arrived")

@@ -1,4 +1,4 @@
-"""What the concerns of a worker share: who it is, what wakes it, whether it is to stop, who watches."""
+"""State that the concerns of a worker share: its identity, the events that wake and stop it, its observer."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from .worker_files import WorkerFiles
 POLL_SECONDS = 5.0
 """Notifications are hints: without any, the worker looks for work this often."""
 PAUSE_SECONDS = 0.5
-"""A verb waits so long after the database has failed, before it claims again."""
+"""After an error of the database, a verb waits for this time before it claims again."""
 MARGIN = 0.8
 """Part of the lease time after which, without an acknowledged heartbeat, the worker ends its own builds."""
 
 
 class Observer:
-    """Is told what a worker does; override what is of interest. Called from any thread."""
+    """Receives the events of a worker; override the methods of interest. Called from any thread."""
 
     def event(self, kind: str, **details: Any) -> None:
-        """Something happened: `kind` says what, in a word."""
+        """Handle an event; `kind` names it in one word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a worker does, and how much of it at a time.
+    """The work that a worker does, and its limits.
 
     `systems`, `features`: of its own machine; `feature_limits`: how many builds that require a feature at a time.
     """
@@ -51,42 +51,42 @@ class Abilities:
 
 @dataclass(slots=True)
 class Shared:
-    """One for each worker process."""
+    """The shared state of one worker process."""
 
     procedures: Procedures
     context: Context
     abilities: Abilities
     observer: Observer
     files: WorkerFiles | None = None
-    """By which other workers on this machine notice that this one has died."""
+    """Files by which other workers on this machine notice that this worker has died."""
     worker: int = 0
     lease_seconds: float = 0.0
     acknowledged: float = 0.0
-    """When the last sign of life that the database has answered was sent (monotonic)."""
+    """The time at which the last acknowledged heartbeat was sent (monotonic)."""
     beats: int = 0
-    """How many signs of life the database has answered; each is notified on `worker_beat`."""
+    """The number of acknowledged heartbeats; each is notified on `worker_beat`."""
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     wake: dict[Verb, threading.Event] = field(default_factory=lambda: {verb: threading.Event() for verb in VERBS})
     claims: dict[Verb, Claims] = field(default_factory=dict)
-    """For each verb that this worker does."""
+    """The claims of each verb that this worker does."""
     emptied: threading.Event = field(default_factory=threading.Event)
     """Set when no claim is in hand any more."""
     ticks_asked: threading.Event = field(default_factory=threading.Event)
-    """Set when there is something for the next tick to do."""
+    """Set when there is work for the next tick."""
     builds_changed: threading.Event = field(default_factory=threading.Event)
-    """Set when builds that are known may have been changed: all of them have to be looked through."""
+    """Set when known builds may have changed: all of them have to be checked."""
     status_asked: threading.Event = field(default_factory=threading.Event)
     """Set when one of Hydra's programs asks for the status of the queue."""
     error: BaseException | None = None
-    """Why the worker ended, when that was not asked for."""
+    """The error that ended the worker, if any."""
     store_trouble: tuple[float, str] | None = None
-    """Since when the store does not do what it is asked (monotonic), and what it last said; `None` while it does."""
+    """The time since which the store fails (monotonic), and its last message; `None` while it works."""
     _in_hand: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def register(self) -> None:
-        """Introduce the worker to the database, for the first time or after it was declared dead."""
+        """Register the worker in the database, for the first time or after it was declared dead."""
         sent = time.monotonic()
         self.worker = self.procedures.register_worker(
             name=self.abilities.name,
@@ -119,31 +119,31 @@ class Shared:
         try:
             if claims := self.files.bury(self.procedures.report_dead_workers):
                 self.observer.event("swept", claims=claims)
-        except (psycopg.Error, OSError) as error:  # the next tick tries again; after the lease time it is not needed
+        except (psycopg.Error, OSError) as error:  # the next tick tries again; claims end with the lease time anyway
             self.observer.event("database_error", verb="tick", message=str(error))
 
     @property
     def patience_seconds(self) -> float:
-        """How long after an acknowledged sign of life nobody else may have what is claimed here, with a margin."""
+        """How long after an acknowledged heartbeat no other worker can get the claims of this one, with a margin."""
         return MARGIN * self.lease_seconds
 
     @property
     def overdue(self) -> bool:
-        """Whether others may soon take over what is claimed here: nothing may be built."""
+        """Whether other workers may soon get the claims of this one: this worker must not build."""
         return time.monotonic() > self.acknowledged + self.patience_seconds
 
     def let_load_begin(self, verb: Verb) -> None:
-        """Wait for the first wake if the worker loads as well: that is to have the machine for itself at first."""
+        """Wait for the first wake if the worker loads as well: load gets the machine for itself at first."""
         if verb != "load" and "load" in self.abilities.verbs:
             self.wake[verb].wait(POLL_SECONDS)
 
     def wake_all(self) -> None:
-        """Have every verb look for work."""
+        """Make every verb look for work."""
         for event in self.wake.values():
             event.set()
 
     def stop(self) -> None:
-        """Have every concern end."""
+        """Make every concern end."""
         self.stopping.set()
         self.emptied.set()
         self.ticks_asked.set()
@@ -151,28 +151,28 @@ class Shared:
         self.wake_all()
 
     def fail(self, error: BaseException) -> None:
-        """Have every concern end, since one of them met what it can't deal with."""
+        """Make every concern end, after an error that one of them can't handle."""
         self.error = self.error or error
         self.stop()
 
     def store_failed(self, verb: Verb, error: Exception) -> None:
-        """The store could not be used. It is asked again, but not at once."""
+        """Report that the store failed, and wait a moment before the next attempt."""
         since = self.store_trouble[0] if self.store_trouble else time.monotonic()
         self.store_trouble = since, str(error)
         self.observer.event("store_error", verb=verb, message=str(error))
         self.stopping.wait(1.0)
 
     def report(self, procedure: ReportOf, reports: Sequence[Mapping[str, Any]], then: Verb) -> list[Answer]:
-        """Report, and claim for another verb what that makes ready, if this worker does it."""
+        """Report, and claim the work that this makes ready for another verb, if this worker does that verb."""
         claims = self.claims.get(then)
         answers = claims.make_with_report(self.worker, procedure, reports) if claims else None
         if answers is None:
             answers = self.procedures.report(procedure, reports)
-            self.wake[then].set()  # most likely, and sooner than a notification
+            self.wake[then].set()  # the report probably made work for it; this is faster than a notification
         return answers
 
     def take_in_hand(self, claims: int) -> None:
-        """Count claims that are being worked on; a negative number when they were reported."""
+        """Count claims in hand; a negative number when they were reported."""
         with self._lock:
             self._in_hand += claims
         if self.idle:

@@ -1,4 +1,4 @@
-"""Slots of the verb build: a thread and a connection to Nix each, which come into being when there is work for them."""
+"""Slots of the verb build: a thread and a connection to Nix each, which start when there is work for them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .connection import RenewedClient
 from .shared import Shared
 
 SHORTAGE_SECONDS = 60.0
-"""No slot is added for so long after one could not be had."""
+"""After a slot could not be started, no slot is added for this time."""
 MOST_BEGINNING = 8
-"""Connections to Nix that are opened at the same time: a worker that is stopped waits for these."""
+"""Connections to Nix that open at the same time: a worker that stops waits for them."""
 _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
@@ -29,11 +29,11 @@ class Slot:
 
 
 class SlotGivenUp(Exception):
-    """The machine has no room for this slot; another one does what it had to do."""
+    """The machine has no room for this slot; another slot does its work."""
 
 
 class Slots:
-    """Builds claims by a function, as many at a time as the worker may, the machine can, and there are claims."""
+    """Builds claims by a function; the worker's limit, the machine and the claims bound the builds at a time."""
 
     def __init__(self, shared: Shared, build: Callable[[Slot, Claim], None]) -> None:
         self._shared = shared
@@ -41,7 +41,7 @@ class Slots:
         self._waiting: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
         self._slots: dict[Slot, threading.Thread] = {}
         self._claims = 0
-        """How many claims wait for a slot or have one."""
+        """The number of claims that wait for a slot or have one."""
         self._short_until = 0.0
         self._ended = False
         self._lock = threading.Lock()
@@ -49,18 +49,18 @@ class Slots:
 
     @property
     def most(self) -> int:
-        """How many builds there can be at a time."""
+        """The most builds at a time."""
         if time.monotonic() < self._short_until:
             return max(1, len(self._slots))
         return self._shared.abilities.jobs
 
     def all(self) -> list[Slot]:
-        """Those that there are."""
+        """Return the existing slots."""
         with self._lock:
             return list(self._slots)
 
     def add(self, claims: Sequence[Claim]) -> None:
-        """Have claims built; may be called by any thread."""
+        """Queue claims to be built; any thread may call it."""
         with self._lock:
             self._claims += len(claims)
         for claim in claims:
@@ -68,12 +68,12 @@ class Slots:
         self.fill()
 
     def fill(self) -> None:
-        """Begin slots for claims that wait for one."""
+        """Start slots for claims that wait for one."""
         while not self._shared.stopping.is_set() and self._begin_one():
             pass
 
     def end(self) -> None:
-        """Wait until all claims that have been given to a slot are done."""
+        """Wait until all claims that a slot has are done."""
         with self._lock:
             self._ended = True
             threads = list(self._slots.values())
@@ -83,7 +83,7 @@ class Slots:
             thread.join()
 
     def connect(self, slot: Slot) -> Client | None:
-        """The slot's connection; `None` if the worker stops. Raises SlotGivenUp, and as `Store.connect` does."""
+        """Return the slot's connection; `None` if the worker stops. Raises SlotGivenUp, and as `Store.connect` does."""
         with self._beginning:
             if self._shared.stopping.is_set():
                 return None
@@ -109,7 +109,7 @@ class Slots:
         return True
 
     def _give_up(self, slot: Slot, error: OSError) -> bool:
-        """Whether the slot may go: one has to stay."""
+        """Remove the slot, unless it is the last; return whether it was removed."""
         with self._lock:
             if len(self._slots) == 1:
                 return False
@@ -123,7 +123,7 @@ class Slots:
         if not told:
             jobs = self._shared.abilities.jobs
             message = (
-                f"This machine has no room for {jobs} builds at a time, but for about {len(self._slots)}: {error}."
+                f"This machine has room for about {len(self._slots)} builds at a time, not for {jobs}: {error}."
                 " Start the worker with fewer --jobs, or raise the limits of processes and open files."
             )
             self._shared.observer.event("note", message=message)

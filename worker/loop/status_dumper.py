@@ -1,4 +1,4 @@
-"""Answers Hydra's programs that ask a queue runner for its status, by the notification ``dump_status``."""
+"""Answers programs of Hydra that ask a queue runner for its status, by the notification ``dump_status``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .shared import Shared
 
 
 class StatusDumper:
-    """Answers when the listener has heard that somebody asks; never for a worker that does not listen."""
+    """Answers when the listener has received a request; a worker that does not listen never answers."""
 
     name = "status_dumper"
 

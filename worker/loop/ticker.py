@@ -1,4 +1,4 @@
-"""What has to be done now and then, by any worker: new builds, dead workers, what was put off, roots nobody needs."""
+"""Regular work that any worker does: new builds, dead workers, postponed work, unneeded roots."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .shared import Shared
 
 TICK_SECONDS = 1.0
 PASS_COST = 10.0
-"""A pass over all builds takes a tenth of the time at most."""
+"""A pass over all builds takes at most a tenth of the time."""
 ROOTS_SECONDS = 60.0
 ROOTS_AT_A_TIME = 1000
 ROOTS_KEPT_SECONDS = 600.0
-"""A root is made before the database hears of what it protects."""
+"""A root is created before the database knows the path that it protects."""
 
 
 class Ticker:
@@ -30,15 +30,15 @@ class Ticker:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._roots: Iterator[str] | None = None
-        """Those that are left of a sweep of roots; `None` between two sweeps."""
+        """The remaining roots of a sweep; `None` between two sweeps."""
         self._next_sweep = time.monotonic()
         self._next_pass = 0.0
-        """No pass over all builds is begun before that time (monotonic)."""
+        """The earliest start of the next pass over all builds (monotonic)."""
         self.first: Future[None] = Future()
-        """Done when it has ticked once, or failed to (psycopg.Error, DatabaseError), or has ended."""
+        """Done after the first tick, also if it failed (psycopg.Error, DatabaseError), and if the ticker has ended."""
 
     def run(self) -> None:
-        """Tick."""
+        """Tick until the worker stops."""
         try:
             self._run()
         finally:
@@ -54,7 +54,7 @@ class Ticker:
             self._try(self._sweep_some_roots)
 
     def _try(self, part: Callable[[], None]) -> Exception | None:
-        """Do a part of a tick. What it raises is told, and does not keep the other parts from being done."""
+        """Do a part of a tick. An error is reported, and does not stop the other parts."""
         try:
             part()
         except (psycopg.Error, DatabaseError) as error:
@@ -73,7 +73,7 @@ class Ticker:
             self._shared.observer.event("swept", claims=swept)
 
     def _sync(self) -> None:
-        """Find new builds, and changed ones if Hydra has notified that there are some, or a worker has just begun."""
+        """Find new builds, and changed builds if Hydra has notified changes, or the worker has just started."""
         shared, began = self._shared, time.monotonic()
         all_builds = shared.builds_changed.is_set() and began > self._next_pass
         if all_builds:
@@ -87,7 +87,7 @@ class Ticker:
             pass
 
     def _sweep_some_roots(self) -> None:
-        """A part at each tick: they stay short. The first sweep begins at once: not every worker lives long."""
+        """Sweep a part of the roots, so that ticks stay short. The first sweep starts at once: workers may end soon."""
         roots = self._shared.context.roots
         if self._roots is None:
             if time.monotonic() < self._next_sweep:

@@ -1,4 +1,4 @@
-"""Unexpected errors in what is done for one claim: that derivation loses an attempt, and the worker goes on."""
+"""Unexpected errors in the work for one claim: its derivation loses an attempt, and the worker goes on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..verbs.load import Report
 from .shared import Observer
 
 OF_ALL_CLAIMS = (ConnectionLost, ProtocolError, NixNotFound, OSError, psycopg.Error, DatabaseError)
-"""Errors of the store, the machine and the database. They say nothing about the derivation that met them."""
+"""Errors of the store, the machine and the database. They say nothing about the derivation of the claim."""
 
 
 def tell_unexpected(observer: Observer, verb: Verb, drv: str | None, error: Exception) -> None:
-    """Tell of an error with its traceback. `drv`: the derivation that failed by it, if it was one alone."""
+    """Report an error with its traceback. `drv`: the derivation that failed by it, if it was one alone."""
     text = "".join(traceback.format_exception(error))
     observer.event("unexpected", verb=verb, drv=drv, message=f"{type(error).__name__}: {error}", traceback=text)
 
 
 def failure_by(error: Exception) -> StepFailure:
-    """The failure of an attempt by such an error: final if the database can never accept what there is to report."""
+    """Return the failure for this error of an attempt: final if the database can never store the report."""
     if isinstance(error, psycopg.Error) and is_unstorable(error):
         return StepFailure(
             HydraStatus.ABORTED, "unsupported", f"the database can't store the report: {error.diag.message_primary}"
@@ -33,5 +33,5 @@ def failure_by(error: Exception) -> StepFailure:
 
 
 def failed_report(lease: int, drv: str, error: Exception) -> Report:
-    """A report of load or resolve that a claim has failed by such an error."""
+    """Return a report of load or resolve: a claim failed by this error."""
     return {"lease": lease, "drv": drv, "failed": failure_by(error).described()}

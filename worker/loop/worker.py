@@ -26,13 +26,13 @@ from .ticker import Ticker
 from .worker_files import WorkerFiles
 
 IDLE_SECONDS = 0.2
-"""How often a worker with nothing in hand asks whether there is anything left to do."""
+"""How often a worker without claims asks the database whether any work is left."""
 SIGNAL_SECONDS = 0.5
-"""How often a worker that waits looks whether a signal has arrived."""
+"""How often a waiting worker checks for a signal."""
 STORE_PATIENCE = 30.0
 """Seconds for which a store may fail without a break before a worker that drains the queue gives up."""
 GOODBYE_SECONDS = 3.0
-"""How long a worker that ends waits for a database that can't be reached."""
+"""How long a worker that ends waits for an unreachable database."""
 
 
 class _Concern(Protocol):
@@ -43,7 +43,7 @@ class _Concern(Protocol):
 
 
 class Worker:
-    """Everything that one worker process does. `start` it, `wait_until` something, `stop` it."""
+    """One worker process. `start` it, then `drain` or `wait`, then `stop` it."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Worker:
         _schedule_as_batch()
         if failpoints.armed:
             observers.append(lambda when, op: failpoints.reach(f"{when} {op.name}"))
-        # Load connects to Nix first; none claims anything before the listener wakes it.
+        # Load connects to Nix first; no verb claims before the listener wakes it.
         self._threads = [self._start(verb) for verb in self._verbs]
         try:
             shared.lease_seconds = shared.procedures.lease_seconds()
@@ -96,10 +96,10 @@ class Worker:
         self._threads += [self._start(concern) for concern in (self._listener, self._ticker, StatusDumper(shared))]
 
     def drain(self, done: Callable[[], bool] | None = None) -> None:
-        """Wait until nothing is left that this worker could do, or until `done` says so, or it is stopped.
+        """Wait until this worker has no more work to do, until `done` returns true, or until the worker is stopped.
 
-        Raises StoreError when the store can't be used any more, psycopg.Error when the database can't, and what ended
-        the worker.
+        Raises StoreError if the store stays unusable, psycopg.Error if the database does, and any error that ended the
+        worker.
         """
         shared = self.shared
         self._ticker.first.result()
@@ -116,8 +116,8 @@ class Worker:
         self._raise()
 
     def wait(self) -> None:
-        """Wait until the worker is stopped. Raises what ended it, if that was not asked for."""
-        # Signals are handled in the main thread. One that the kernel gives to another thread does not wake this one.
+        """Wait until the worker is stopped. Raises the error that ended it, if any."""
+        # Signals are handled in the main thread, and a signal that the kernel gives to another thread does not wake it.
         while not self.shared.stopping.wait(SIGNAL_SECONDS):
             pass
         self._raise()
@@ -129,7 +129,7 @@ class Worker:
     def stop(self, *, grace_seconds: float = 0.0) -> None:
         """End all concerns: running builds have `grace_seconds` to end, then they are aborted; claims are released.
 
-        Stopping twice does nothing.
+        A second call does nothing.
         """
         shared = self.shared
         if shared.ended.is_set():
@@ -155,7 +155,7 @@ class Worker:
             if shared.files is not None:
                 shared.files.leave()
         except psycopg.Error as error:
-            # The claims are taken back when its file is found, or when its heartbeat is missed.
+            # The claims are taken back when another worker finds the file, or when heartbeats are missing.
             shared.observer.event("database_error", verb="stop", message=str(error))
         finally:
             shared.ended.set()
@@ -163,11 +163,11 @@ class Worker:
 
 
 def _schedule_as_batch() -> None:
-    """Have this thread, and all that it starts from now on, builds as well, scheduled as batch work.
+    """Schedule this thread, and all threads and processes that it starts from now on, as batch work.
 
-    Nix sends dozens of small messages about a build. Who waits for them would interrupt Nix for each one, on the same
-    processor while others idle; batch work interrupts nobody. A policy that somebody has chosen is kept.
+    Nix sends dozens of small messages about a build. Without batch scheduling, the thread that waits for a message
+    interrupts Nix for each one, on the same processor while others idle. A policy that the user has set is kept.
     """
-    with suppress(OSError, AttributeError):  # a sandbox may not allow it, another system has no such thing
+    with suppress(OSError, AttributeError):  # a sandbox may forbid it, another system may lack it
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

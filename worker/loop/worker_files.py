@@ -1,7 +1,7 @@
-"""A file for each worker process, by which others on its machine notice at once that it has died.
+"""A file for each worker process, by which other workers on its machine notice at once that it has died.
 
-The process holds a lock on its file (``flock``), which the kernel ends with the process. Without that, the claims of a
-worker that was killed wait until the lease time has passed.
+The process holds a lock on its file (``flock``), which the kernel releases with the process. Without the file, the
+claims of a killed worker stay until the lease time has passed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import IO
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 FORGOTTEN_SECONDS = 7 * 86400.0
-"""A file of another database, or of another boot, is removed after that time, if no process holds it."""
+"""A file of another database, or of another boot, is removed after this time, if no process holds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a file says: the worker's number, in which database, and since which boot its machine has been up."""
+    """The content of a file: the worker's number, its database, and the boot of its machine."""
 
     worker: int
     database: str
@@ -34,7 +34,7 @@ class Entry:
 class WorkerFiles:
     """The files of the workers that keep their state in `directory`, one of them this process's own.
 
-    `database` names the database as no other one's workers would. Raises OSError where no file can be made or locked.
+    `database` is a unique name of the database. Raises OSError if a file can't be created or locked.
     """
 
     def __init__(self, directory: Path, database: str) -> None:
@@ -46,7 +46,7 @@ class WorkerFiles:
         self._worker = 0
 
     def hold(self, worker: int) -> None:
-        """Say that this process is that worker, as long as it lives; another number may follow."""
+        """Record that this process is that worker, as long as it lives; a later call may change the number."""
         if self._own is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             file = self._path.open("w")
@@ -58,15 +58,15 @@ class WorkerFiles:
         os.ftruncate(self._own.fileno(), len(text))
 
     def leave(self) -> None:
-        """Remove the own file: this process has no claims any more."""
+        """Remove the file of this process, which has no claims any more."""
         if self._own is not None:
             self._path.unlink(missing_ok=True)
             self._own.close()
 
     def bury(self, declare_dead: Callable[[Sequence[int]], int]) -> int:
-        """Have workers declared dead whose process has died, and remove their files; returns what that returns.
+        """Declare workers dead whose process has died, and remove their files; return the result of `declare_dead`.
 
-        Their files are held meanwhile: no other worker declares them dead. If that raises, the files stay.
+        Their files are locked meanwhile, so no other worker declares them dead. If `declare_dead` raises, files stay.
         """
         alive: list[Entry | None] = [Entry(self._worker, self._database, self._boot)]
         abandoned: dict[Path, Entry | None] = {}
@@ -89,10 +89,10 @@ class WorkerFiles:
     def _decide(
         self, abandoned: Mapping[Path, Entry | None], alive: Iterable[Entry | None]
     ) -> tuple[set[int], set[Path]]:
-        """The workers that have died, and the files that say nothing any more then.
+        """Return the workers that have died, and the files that are then useless.
 
-        A lock tells nothing of a process of another boot: that may be on another machine, and the lock with it. Numbers
-        begin anew where the schema was removed and installed again: a worker that lives is not dead.
+        A lock proves nothing about a process of another boot, which may run on another machine. After the schema was
+        removed and installed again, numbers start again: the number of a living worker is not dead.
         """
         ours = {path for path, entry in abandoned.items() if entry and self._is_ours(entry)}
         dead = {entry.worker for path in ours if (entry := abandoned[path])}
@@ -113,7 +113,7 @@ def _lock(file: IO[str]) -> bool:
 
 
 def _read(file: IO[str]) -> Entry | None:
-    """What a file says; `None` while it is made, or if it is no worker's file."""
+    """Return the content of a file; `None` if it is being written, or is no worker's file."""
     try:
         return Entry(**json.loads(file.read()))
     except (ValueError, TypeError):

@@ -1,9 +1,9 @@
 """Reading ``.drv`` files: the ATerm form of derivations.
 
-Reading accepts what Nix accepts and normalises as Nix does: sets are sorted and freed of duplicates; of two inputs or
-environment entries with one name the last counts, of two outputs the first; what follows the last parenthesis is
-ignored. Only what Nix can read but never build is refused: names of outputs that are not ASCII, fixed outputs that have
-no path, store paths without the dash, and chains of dynamic outputs that are longer than MAX_DYNAMIC_DEPTH.
+The reader accepts what Nix accepts and normalises as Nix does: sets are sorted and freed of duplicates; of two inputs
+or environment entries with one name the last counts, of two outputs the first; bytes after the last parenthesis are
+ignored. It refuses only what Nix can read but never build: names of outputs that are not ASCII, fixed outputs without a
+path, store paths without the dash, and chains of dynamic outputs that are longer than MAX_DYNAMIC_DEPTH.
 
 Source: the Nix manual, "Derivation ATerm Format"; ``parseDerivation`` in the source of Nix.
 """
@@ -29,11 +29,11 @@ _ENTRY = re.compile(rb",?\(" + _TEXT + b"," + _TEXT + rb"\)", re.DOTALL)
 _OUTPUT = re.compile(rb",?\(" + b",".join([_TEXT] * 4) + rb"\)", re.DOTALL)
 
 MAX_DYNAMIC_DEPTH = 200
-"""Derivations that want longer chains of dynamic outputs are refused; Nix sets no limit but its stack."""
+"""The longest chain of dynamic outputs; longer ones are refused. Nix sets no limit but its stack."""
 
 
 class MalformedDerivation(DerivationError):
-    """A text that is no derivation. ``position`` is the offset in bytes where reading stopped."""
+    """The text is not a derivation. ``position`` is the offset in bytes where reading stopped."""
 
     def __init__(self, name: str, position: int, reason: str) -> None:
         super().__init__(f"derivation '{name}' is malformed at byte {position}: {reason}")
@@ -49,10 +49,10 @@ def _path_patterns(store_dir: StoreDir) -> tuple[re.Pattern[bytes], re.Pattern[b
 
 
 def unescape(text: bytes) -> bytes:
-    """The bytes that an escaped string stands for."""
+    """Return the bytes that an escaped string stands for."""
     if b"\\" not in text:
         return text
-    # Within the pieces no backslash is escaped, so that the order of replacement does not matter.
+    # Within the pieces no backslash is escaped, so the order of replacement does not matter.
     return b"\\".join(
         piece.replace(b"\\n", b"\n").replace(b"\\r", b"\r").replace(b"\\t", b"\t").replace(b"\\", b"")
         for piece in text.split(b"\\\\")
@@ -60,7 +60,7 @@ def unescape(text: bytes) -> bytes:
 
 
 class _Reader:
-    """A cursor over the text. Its regular expressions serve the usual form; what they don't match is read in detail."""
+    """A cursor over the text. Regular expressions read the usual form; other forms are read in detail."""
 
     def __init__(self, text: bytes, name: str, store_dir: StoreDir) -> None:
         self.text = text
@@ -153,7 +153,7 @@ class _Reader:
             if match is not None and match[2].isascii():
                 path, names = match.groups()
                 outputs = tuple(names[1:-1].decode().split('","')) if names else ()
-                # A text that was not written by Nix: empty names, no commas, a wrong order.
+                # A text that Nix did not write: empty names, no commas, a wrong order.
                 regular = len(outputs) < 2 or all(map(str.__lt__, outputs, outputs[1:]))
                 if regular and '"' not in "".join(outputs) and "" not in outputs:
                     found[path.decode()] = InputNode(outputs)
@@ -218,7 +218,7 @@ class _Reader:
 
 
 def _shown(text: bytes) -> str:
-    """Text of a field that never holds anything but UTF-8; what else there is can be shown in an error."""
+    """Decode a field that is UTF-8 if it is valid; other bytes are escaped, to be shown in an error."""
     return text.decode("utf-8", errors="backslashreplace")
 
 
@@ -227,9 +227,9 @@ def _sorted(entries: dict[_K, _V]) -> dict[_K, _V]:
 
 
 def parse_derivation(text: bytes, name: str, store_dir: StoreDir) -> Derivation:
-    """Read the content of a ``.drv`` file. ``name`` is the derivation's name (it is not in the text).
+    """Read the content of a ``.drv`` file. ``name`` is the derivation's name (the text does not contain it).
 
-    Raises :class:`MalformedDerivation`, with the position, when it is not a derivation of this store.
+    Raises :class:`MalformedDerivation`, with the position, if the text is not a derivation of this store.
     """
     reader = _Reader(text, name, store_dir)
     versioned = text.startswith(b"DrvWithVersion(")

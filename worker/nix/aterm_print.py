@@ -15,7 +15,7 @@ _ESCAPED = re.compile(rb'["\\\n\r\t]')
 
 
 def escape(text: bytes) -> bytes:
-    """Text as it stands in a string of a ``.drv``."""
+    """Return text in the form of a string in a ``.drv``."""
     if _ESCAPED.search(text) is None:
         return text
     text = text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
@@ -23,22 +23,22 @@ def escape(text: bytes) -> bytes:
 
 
 def print_derivation(derivation: Derivation, store_dir: StoreDir) -> bytes:
-    """Write a derivation as Nix does. The path of a fixed output is computed anew.
+    """Return the text of a derivation as Nix writes it. The path of a fixed output is computed from its hash.
 
-    Raises :class:`InvalidStorePath` when that can't have its name.
+    Raises :class:`InvalidStorePath` if this path can't have its name.
     """
     return _print(derivation, store_dir, masked=False)
 
 
 def print_masked(derivation: Derivation, store_dir: StoreDir) -> bytes:
-    """The text whose sha256 input-addressed paths are made of: without paths and values of the derivation's outputs."""
+    """Return the text whose sha256 yields input-addressed paths: without paths and values of the own outputs."""
     return _print(derivation, store_dir, masked=True)
 
 
 def derivation_path(derivation: Derivation, store_dir: StoreDir, text: bytes | None = None) -> str:
-    """The base name of the ``.drv`` file of a derivation; ``text`` is what it prints to, when that is known already.
+    """Return the base name of the ``.drv`` file of a derivation; ``text`` is its printed text, if it is known already.
 
-    Raises :class:`InvalidStorePath` when the file can't have the name, and as :func:`print_derivation` does.
+    Raises :class:`InvalidStorePath` if the file can't have the name, and as :func:`print_derivation` does.
     """
     content = print_derivation(derivation, store_dir) if text is None else text
     return store_dir.text_path(f"{derivation.name}.drv", content, derivation.references)

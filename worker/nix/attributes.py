@@ -1,4 +1,4 @@
-"""What a derivation asks of the machine and of the scheduler, from its environment or its structured attributes.
+"""Requirements of a derivation on machine and scheduler, from its environment or its structured attributes.
 
 Source: the Nix manual, "Advanced Attributes".
 """
@@ -23,9 +23,9 @@ class BuildAttributes:
 
 
 def build_attributes(derivation: Derivation) -> BuildAttributes:
-    """Read the attributes. Raises :class:`InvalidStructuredAttributes` when ``__json`` can't be read.
+    """Read the attributes. Raises :class:`InvalidStructuredAttributes` if ``__json`` can't be read.
 
-    Nix asks for the feature ``ca-derivations`` besides, where output paths are not known beforehand.
+    If output paths are not known beforehand, Nix also requires the feature ``ca-derivations``.
     """
     is_builtin = derivation.builder.startswith(b"builtin:")
     text = derivation.env.get(JSON_KEY)

@@ -1,4 +1,4 @@
-"""How a build ended, in Nix's words.
+"""The result of a build, in Nix's words.
 
 Source: ``BuildResult`` in the source of Nix.
 """
@@ -11,7 +11,7 @@ from enum import IntEnum
 
 
 class BuildStatus(IntEnum):
-    """Nix's status of a build. Later versions of Nix have more of them: they become ``UNKNOWN``."""
+    """Nix's status of a build. Statuses of later versions of Nix become ``UNKNOWN``."""
 
     BUILT = 0
     SUBSTITUTED = 1
@@ -32,7 +32,7 @@ class BuildStatus(IntEnum):
 
     @property
     def succeeded(self) -> bool:
-        """Whether the outputs are there."""
+        """Whether the outputs exist."""
         return self in _SUCCESSES
 
 
@@ -50,8 +50,8 @@ _SUCCESSES = frozenset(
 class BuildResult:
     """The result for one derivation.
 
-    ``error`` is without terminal colours. ``started`` and ``stopped`` are seconds since 1970, 0 when Nix does not tell
-    (2.34 does not). CPU times in microseconds, ``None`` when unknown. ``built_outputs`` gives base names by output
+    ``error`` is without terminal colours. ``started`` and ``stopped`` are seconds since 1970, 0 if Nix does not report
+    them (2.34 does not). CPU times in microseconds, ``None`` if unknown. ``built_outputs`` gives base names by output
     name; it may be incomplete.
     """
 
@@ -67,5 +67,5 @@ class BuildResult:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the outputs are there."""
+        """Whether the outputs exist."""
         return self.status.succeeded

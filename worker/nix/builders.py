@@ -12,10 +12,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class RemoteBuilder:
-    """A machine that Nix sends builds to: its URI, as Nix names it, and how many it takes at a time.
+    """A machine that Nix sends builds to: its URI, as Nix names it, and how many builds it runs at a time.
 
-    It builds what requires no other features than these. What does not require all of ``mandatory_features`` is not
-    sent there.
+    It builds derivations that require no other features than these. A derivation that does not require all of
+    ``mandatory_features`` is not sent there.
     """
 
     uri: str
@@ -26,9 +26,9 @@ class RemoteBuilder:
 
 
 def parse_builders(text: str, system: str) -> tuple[RemoteBuilder, ...]:
-    """The machines in the value of ``builders``; ``system``: what they build for when a line does not say.
+    """Return the machines in the value of ``builders``; ``system``: the system of machines whose line names none.
 
-    Files that can't be read, and lines that can't be understood, are left out, as they are of no use to Nix.
+    Files that can't be read, and lines that can't be parsed, are left out: Nix can't use them either.
     """
     return tuple(builder for line in _lines(text) if (builder := _parse(line.split(), system)) is not None)
 
@@ -46,7 +46,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _parse(columns: list[str], system: str) -> RemoteBuilder | None:
-    """URI, systems, SSH key, jobs, speed, features, mandatory features, public key; ``-`` is the default."""
+    """Parse URI, systems, SSH key, jobs, speed, features, mandatory features, public key; ``-`` is the default."""
     uri, systems, _, jobs, _, features, mandatory = (["" if word == "-" else word for word in columns] + [""] * 7)[:7]
     if jobs and not jobs.isdecimal():
         return None

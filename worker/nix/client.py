@@ -1,4 +1,4 @@
-"""A client of one Nix store: what it can be asked, with store paths as base names.
+"""A client of one Nix store: its queries and changes, with store paths as base names.
 
 Source: the operations of the worker protocol; the Nix manual, "Garbage Collector Roots", for temporary roots.
 """
@@ -38,10 +38,10 @@ class Text(NamedTuple):
 class Client:
     """A connection to a store.
 
-    One thread uses it; :meth:`abort` may be called from any. Everything that was added or protected over it stays
-    protected from the garbage collector until it is closed. Every method raises :class:`NixError` for what Nix refuses
-    (the connection stays good), :class:`ConnectionLost` and :class:`ProtocolError` (it is closed). Plural forms give an
-    error in the place of a result, and write many requests before they read the answers.
+    One thread uses a client; any thread may call :meth:`abort`. Paths that were added or protected over it stay
+    protected from the garbage collector until it is closed. Every method raises :class:`NixError` if Nix refuses (the
+    connection stays usable), :class:`ConnectionLost` and :class:`ProtocolError` (the connection is closed). Plural
+    forms return an error in place of a result, and write many requests before they read the answers.
     """
 
     def __init__(self, transport: Transport, store_dir: StoreDir) -> None:
@@ -71,27 +71,27 @@ class Client:
 
     @property
     def nix_version(self) -> NixVersion:
-        """The version of the Nix on the other side. Raises ``ValueError`` when it does not name one."""
+        """The version of the Nix on the other side. Raises ``ValueError`` if Nix does not name it."""
         return parse_nix_version(self._connection.nix_version_text)
 
     @property
     def trusted(self) -> bool | None:
-        """Whether the store trusts us; ``None`` when it does not say."""
+        """Whether the store trusts us; ``None`` if the store does not say."""
         return self._connection.trusted
 
     def abort(self) -> None:
-        """End a running call, and what Nix builds for it, from another thread: there :class:`ConnectionLost` is raised.
+        """End a running call, and its builds, from another thread: the call raises :class:`ConnectionLost`.
 
-        The connection is of no further use; :meth:`close` is for the thread that uses it.
+        The connection can't be used further; the thread that uses it has to call :meth:`close`.
         """
         self._connection.abort()
 
     def close(self) -> None:
-        """End the connection. Closing twice does nothing."""
+        """End the connection. A second call does nothing."""
         self._connection.close()
 
     def set_options(self, settings: BuildSettings) -> None:
-        """Set what builds of this connection keep to; nothing is sent when that is what they keep to already."""
+        """Set the options of builds on this connection; nothing is sent if they are set already."""
         if settings != self._settings:
             self._connection.call(settings.request(), operations.read_no_answer)
             self._settings = settings
@@ -101,34 +101,34 @@ class Client:
         self._protecting(paths)
 
     def query_valid_paths(self, paths: Iterable[str]) -> set[str]:
-        """Those of ``paths`` that are in the store. Nothing is substituted."""
+        """Return the members of ``paths`` that are in the store. Nothing is substituted."""
         return self._valid(set(paths), protect=False)
 
     def protect(self, paths: Iterable[str]) -> set[str]:
-        """Protect paths until this connection is closed; those of them that are valid, and therefore will stay so."""
+        """Protect paths until this connection is closed; return the valid ones, which therefore stay valid."""
         return self._valid(set(paths), protect=True)
 
     def keep(self, paths: Iterable[str]) -> set[str]:
-        """As :meth:`protect`, but does not ask again for what it found valid: only force can have deleted that."""
+        """Do as :meth:`protect`, without queries for paths that were valid before: only force can have deleted them."""
         wanted = set(paths)
         if unknown := wanted - self._kept:
             self._kept |= self.protect(unknown)
         return wanted & self._kept
 
     def query_derivation_output_map(self, drv_path: str) -> dict[str, str | None]:
-        """The paths of a derivation's outputs as far as the store knows them; a known path need not be valid."""
+        """Return the known paths of a derivation's outputs, ``None`` if unknown; a known path need not be valid."""
         return _one(self.query_derivation_output_maps([drv_path]))
 
     def query_derivation_output_maps(self, drv_paths: Iterable[str]) -> list[dict[str, str | None] | NixError]:
-        """The output maps of several derivations."""
+        """Return the output maps of several derivations."""
         return self._many(Op.QUERY_DERIVATION_OUTPUT_MAP, drv_paths, self._read_output_map)
 
     def query_path_info(self, path: str) -> PathInfo | None:
-        """What the store knows of a path; ``None`` when it is not valid."""
+        """Return the info of a path; ``None`` if the path is not valid."""
         return _one(self.query_path_infos([path]))
 
     def query_path_infos(self, paths: Iterable[str], *, protect: bool = False) -> list[PathInfo | NixError | None]:
-        """The infos of several paths, which may be protected first."""
+        """Return the infos of several paths; ``protect``: protect the paths first."""
         wanted = list(paths)
         requests = [operations.path_request(Op.QUERY_PATH_INFO, self._full(path)) for path in wanted]
         calls = [(request, operations.read_optional_path_info) for request in requests]
@@ -139,7 +139,7 @@ class Client:
         ]
 
     def add_text(self, text: Text) -> None:
-        """Add a text file to the store, and protect it. Raises :class:`PathMismatch` when Nix names it otherwise.
+        """Add a text file to the store, and protect it. Raises :class:`PathMismatch` if Nix gives it another path.
 
         Nix refuses a ``.drv`` that does not parse or whose output paths are wrong, and references that are not valid.
         """
@@ -158,20 +158,20 @@ class Client:
         return [answer if isinstance(answer, NixError) else None for answer in answers]
 
     def add_indirect_root(self, link: str) -> None:
-        """Tell Nix that the symbolic link ``link`` (an absolute path) into the store is a root."""
+        """Register the symbolic link ``link`` (an absolute path) into the store as a root."""
         _one(self.add_indirect_roots([link]))
 
     def add_indirect_roots(self, links: Iterable[str]) -> list[NixError | None]:
-        """Tell Nix of several links."""
+        """Register several links as roots."""
         requests = [operations.path_request(Op.ADD_INDIRECT_ROOT, link) for link in links]
         return self._connection.call_many(requests, operations.read_nothing)
 
     def delete_paths(self, paths: Iterable[str]) -> None:
-        """Delete paths, valid or not, from the store. Raises :class:`NixError` when something keeps one alive."""
+        """Delete paths, valid or not, from the store. Raises :class:`NixError` if a root or a reference keeps one."""
         self._connection.call(operations.delete_paths(map(self._full, paths)), operations.read_collected)
 
     def read_file(self, path: str) -> bytes:
-        """The content of a store path that is one regular file, such as a ``.drv`` (NarFromPath)."""
+        """Return the content of a store path that is one regular file, such as a ``.drv`` (NarFromPath)."""
         request = operations.path_request(Op.NAR_FROM_PATH, self._full(path))
         return self._connection.call(request, operations.read_nar_file)
 
@@ -180,8 +180,8 @@ class Client:
     ) -> BuildResult:
         """Build outputs of one derivation (all of them by default) and wait for the result.
 
-        Nix also builds what is missing among its inputs, which :meth:`BuildEvents.started` tells; protect the inputs
-        and see that they are valid beforehand. Some failures come as :class:`NixError` instead.
+        Nix also builds missing inputs, which :meth:`BuildEvents.started` reports; to prevent this, protect the inputs
+        and check that they are valid beforehand. Some failures are raised as :class:`NixError` instead.
         """
         wanted = f"{self._full(drv_path)}!{','.join(outputs) if outputs is not None else '*'}"
         results = self._connection.call(
@@ -201,7 +201,7 @@ class Client:
         return valid
 
     def _protecting(self, paths: Iterable[str], *calls: tuple[bytes, Callable[[WireReader], Any]]) -> list[Any]:
-        """The answers to calls that are sent right behind what protects the paths."""
+        """Protect paths, send calls right behind, and return the answers to the calls."""
         new = [path for path in dict.fromkeys(paths) if path not in self._protected]
         requests = [operations.path_request(Op.ADD_TEMP_ROOT, self._full(path)) for path in new]
         answers = self._connection.call_each([*((request, operations.read_nothing) for request in requests), *calls])

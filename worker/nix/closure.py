@@ -13,7 +13,7 @@ from .path_info import PathInfo
 
 
 class InvalidPath(NixError):
-    """A path that is not in the store."""
+    """A path is not in the store."""
 
     def __init__(self, path: str) -> None:
         super().__init__(0, f"path '{path}' is not valid")
@@ -21,18 +21,18 @@ class InvalidPath(NixError):
 
 
 class PathInfos:
-    """Infos of valid paths, each asked for once. Over a connection that protects the paths they can't go stale."""
+    """Infos of valid paths, each queried once. If the connection protects the paths, the infos can't become stale."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._infos: dict[str, PathInfo] = {}
 
     def get(self, path: str) -> PathInfo:
-        """The info of a path. Raises :class:`InvalidPath`."""
+        """Return the info of a path. Raises :class:`InvalidPath`."""
         return self.get_many([path])[path]
 
     def get_many(self, paths: Iterable[str], *, protect: bool = False) -> dict[str, PathInfo]:
-        """The infos of paths, perhaps protected first. Raises :class:`InvalidPath` for the first that is not valid."""
+        """Return the infos of paths, perhaps protected first. Raises :class:`InvalidPath` for an invalid one."""
         wanted = list(dict.fromkeys(paths))
         unknown = [path for path in wanted if protect or path not in self._infos]
         for path, answer in zip(unknown, self._client.query_path_infos(unknown, protect=protect), strict=True):
@@ -44,7 +44,7 @@ class PathInfos:
         return {path: self._infos[path] for path in wanted}
 
     def closure(self, paths: Iterable[str]) -> dict[str, PathInfo]:
-        """The infos of paths and of all that they refer to, directly or not."""
+        """Return the infos of paths and of all their references, direct or not."""
         found: dict[str, PathInfo] = {}
         front = set(paths)
         while front:
@@ -54,5 +54,5 @@ class PathInfos:
         return found
 
     def closure_size(self, paths: Iterable[str]) -> int:
-        """The sum of the NAR sizes of a closure, in bytes."""
+        """Return the sum of the NAR sizes of a closure, in bytes."""
         return sum(info.nar_size for info in self.closure(paths).values())

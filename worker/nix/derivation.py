@@ -1,4 +1,4 @@
-"""Derivations: what is to be built, in the terms of Nix.
+"""Derivations, in the terms of Nix.
 
 Source: the Nix manual, "Derivation" and "Derivation Outputs and Types of Derivations".
 """
@@ -14,23 +14,23 @@ from .store_path import InvalidStorePath, StoreDir, check_name, output_path_name
 
 
 class DerivationError(ValueError):
-    """A derivation that Nix would not accept."""
+    """Nix would not accept the derivation."""
 
 
 class InvalidDerivation(DerivationError):
-    """A derivation that can be read, but whose outputs don't fit together."""
+    """The derivation can be read, but its outputs don't fit together."""
 
 
 class InvalidOutputName(InvalidDerivation):
-    """An output whose path can't have the name that it would get, which Nix only notices when it builds."""
+    """The path of an output can't have the name that it would get; Nix notices this only when it builds."""
 
 
 class Method(StrEnum):
-    """How content is hashed; the value is the prefix that stands before the hash algorithm in a derivation.
+    """How content is hashed; the value is the prefix before the hash algorithm in a derivation.
 
-    Algorithms are ``md5``, ``sha1``, ``sha256``, ``sha512`` and ``blake3``. Paths of what is hashed as text are made
-    with ``sha256`` only, as git does with ``sha1`` and ``sha256``. This is checked where derivations are read, and not
-    when they are made by hand.
+    Algorithms are ``md5``, ``sha1``, ``sha256``, ``sha512`` and ``blake3``. Text is hashed with ``sha256`` only, git
+    objects with ``sha1`` and ``sha256``. These rules are checked when a derivation is read, and not when it is
+    constructed by hand.
     """
 
     FLAT = ""
@@ -40,7 +40,7 @@ class Method(StrEnum):
 
 
 class Kind(StrEnum):
-    """What all outputs of one derivation are."""
+    """The common kind of all outputs of one derivation."""
 
     INPUT_ADDRESSED = "input-addressed"
     FIXED = "fixed"
@@ -58,7 +58,7 @@ class InputAddressed(NamedTuple):
 class Fixed(NamedTuple):
     """A content-addressed output whose digest (bytes, as many as the algorithm has) is known beforehand.
 
-    :class:`Method` tells which algorithms there are.
+    :class:`Method` lists the algorithms.
     """
 
     method: Method
@@ -67,7 +67,7 @@ class Fixed(NamedTuple):
 
 
 class Floating(NamedTuple):
-    """A content-addressed output whose path is known when it is built; for ``algorithm`` see :class:`Method`."""
+    """A content-addressed output whose path is known after it is built; for ``algorithm`` see :class:`Method`."""
 
     method: Method
     algorithm: str
@@ -78,14 +78,14 @@ class Deferred(NamedTuple):
 
 
 class Impure(NamedTuple):
-    """An output that is built anew every time, then content-addressed; for ``algorithm`` see :class:`Method`."""
+    """An output that is built again every time, then content-addressed; for ``algorithm`` see :class:`Method`."""
 
     method: Method
     algorithm: str
 
 
 Output: TypeAlias = InputAddressed | Fixed | Floating | Deferred | Impure
-"""What is known beforehand of an output."""
+"""The properties of an output that are known before it is built."""
 
 _KINDS: Mapping[type, Kind] = {
     InputAddressed: Kind.INPUT_ADDRESSED,
@@ -98,7 +98,7 @@ _KINDS: Mapping[type, Kind] = {
 
 
 class InputNode(NamedTuple):
-    """What is wanted of one input: names of outputs (sorted), and of outputs that are derivations themselves, more.
+    """The needed outputs of one input: their names (sorted), and for outputs that are derivations, nodes of their own.
 
     A node of ``DerivedPathMap`` in the source of Nix.
     """
@@ -161,7 +161,7 @@ class Derivation:
 
     @property
     def has_dynamic_inputs(self) -> bool:
-        """Whether some input is an output of a derivation that is itself an output."""
+        """Whether an input is an output of a derivation that is itself an output."""
         return any(node.dynamic for node in self.input_drvs.values())
 
     @property
@@ -170,14 +170,14 @@ class Derivation:
         return sorted({*self.input_srcs, *self.input_drvs})
 
     def needed_outputs(self) -> Iterator[InputOutput]:
-        """Every output of inputs that this derivation needs, in the order in which Nix asks for them."""
+        """Yield every output of inputs that this derivation needs, in the order in which Nix queries them."""
         for drv_path, node in self.input_drvs.items():
             yield from _needed(drv_path, (), node)
 
     def output_path(self, output: str, store_dir: StoreDir) -> str | None:
-        """The path (a base name) of an output, ``None`` when it is not known before it is built.
+        """Return the path (a base name) of an output, ``None`` if it is unknown before the build.
 
-        Raises ``KeyError`` when there is no such output, ``InvalidStorePath`` when no path can have the name.
+        Raises ``KeyError`` if there is no such output, ``InvalidStorePath`` if no path can have the name.
         """
         match self.outputs[output]:
             case InputAddressed(path):
@@ -194,7 +194,7 @@ class Derivation:
         outputs: Mapping[str, Output] | None = None,
         env: Mapping[bytes, bytes] | None = None,
     ) -> Derivation:
-        """The same derivation with other outputs or another environment (sorted here)."""
+        """Return the same derivation with other outputs or another environment (sorted here)."""
         return replace(
             self,
             outputs=self.outputs if outputs is None else dict(sorted(outputs.items())),

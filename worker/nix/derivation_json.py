@@ -1,14 +1,14 @@
-"""Derivations in JSON, in the form in which ``nix derivation show`` prints them.
+"""Derivations in JSON, as ``nix derivation show`` prints them.
 
 The form depends on the version of Nix:
 
 * up to 2.31: full paths; ``inputSrcs`` and ``inputDrvs``; a fixed hash in base 16, with its path;
 * 2.32 (version 3): base names, and no path of fixed outputs;
-* since 2.33 (version 4): ``inputs`` with ``srcs`` and ``drvs``; a fixed hash as in Subresource Integrity; all of it
+* since 2.33 (version 4): ``inputs`` with ``srcs`` and ``drvs``; a fixed hash as in Subresource Integrity; the whole
   wrapped in an object with ``derivations`` and ``version``.
 
-Structured attributes are the object ``structuredAttrs`` since 2.30, which still keeps them as text in a ``.drv``;
-before, they are text in ``env``.
+Since 2.30, structured attributes are the object ``structuredAttrs``, though 2.30 still keeps them as text in a
+``.drv``; before, they are text in ``env``.
 
 Source: the Nix manual, "Derivation JSON Format" and the release notes of 2.32 and 2.33; ``Derivation::toJSON`` in the
 source of Nix.
@@ -32,13 +32,13 @@ _METHODS = {Method.FLAT: "flat", Method.NAR: "nar", Method.TEXT: "text", Method.
 
 
 class NotInJSON(DerivationError):
-    """A derivation with a text that is not UTF-8: it has no form in JSON, and Nix fails to show it as well."""
+    """The derivation has a text that is not UTF-8, so it has no form in JSON; Nix fails to show it as well."""
 
 
 def derivation_to_json(derivation: Derivation, version: NixVersion, store_dir: StoreDir) -> dict[str, Any]:
-    """One derivation as the object that this version of Nix makes of it: strings, lists, dictionaries and numbers.
+    """Return one derivation as the object that this version of Nix prints: strings, lists, dictionaries and numbers.
 
-    Raises :class:`NotInJSON`, and :class:`InvalidStructuredAttributes` where Nix shows them as an object.
+    Raises :class:`NotInJSON`, and :class:`InvalidStructuredAttributes` where Nix shows the attributes as an object.
     """
     base_names = version >= _BASE_NAMES_SINCE
     prefix = "" if base_names else store_dir.prefix
@@ -66,10 +66,10 @@ def derivation_to_json(derivation: Derivation, version: NixVersion, store_dir: S
 
 
 def show_derivations(derivations: Mapping[str, Derivation], version: NixVersion, store_dir: StoreDir) -> bytes:
-    """What ``nix derivation show`` prints of derivations, by the base names of their files: one line of UTF-8.
+    """Return the output of ``nix derivation show`` for derivations, by base names of their files: one line of UTF-8.
 
-    They are the bytes that Nix writes into a pipe, but for the end of the line; old versions of Nix indent, this never
-    does. Raises as :func:`derivation_to_json` does.
+    The result equals the bytes that Nix writes into a pipe, without the line end; old versions of Nix indent, this
+    function never does. Raises as :func:`derivation_to_json` does.
     """
     prefix = "" if version >= _BASE_NAMES_SINCE else store_dir.prefix
     shown: dict[str, Any] = {

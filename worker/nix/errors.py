@@ -1,4 +1,4 @@
-"""What can go wrong between us and a Nix."""
+"""Errors of a Nix, and of the connection to it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ _TERMINAL = re.compile(r"\x1b(?:\[[0-9;:?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1
 
 
 def without_terminal_codes(text: bytes) -> str:
-    """Text of a message without colours and other terminal sequences; bytes that are not UTF-8 are replaced."""
+    """Return the text of a message without colours and other terminal codes; bytes that are not UTF-8 are replaced."""
     return _TERMINAL.sub("", text.decode("utf-8", errors="replace"))
 
 
 class StoreError(Exception):
-    """Anything that a store or the connection to it may raise."""
+    """Any error of a store, or of the connection to it."""
 
 
 class NixError(StoreError):
-    """What Nix answered instead of a result. The connection can be used further.
+    """Nix answered with an error. The connection can be used further.
 
     ``level`` is Nix's verbosity level of the message (0: error); ``traces`` are its further lines.
     """
@@ -30,7 +30,7 @@ class NixError(StoreError):
 
 
 class ConnectionLost(StoreError):
-    """The connection ended, or was ended, before the answer was there. What was asked may or may not have been done."""
+    """The connection ended, or was ended, before the answer arrived. The request may or may not have been executed."""
 
 
 class ProtocolError(StoreError):
@@ -38,7 +38,7 @@ class ProtocolError(StoreError):
 
 
 class PathMismatch(StoreError):
-    """Nix added a text under another path than the one that was computed for it."""
+    """Nix added a text under another path than the computed one."""
 
     def __init__(self, expected: str, actual: str) -> None:
         super().__init__(f"Nix wrote '{actual}', but '{expected}' was computed: the store directories may differ")

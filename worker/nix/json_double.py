@@ -1,7 +1,7 @@
 """Doubles as Nix writes them in JSON.
 
 Nix's JSON library finds the digits by Grisu2: they always read back as the same number, but are not always the fewest
-that do (2.5e22 becomes 2.4999999999999998e+22). Source: ``dtoa_impl`` in nlohmann's JSON for C++; Florian Loitsch,
+such digits (2.5e22 becomes 2.4999999999999998e+22). Source: ``dtoa_impl`` in nlohmann's JSON for C++; Florian Loitsch,
 "Printing Floating-Point Numbers Quickly and Accurately with Integers", 2010.
 """
 
@@ -17,7 +17,7 @@ _SMALLEST_FIXED = -4
 
 
 def format_double(number: float) -> str:
-    """A finite double as Nix writes it in JSON; 15 digits before the point at most, otherwise with an exponent."""
+    """Return a finite double as Nix writes it in JSON; at most 15 digits before the point, else with an exponent."""
     sign = "-" if math.copysign(1.0, number) < 0 else ""
     if number == 0:
         return f"{sign}0.0"
@@ -26,7 +26,7 @@ def format_double(number: float) -> str:
 
 
 def _lay_out(digits: str, point: int) -> str:
-    # `point` is where the decimal point stands, counted from the first digit.
+    # `point` is the position of the decimal point, counted from the first digit.
     if len(digits) <= point <= _LONGEST_FIXED:
         return digits.ljust(point, "0") + ".0"
     if 0 < point <= _LONGEST_FIXED:
@@ -39,14 +39,14 @@ def _lay_out(digits: str, point: int) -> str:
 
 
 def _digits(number: float) -> tuple[str, int]:
-    """Digits and the power of ten of the last of them."""
+    """Return the digits, and the power of ten of the last digit."""
     fraction, exponent = math.frexp(number)
     significand, exponent = int(math.ldexp(fraction, 53)), exponent - 53
     if exponent < -1074:  # denormal
         significand >>= -1074 - exponent
         exponent = -1074
     closer_below = significand == _HIDDEN_BIT and exponent > -1074
-    # The numbers between `low` and `high` read back as this one. All of 64 bits, with the exponent of `high`.
+    # The numbers between `low` and `high` read back as this one. All have 64 bits, with the exponent of `high`.
     high = significand * 2 + 1
     shift = 64 - high.bit_length()
     high <<= shift
@@ -63,7 +63,7 @@ def _multiply(left: int, right: int) -> int:
 
 
 def _scale(exponent: int) -> tuple[int, int, int]:
-    """The power of ten that brings a number with this exponent between 2^-60 and 2^-32."""
+    """Return the power of ten that brings a number with this exponent between 2^-60 and 2^-32."""
     wanted = -60 - exponent - 1
     quotient = abs(wanted) * 78913 >> 18  # times log10(2)
     decimal = quotient + 1 if wanted > 0 else -quotient

@@ -1,6 +1,6 @@
-"""Reading JSON however deep it is nested.
+"""Reading JSON of any depth.
 
-Python's own reader calls itself for each level, and gives up after some hundreds; Nix takes several hundred thousand.
+Python's own reader calls itself for each level, and fails after some hundreds; Nix takes several hundred thousand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def parse_nested(text: str, decoder: json.JSONDecoder) -> Any:
-    """Read ``text`` to what ``decoder`` makes of it, which reads strings, numbers and words.
+    """Read ``text``; ``decoder`` reads its strings, numbers and words.
 
     Of a repeated key the last value counts. Raises ``ValueError``.
     """
@@ -21,7 +21,7 @@ def parse_nested(text: str, decoder: json.JSONDecoder) -> Any:
 
 
 class _Reader:
-    """A cursor over the text, and the lists and objects that are open at it."""
+    """A cursor over the text, and the lists and objects that are open there."""
 
     def __init__(self, text: str, decoder: json.JSONDecoder) -> None:
         self.text = text
@@ -69,7 +69,7 @@ class _Reader:
         container[key] = self.begin()
 
     def peek(self) -> str:
-        """The next character after white space, nothing at the end."""
+        """Return the next character after white space, or an empty string at the end."""
         match = _SPACE.match(self.text, self.position)
         assert match is not None
         self.position = match.end()

@@ -15,7 +15,7 @@ DIGEST_SIZES = {"md5": 16, "sha1": 20, "sha256": 32, "sha512": 64, "blake3": 32}
 """Hash algorithms of Nix and the size of their digests in bytes."""
 
 PATH_ALGORITHMS = {Method.TEXT: ("sha256",), Method.GIT: ("sha1", "sha256")}
-"""Methods that have store paths for some hash algorithms only; the others have them for all."""
+"""Methods that have store paths for some hash algorithms only; the other methods have them for all."""
 
 
 def parse_output(
@@ -23,7 +23,7 @@ def parse_output(
 ) -> Output:
     """Read an output. Raises ``ValueError`` where Nix refuses it, and where Nix can't compute a fixed output's path.
 
-    Nix reads the latter, but can't do anything with it; Nix 2.34 even dies of fixed text with another hash than sha256.
+    Nix reads the latter, but can't use it; Nix 2.34 even crashes on fixed text with another hash than sha256.
     """
     if not method_algorithm:
         return InputAddressed(store_dir.parse(path)) if path else Deferred()
@@ -47,7 +47,7 @@ def parse_output(
 
 
 def print_output(name: str, output: Output, drv_name: str, store_dir: StoreDir, masked: bool) -> str:
-    """Write an output; ``masked`` leaves its path out."""
+    """Return the text of an output; ``masked``: without its path."""
     path = method_algorithm = hash_text = ""
     match output:
         case InputAddressed(base_name):
@@ -67,7 +67,7 @@ def print_output(name: str, output: Output, drv_name: str, store_dir: StoreDir, 
 
 
 def parse_digest(text: str, algorithm: str) -> bytes:
-    """Read a digest in base 16, Nix's base 32 or base 64, told apart by their lengths. Raises ``ValueError``."""
+    """Read a digest in base 16, Nix's base 32 or base 64, recognised by its length. Raises ``ValueError``."""
     size = DIGEST_SIZES[algorithm]
     try:
         if len(text) == size * 2:

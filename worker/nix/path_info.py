@@ -1,4 +1,4 @@
-"""What a store knows of a path."""
+"""The info of a path in a store."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
-    """What Nix knows of a valid path. Paths are base names; ``nar_size`` in bytes, ``nar_hash`` sha256 in base 16.
+    """Nix's info of a valid path. Paths are base names; ``nar_size`` in bytes, ``nar_hash`` sha256 in base 16.
 
-    ``deriver`` is ``None`` when it is not known, ``registration_time`` in seconds since 1970, ``content_address`` empty
-    for what is not content-addressed.
+    ``deriver`` is ``None`` if unknown, ``registration_time`` in seconds since 1970, ``content_address`` empty if the
+    path is not content-addressed.
     """
 
     path: str

@@ -1,6 +1,7 @@
-"""Placeholders: what stands in a derivation for a store path that is not known yet.
+"""Placeholders: texts in a derivation that stand for store paths that are not known yet.
 
-Each is ``/`` and 52 base-32 digits. Source: ``hashPlaceholder`` and ``DownstreamPlaceholder`` in the source of Nix.
+A placeholder is ``/`` and 52 base-32 digits. Source: ``hashPlaceholder`` and ``DownstreamPlaceholder`` in the source of
+Nix.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _REMEMBERED = 8192
 
 
 def output_placeholder(output: str) -> str:
-    """Stands for a derivation's own output; the builder gets the path, resolving leaves it alone."""
+    """Return the placeholder of a derivation's own output; resolving keeps it, and the builder gets the path."""
     return "/" + nix32(sha256(f"nix-output:{output}".encode()).digest())
 
 
@@ -26,19 +27,19 @@ def _upstream_digest(drv_path: str, output: str) -> bytes:
 
 
 def upstream_placeholder(drv_path: str, output: str) -> str:
-    """Stands for an output of the input derivation ``drv_path`` (a base name, unresolved).
+    """Return the placeholder of an output of the input derivation ``drv_path`` (a base name, unresolved).
 
-    Raises :class:`InvalidStorePath` when that is not named like a derivation.
+    Raises :class:`InvalidStorePath` if ``drv_path`` is not named like a derivation.
     """
     return "/" + nix32(_upstream_digest(drv_path, output))
 
 
 @lru_cache(_REMEMBERED)
 def chain_placeholder(drv_path: str, chain: tuple[str, ...]) -> str:
-    """Stands for the end of a chain of one or more outputs, each but the last a derivation (dynamic derivations).
+    """Return the placeholder of the end of a chain of outputs, each but the last a derivation (dynamic derivations).
 
-    Of one output it is :func:`upstream_placeholder`. Raises as that does. The last ones are remembered: what depends on
-    the same inputs is resolved at about the same time.
+    For one output it is :func:`upstream_placeholder`. Raises as that does. Recent results are cached: derivations with
+    the same inputs are resolved at about the same time.
     """
     digest = _upstream_digest(drv_path, chain[0])
     for output in chain[1:]:

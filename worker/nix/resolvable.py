@@ -1,4 +1,4 @@
-"""Whether a derivation can be resolved, and the errors that say why it can't be.
+"""Checks whether a derivation can be resolved, and the errors for derivations that can't.
 
 Source: ``Derivation::tryResolve`` and ``Derivation::checkInvariants`` in the source of Nix.
 """
@@ -14,7 +14,7 @@ from .version import NixVersion
 
 
 class CannotResolve(DerivationError):
-    """A derivation that can't be resolved for good. ``drv_path`` is a base name, ``reason`` one sentence."""
+    """The derivation can never be resolved. ``drv_path`` is a base name, ``reason`` one sentence."""
 
     def __init__(self, drv_path: str, reason: str) -> None:
         super().__init__(f"derivation '{drv_path}' can't be resolved: {reason}")
@@ -23,40 +23,40 @@ class CannotResolve(DerivationError):
 
 
 class InvalidOutputs(CannotResolve, InvalidDerivation):
-    """Outputs that don't fit together: Nix does not even take such a derivation into a store."""
+    """The outputs don't fit together: Nix does not even add such a derivation to a store."""
 
 
 class UnusableOutputName(CannotResolve):
-    """An output whose path can't have the name that it would get, which Nix only notices when it builds."""
+    """The path of an output can't have the name that it would get; Nix notices this only when it builds."""
 
 
 class OutputNotInEnvironment(CannotResolve):
-    """An output without an environment entry of its name: Nix would reject the derivation it writes itself."""
+    """An output has no environment entry of its name: Nix would reject the derivation it writes itself."""
 
 
 class WrongOutputInEnvironment(CannotResolve):
-    """An output whose environment entry is another path than its own."""
+    """The environment entry of an output is another path than the output's own."""
 
 
 class StaleOutputPath(CannotResolve):
-    """An input-addressed derivation with inputs: its paths are made of these, and Nix rejects them when it has others.
+    """The derivation is input-addressed and has inputs: its paths come from these, and Nix rejects other inputs.
 
-    Nix builds it as it is; but with dynamic inputs its paths can't be right, and nothing can be built.
+    Nix builds it as it is; but with dynamic inputs its paths can't be right, and it can't be built.
     """
 
 
 class ImpureInput(CannotResolve):
-    """A derivation that depends on an impure one, and is neither fixed nor impure; or on what an impure one makes."""
+    """The derivation depends on an impure one, and is neither fixed nor impure; or on a derivation that one writes."""
 
 
 class UnreadableAttributes(CannotResolve):
-    """Structured attributes that Nix can't read, before or after placeholders were replaced."""
+    """Nix can't read the structured attributes, before or after placeholders were replaced."""
 
 
 def should_resolve(derivation: Derivation, version: NixVersion) -> bool:
-    """Whether Nix, with ca-derivations on, resolves this derivation before it builds it.
+    """Return whether Nix, with ca-derivations on, resolves this derivation before it builds it.
 
-    Raises :class:`InvalidDerivation` when its outputs don't fit together.
+    Raises :class:`InvalidDerivation` if its outputs don't fit together.
     """
     if not derivation.input_drvs:
         return False
@@ -66,10 +66,10 @@ def should_resolve(derivation: Derivation, version: NixVersion) -> bool:
 
 
 def check_resolvable(derivation: Derivation, drv_path: str, input_kinds: Mapping[str, Kind] | None = None) -> None:
-    """Raise the :class:`CannotResolve` that ``derivation`` deserves, if any, before anything is looked up.
+    """Raise the :class:`CannotResolve` for ``derivation``, if any, before the outputs of its inputs are known.
 
-    ``input_kinds`` tells the kind of input derivations by base name; those that are not there are taken for pure.
-    A derivation that Nix builds as it is passes as well.
+    ``input_kinds`` gives the kinds of input derivations by base name; inputs that are not in it count as pure. A
+    derivation that Nix builds as it is passes as well.
     """
     try:
         kind = derivation.kind
@@ -93,7 +93,7 @@ def _check_inputs(derivation: Derivation, drv_path: str, kind: Kind, input_kinds
             if kind not in (Kind.FIXED, Kind.IMPURE):
                 raise ImpureInput(drv_path, f"it depends on the impure derivation '{input_drv}'")
             if node.dynamic:
-                raise ImpureInput(drv_path, f"Nix does not build what the impure derivation '{input_drv}' makes")
+                raise ImpureInput(drv_path, f"Nix does not build a derivation that the impure '{input_drv}' writes")
 
 
 def _check_input_names(derivation: Derivation, drv_path: str) -> None:

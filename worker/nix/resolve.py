@@ -1,7 +1,7 @@
 """Resolving: replacing the inputs of a derivation by the paths of their outputs.
 
-A resolved derivation depends on no derivation: the paths stand in its sources, and where placeholders stood. Source:
-``Derivation::tryResolve`` in the source of Nix; the Nix manual, "Derivation Resolution".
+A resolved derivation depends on no derivation: its sources contain the paths, which also replace the placeholders.
+Source: ``Derivation::tryResolve`` in the source of Nix; the Nix manual, "Derivation Resolution".
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLACEHOLDER = re.compile(rb"/[0-9a-df-np-sv-z]{52}")
 
 
 class MissingOutputs(LookupError):
-    """Outputs of inputs whose paths are not known (yet): all of them, in Nix's order."""
+    """Paths of needed outputs of inputs are not known (yet); ``missing`` has all of them, in Nix's order."""
 
     def __init__(self, drv_path: str, missing: tuple[InputOutput, ...]) -> None:
         listed = ", ".join(map(str, missing))
@@ -56,7 +56,7 @@ class Resolved:
 def _check_fixed_path(derivation: Derivation, drv_path: str, store_dir: StoreDir) -> None:
     for output, kind in derivation.outputs.items():
         path = derivation.output_path(output, store_dir) if isinstance(kind, Fixed) else None
-        # Nix 2.26 takes other ways to write the same path.
+        # Nix 2.26 accepts other spellings of the same path.
         if path is not None and _plain_path(derivation.env[output.encode()]) != store_dir.render(path).encode():
             raise WrongOutputInEnvironment(drv_path, _wrong_entry(output, store_dir.render(path)))
 
@@ -76,14 +76,14 @@ def resolve(
 ) -> Resolved:
     """Resolve ``derivation``, whose file is ``drv_path`` (a base name).
 
-    ``outputs`` gives the path (a base name) of every output that the derivation needs; what it does not need is not
-    looked at. ``version`` is that of the Nix that is to build the result: structured attributes, and wrong paths in the
+    ``outputs`` gives the path (a base name) of every output that the derivation needs; other outputs are ignored.
+    ``version`` is the version of the Nix that will build the result: structured attributes, and wrong paths in the
     environment, are treated as it does. ``input_kinds`` gives kinds of input derivations by base name, so that
-    :class:`ImpureInput` is raised; those that are not there are taken for pure.
+    :class:`ImpureInput` is raised; inputs that are not in it count as pure.
 
-    Raises :class:`MissingOutputs` when some outputs are not there, :class:`CannotResolve` when Nix would reject the
-    derivation, or builds it as it is though it has inputs, :class:`InvalidStorePath` when an output's path is no store
-    path. Resolving twice changes nothing.
+    Raises :class:`MissingOutputs` if outputs are missing, :class:`CannotResolve` if Nix would reject the derivation, or
+    builds it as it is though it has inputs, :class:`InvalidStorePath` if an output's path is not a store path.
+    Resolving twice changes nothing.
     """
     check_resolvable(derivation, drv_path, input_kinds)
     if derivation.kind is Kind.INPUT_ADDRESSED and derivation.input_drvs:
@@ -132,7 +132,7 @@ def _wrong_entry(output: str, expected: str) -> str:
 def fill_deferred_outputs(derivation: Derivation, store_dir: StoreDir) -> Derivation:
     """Make a deferred derivation without input derivations input-addressed: compute its output paths.
 
-    Environment entries of the outputs' names get the paths. ``InvalidStorePath`` when no path can have the name.
+    Environment entries of the outputs' names get the paths. Raises ``InvalidStorePath`` if no path can have the name.
     """
     digest = sha256(print_masked(derivation, store_dir)).digest()
     paths = {output: store_dir.output_path(digest, derivation.name, output) for output in derivation.outputs}
@@ -147,9 +147,9 @@ def _rewrite(
 ) -> Derivation:
     """Replace the placeholders of the inputs in builder, arguments and environment.
 
-    Nix replaces one placeholder after the other, each wherever it stands. One pass over the text gives the same: a
-    placeholder has a slash at its beginning and nowhere else, so two of them never overlap, and a path that was put in
-    makes no new one, since the last slash of a store path is followed by 32 digits and a dash.
+    Nix replaces one placeholder after the other, everywhere. One pass over the text gives the same result: a
+    placeholder has a slash at its beginning and nowhere else, so two placeholders never overlap, and an inserted path
+    makes no new placeholder, since 32 digits and a dash follow the last slash of a store path.
     """
     rewrites = {
         chain_placeholder(wanted.drv_path, wanted.chain).encode(): store_dir.render(path).encode()
@@ -165,10 +165,10 @@ def _rewrite(
     env: dict[bytes, bytes] = {}
     for name, value in derivation.env.items():
         if name == JSON_KEY:
-            # Read before (a placeholder may be written with escapes) and after (a new key may have another place).
+            # Normalise before (escapes may hide a placeholder) and after (a new key may have another place).
             env[name] = normalise(rewritten(normalise(value)))
         else:
-            # Of two names that become equal, the smaller old one stays.
+            # If two names become equal, the smaller old name wins.
             env.setdefault(rewritten(name), rewritten(value))
     return replace(
         derivation,

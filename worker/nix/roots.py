@@ -1,8 +1,8 @@
 """Roots of the garbage collector, in a directory of our own.
 
-A root is made without a moment in which the collector could take the path: the path is added, or protected, over a
-connection; then the root is made, and Nix is told of it over the same connection. Sources: the Nix manual, "Garbage
-Collector Roots"; ``findRoots`` in the source of Nix for files that are roots by their names alone.
+The collector gets no moment in which it could delete a path before its root exists: the path is added, or protected,
+over a connection; then the root is created, and registered with Nix over the same connection. Sources: the Nix manual,
+"Garbage Collector Roots"; ``findRoots`` in the source of Nix for files that are roots by their names alone.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _SHARED_SECONDS = 60.0
 
 
 class RootDirectory:
-    """A directory of roots, one for each rooted path, named by the path's base name (or by a name that is given).
+    """A directory of roots, one for each rooted path, named by the path's base name (or by a given name).
 
-    Nix keeps no more than the place of a root: to remove the file is to remove the root. ``path`` is made if need be.
-    ``direct``: it lies below the store's own ``gcroots``, where a root needs no word to Nix, and no target when its
-    name is that of the path. Elsewhere roots are symbolic links.
+    Nix keeps only the place of a root: a removed file is a removed root. ``path`` is created if it is missing.
+    ``direct``: it lies below the store's own ``gcroots``, where a root needs no registration, and needs no target if
+    its name is the path's base name. Elsewhere roots are symbolic links.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, direct: bool = False) -> None:
@@ -35,12 +35,12 @@ class RootDirectory:
         self.path = Path(path).resolve()
         self.path.mkdir(parents=True, exist_ok=True)
         self._shared = self.path, 0.0
-        """An empty file among the roots, and until when (monotonic) others become names of it."""
+        """An empty file among the roots, and until when (monotonic) new roots are further names of this file."""
 
     def add(self, client: Client, base_name: str, name: str | None = None) -> Path:
-        """Root a path; where the root is. ``client`` must have added or protected it, and must still be connected.
+        """Root a path; return the root. ``client`` must have added or protected the path, and must still be connected.
 
-        Raises :class:`NixError` when Nix refuses the root, ``OSError`` when the file can't be made.
+        Raises :class:`NixError` if Nix refuses the root, ``OSError`` if the file can't be created.
         """
         root = self.path / (name or base_name)
         if self._direct and root.name == base_name:
@@ -52,7 +52,7 @@ class RootDirectory:
         return root
 
     def add_many(self, client: Client, base_names: Iterable[str]) -> None:
-        """Root several paths. Raises the first :class:`NixError`; the others are rooted all the same."""
+        """Root several paths. Raises the first :class:`NixError`; the other paths are rooted all the same."""
         if self._direct:
             for base_name in base_names:
                 self._make_file(self.path / base_name)
@@ -67,7 +67,7 @@ class RootDirectory:
                 raise answer
 
     def remove(self, name: str) -> bool:
-        """Give up a root. False when there was none of this name."""
+        """Remove a root. Return False if there was none of this name."""
         try:
             (self.path / name).unlink()
         except FileNotFoundError:
@@ -75,9 +75,9 @@ class RootDirectory:
         return True
 
     def names(self, *, older_than: float = 0.0) -> Iterator[str]:
-        """The names of all roots, or of those made ``older_than`` seconds ago; a minute later at the latest.
+        """Yield the names of all roots, or of roots older than ``older_than`` seconds, at most a minute late.
 
-        Links that a process which was killed had not given their names yet are removed.
+        Unnamed links that a killed process left behind are removed.
         """
         now = time.time()
         newest = now - older_than
@@ -98,11 +98,11 @@ class RootDirectory:
         return os.path.lexists(self.path / name)
 
     def _make_file(self, root: Path) -> None:
-        """An empty file. All of one minute are names of one file: some file systems make a name sooner than a file."""
+        """Create an empty file: all of one minute are names of one file, since some file systems do this faster."""
         shared, until = self._shared
         try:
             if time.monotonic() < until:
-                with contextlib.suppress(OSError):  # it may be removed by now, or not get any more names
+                with contextlib.suppress(OSError):  # it may be removed by now, or have too many names
                     os.link(shared, root)
                     return
             os.close(os.open(root, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
@@ -118,7 +118,7 @@ class RootDirectory:
             with contextlib.suppress(OSError):
                 if str(link.readlink()) == target:
                     return
-        # Never without a link: the old one may be the only root of what it points to.
+        # Never leave a gap without a link: the old one may be the only root of its target.
         temporary = self.path / f"{_TEMPORARY}{secrets.token_hex(8)}"
         temporary.symlink_to(target)
         temporary.replace(link)

@@ -1,8 +1,7 @@
 """Settings of builds: the operator's own, read from Nix, with our limits.
 
-The fields of SetOptions replace what the store's ``nix.conf`` says, even for clients that are not trusted. So the
-operator's values are asked for once and sent back. Source: ``ClientSettings`` in the source of Nix; the Nix manual,
-"nix.conf".
+The fields of SetOptions replace the settings of the store's ``nix.conf``, even for untrusted clients. So the operator's
+values are read once and sent back. Source: ``ClientSettings`` in the source of Nix; the Nix manual, "nix.conf".
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from .protocol.operations import set_options
 
 @dataclass(frozen=True, slots=True)
 class BuildSettings:
-    """What SetOptions sends. Times in seconds, sizes in bytes, 0 for no limit; ``build_cores`` 0 for all.
+    """The content of SetOptions. Times in seconds, sizes in bytes, 0 for no limit; ``build_cores`` 0 for all.
 
-    Nix takes ``max_log_size`` from trusted clients only.
-    ``overrides`` are further settings by name. Substitution is off: nothing gets into the store that was not asked for.
+    Nix takes ``max_log_size`` from trusted clients only. ``overrides`` are further settings by name. Substitution is
+    off: the store gets only the requested paths.
     """
 
     keep_failed: bool = False
@@ -49,9 +48,9 @@ class BuildSettings:
         max_log_size: int = 0,
         remote: bool = True,
     ) -> BuildSettings:
-        """With limits of one build; ``None`` keeps the operator's. Of log sizes the lower one holds, 0 being none.
+        """Return settings with limits of one build; ``None`` keeps the operator's. The lower log size holds; 0 is none.
 
-        ``remote``: whether it may be sent to a remote builder.
+        ``remote``: whether the build may be sent to a remote builder.
         """
         return replace(
             self,
@@ -63,12 +62,12 @@ class BuildSettings:
         )
 
     def request(self) -> bytes:
-        """The request SetOptions."""
+        """Return the request SetOptions."""
         overrides = {"timeout": str(self.timeout), "max-silent-time": str(self.max_silent_time), **self.overrides}
         if self.max_log_size:
             overrides.setdefault("max-build-log-size", str(self.max_log_size))
         if not self.builders:
-            # Otherwise every call starts a process of its own to ask for remote builders.
+            # Otherwise every call starts a process that asks for remote builders.
             overrides.setdefault("build-hook", "")
         return set_options(
             keep_failed=self.keep_failed,
@@ -84,7 +83,7 @@ class BuildSettings:
 
 
 def parse_settings(text: str) -> BuildSettings:
-    """Read the answer of ``nix config show --json``. Raises :class:`StoreError` when it is none."""
+    """Read the answer of ``nix config show --json``. Raises :class:`StoreError` if it can't be parsed."""
     try:
         values = {name: entry["value"] for name, entry in json.loads(text).items() if "value" in entry}
         return BuildSettings(
@@ -103,7 +102,7 @@ def parse_settings(text: str) -> BuildSettings:
             experimental_features=tuple(values.get("experimental-features", ())),
         )
     except (ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"'nix config show --json' answered something else than settings: {error}") from None
+        raise StoreError(f"'nix config show --json' did not print settings: {error}") from None
 
 
 def _jobs(value: Any) -> int:

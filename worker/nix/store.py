@@ -1,4 +1,4 @@
-"""How to reach one Nix store.
+"""Access to one Nix store.
 
 Source: the Nix manual, "Store Types", for store URIs and their parameters.
 """
@@ -24,18 +24,18 @@ from .store_path import InvalidStorePath, StoreDir, derivation_name
 from .version import NixVersion, parse_nix_version
 
 _DEFAULT_STATE_DIR = "/nix/var/nix"
-"""Where Nix keeps its database and socket, unless NIX_STATE_DIR says otherwise."""
+"""The directory of Nix's database and socket, unless NIX_STATE_DIR names another."""
 _QUESTION_SECONDS = 60
 """How long a Nix program may take to answer a question about itself."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """A store: its URI as Nix's ``--store`` takes it, and the environment in which programs of Nix run.
+    """A store: its URI as Nix's ``--store`` takes it, and the environment of Nix's programs.
 
     Without a URI the environment decides (``NIX_REMOTE``, ``NIX_STORE_DIR`` and the like). ``directory``: the store
-    directory, for who knows it. What is asked of Nix is asked once. All that asks Nix raises :class:`StoreError` when
-    it fails, :class:`NixNotFound` when there is none on PATH.
+    directory, if the caller knows it. Answers of Nix are cached. A query to Nix raises :class:`StoreError` if it fails,
+    :class:`NixNotFound` if there is no Nix on PATH.
     """
 
     uri: str = ""
@@ -45,17 +45,17 @@ class Store:
 
     @cached_property
     def env(self) -> dict[str, str]:
-        """The environment of programs of Nix."""
+        """The environment of Nix's programs."""
         return dict(os.environ if self.environment is None else self.environment)
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What programs of Nix are to be given to use this store."""
+        """The arguments that make Nix's programs use this store."""
         return ("--store", self.uri) if self.uri else ()
 
     @cached_property
     def store_dir(self) -> StoreDir:
-        """The store directory, as it stands in store paths."""
+        """The store directory, as store paths contain it."""
         if self.directory is not None:
             return StoreDir(self.directory)
         answer = self._ask("nix-instantiate", "--eval", "--json", "-E", "builtins.storeDir")
@@ -63,7 +63,7 @@ class Store:
 
     @cached_property
     def real_dir(self) -> Path | None:
-        """Where the store's files are on this machine; ``None`` for a store that is elsewhere.
+        """The directory of the store's files on this machine; ``None`` for a store elsewhere.
 
         Nix has the files below a root in its ``nix/store``, whatever the store directory is (``realStoreDir`` of
         ``LocalFSStoreConfig`` in the source of Nix).
@@ -79,7 +79,7 @@ class Store:
 
     @property
     def nix_version(self) -> NixVersion:
-        """The version of the Nix that serves the store, as the last connection told."""
+        """The version of the Nix that serves the store, as the last connection reported it."""
         if self._version is None:
             self.connect().close()
         assert self._version is not None
@@ -94,7 +94,7 @@ class Store:
 
     def connect(self) -> Client:
         """Open a connection. Raises :class:`ConnectionLost` or :class:`ProtocolError`."""
-        # Asked for first: two programs that open a new store at once may find its database busy.
+        # Query the directory first: two programs that open a new store at once may find its database busy.
         store_dir = self.store_dir
         client = Client(self._transport(), store_dir)
         object.__setattr__(self, "_version", self._version_told_by(client))
@@ -107,52 +107,52 @@ class Store:
             return self._version or parse_nix_version(self._run("nix", "--version"))
 
     def full_path(self, base_name: str) -> str:
-        """The full path of a base name, as Nix writes it."""
+        """Return the full path of a base name, as Nix writes it."""
         return self.store_dir.render(base_name)
 
     def real_path(self, base_name: str) -> Path:
-        """Where a store path is on this machine. Raises :class:`StoreError` for a store that is elsewhere."""
+        """Return the place of a store path on this machine. Raises :class:`StoreError` for a store elsewhere."""
         if self.real_dir is None:
             raise StoreError(f"the store '{self.uri}' has no directory on this machine")
         return self.real_dir / base_name
 
     def read_derivation_text(self, drv_path: str, client: Client | None = None) -> bytes:
-        """The content of a ``.drv`` (a base name), from its file, or through Nix (``client``, else a new connection).
+        """Return the content of a ``.drv`` (a base name): its file, or through Nix (``client``, else a new connection).
 
-        Raises :class:`NixError` when it is not in the store, or can't be read; through Nix, also
-        :class:`ConnectionLost` and :class:`ProtocolError`.
+        Raises :class:`NixError` if it is not in the store, or can't be read; through Nix, also :class:`ConnectionLost`
+        and :class:`ProtocolError`.
         """
         if self.real_dir is not None:
             try:
                 return (self.real_dir / drv_path).read_bytes()
             except OSError:
-                client = None  # Nix says it better, or reaches it otherwise
+                client = None  # Nix may reach the file, or has a better message
         if client is not None:
             return self._read_through(client, drv_path)
         with self.connect() as fresh:
             try:
                 return self._read_through(fresh, drv_path)
             except ConnectionLost as error:
-                # So Nix answers for a valid path whose file is lost. The caller's connection was not put at risk.
+                # If the file of a valid path is lost, Nix ends the connection; this one is not the caller's.
                 raise NixError(0, f"the file '{self.full_path(drv_path)}' is lost: {error}") from None
 
     def _read_through(self, client: Client, drv_path: str) -> bytes:
-        # Asked first: for a path that is not valid, Nix ends the connection.
+        # Check first: for an invalid path, Nix ends the connection.
         if not client.query_valid_paths([drv_path]):
             raise NixError(0, f"'{self.full_path(drv_path)}' is not in the store")
         return client.read_file(drv_path)
 
     def read_derivation(self, drv_path: str, client: Client | None = None) -> Derivation:
-        """A parsed ``.drv`` (a base name).
+        """Return a parsed ``.drv`` (a base name).
 
-        Raises :class:`InvalidStorePath` when it is not named like a derivation, :class:`MalformedDerivation` when it is
-        none, and as :meth:`read_derivation_text` does.
+        Raises :class:`InvalidStorePath` if it is not named like a derivation, :class:`MalformedDerivation` if its
+        content is not one, and as :meth:`read_derivation_text` does.
         """
         name = derivation_name(drv_path)
         return parse_derivation(self.read_derivation_text(drv_path, client), name, self.store_dir)
 
     def base_name(self, path: str) -> str:
-        """The base name of a path given by a person: full, or its base name. Raises :class:`InvalidStorePath`."""
+        """Return the base name of a path from a user: full, or its base name. Raises :class:`InvalidStorePath`."""
         text = path.rstrip("/")
         if "/" not in text:
             return self.store_dir.parse(self.store_dir.prefix + text)
@@ -198,9 +198,9 @@ class Store:
 
 
 def _split_uri(uri: str) -> tuple[str, str, dict[str, str]]:
-    """Scheme, place and parameters of a store URI: ``unix:///s``, ``daemon``, ``local?root=/r``, ``/r``.
+    """Split a store URI into scheme, place and parameters: ``unix:///s``, ``daemon``, ``local?root=/r``, ``/r``.
 
-    Of a repeated parameter the first counts, as for Nix, and a plus sign is no blank.
+    As in Nix, of a repeated parameter the first counts, and a plus sign is not a blank.
     """
     rest, _, query = uri.partition("?")
     pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)

@@ -1,7 +1,7 @@
-"""Store paths: how Nix names what is in a store.
+"""Store paths: Nix's names for the objects in a store.
 
 A store path is kept as its *base name* (``hash-name``, a ``str``); a :class:`StoreDir` turns it into a full path and
-back. The store directory is part of every hash, so everything that computes a path takes a :class:`StoreDir`.
+back. The store directory is part of every hash, so every function that computes a path takes a :class:`StoreDir`.
 
 Source: the Nix manual, "Complete Store Path Calculation" and "Store Path".
 """
@@ -19,7 +19,7 @@ HASH_LENGTH = 32
 """Characters of the hash part of a store path."""
 
 BASE_NAME_PATTERN = r"[0-9a-df-np-sv-z]{32}-(?!\.\.?(?:-|\"|\Z))[0-9a-zA-Z+\-._?=]{1,211}"
-"""What a base name looks like, as a regular expression (it may be followed by a quote or by the end of the text)."""
+"""A regular expression for base names; a quote or the end of the text has to follow."""
 
 _BASE_NAME = re.compile(BASE_NAME_PATTERN)
 _NAME = re.compile(r"(?!\.\.?(?:-|\Z))[0-9a-zA-Z+\-._?=]{1,211}")
@@ -27,16 +27,16 @@ _PAIRS = [high + low for high in _NIX32_ALPHABET for low in _NIX32_ALPHABET]
 
 
 class InvalidStorePath(ValueError):
-    """A text that is no store path of the store in question, or no name that a store path may have."""
+    """The text is not a store path of this store, or not a name that a store path may have."""
 
 
 def shortened(text: str) -> str:
-    """A text for a message: of one that is longer than any name the beginning, the end, and how long it is."""
+    """Return a text for a message: if it is longer than any name, its beginning, its end, and its length."""
     return text if len(text) <= 300 else f"{text[:100]} ... {text[-50:]} ({len(text)} characters)"
 
 
 def nix32(digest: bytes) -> str:
-    """Write a digest in Nix's base 32: 52 characters for 32 bytes, 32 for 20 bytes."""
+    """Return a digest in Nix's base 32: 52 characters for 32 bytes, 32 for 20 bytes."""
     number = int.from_bytes(digest, "little")
     length = (len(digest) * 8 + 4) // 5
     pairs = _PAIRS
@@ -46,7 +46,7 @@ def nix32(digest: bytes) -> str:
 
 
 def parse_nix32(text: str) -> bytes:
-    """Read what :func:`nix32` writes. Raises ``ValueError`` when it is not the base 32 form of any digest."""
+    """Read the output of :func:`nix32`. Raises ``ValueError`` if it is not the base 32 form of any digest."""
     number = 0
     for character in text:
         digit = _NIX32_ALPHABET.find(character)
@@ -69,7 +69,7 @@ def compress_hash(digest: bytes, size: int = 20) -> bytes:
 
 
 def check_name(name: str) -> str:
-    """Return ``name`` when a store path may have it. Raises :class:`InvalidStorePath` otherwise."""
+    """Return ``name`` if a store path may have it. Raises :class:`InvalidStorePath` otherwise."""
     if not _NAME.fullmatch(name):
         raise InvalidStorePath(
             f"'{shortened(name)}' can't be the name of a store path: 1 to 211 of the characters "
@@ -79,14 +79,14 @@ def check_name(name: str) -> str:
 
 
 def check_base_name(base_name: str) -> str:
-    """Return ``base_name`` when it is ``hash-name``. Raises :class:`InvalidStorePath` otherwise."""
+    """Return ``base_name`` if it is ``hash-name``. Raises :class:`InvalidStorePath` otherwise."""
     if not _BASE_NAME.fullmatch(base_name):
         raise InvalidStorePath(f"'{base_name}' is not the base name of a store path: 32 base-32 digits, '-', a name")
     return base_name
 
 
 def _without_detours(path: str) -> str:
-    """An absolute path as ``canonPath`` in Nix writes it: symbolic links are not looked at. Others stay as they are."""
+    """Normalise an absolute path as ``canonPath`` in Nix does, without a look at symbolic links; keep other texts."""
     if not path.startswith("/"):
         return path
     parts: list[str] = []
@@ -99,19 +99,19 @@ def _without_detours(path: str) -> str:
 
 
 def hash_part(base_name: str) -> str:
-    """The 32 characters before the name."""
+    """Return the 32 characters before the name."""
     return base_name[:HASH_LENGTH]
 
 
 def name_part(base_name: str) -> str:
-    """The name, without hash and dash."""
+    """Return the name, without hash and dash."""
     return base_name[HASH_LENGTH + 1 :]
 
 
 def derivation_name(drv_path: str) -> str:
-    """The name of the derivation in the file ``drv_path`` (a base name): its name part without one final ``.drv``.
+    """Return the name of the derivation in ``drv_path`` (a base name): the name part without one final ``.drv``.
 
-    Raises :class:`InvalidStorePath` when the file is not named like a derivation.
+    Raises :class:`InvalidStorePath` if the file is not named like a derivation.
     """
     if not drv_path.endswith(".drv"):
         raise InvalidStorePath(f"'{drv_path}' is not a derivation: its name does not end in '.drv'")
@@ -119,7 +119,7 @@ def derivation_name(drv_path: str) -> str:
 
 
 def output_path_name(drv_name: str, output: str) -> str:
-    """The name of the store path of an output: the derivation's name, with ``-output`` unless it is ``out``."""
+    """Return the name of the store path of an output: the derivation's name, with ``-output`` unless it is ``out``."""
     return drv_name if output == "out" else f"{drv_name}-{output}"
 
 
@@ -139,13 +139,13 @@ class StoreDir:
         object.__setattr__(self, "prefix", self.path + "/")
 
     def render(self, base_name: str) -> str:
-        """The full path of a base name."""
+        """Return the full path of a base name."""
         return self.prefix + base_name
 
     def parse(self, path: str) -> str:
-        """The base name of a full path, which may be written in a roundabout way (``//``, ``.``, ``..``), as for Nix.
+        """Return the base name of a full path; detours (``//``, ``.``, ``..``) are allowed, as in Nix.
 
-        Raises :class:`InvalidStorePath` when it is no path of this store.
+        Raises :class:`InvalidStorePath` if it is not a path of this store.
         """
         plain = _without_detours(path)
         if not plain.startswith(self.prefix):
@@ -153,21 +153,21 @@ class StoreDir:
         return check_base_name(plain[len(self.prefix) :])
 
     def make_store_path(self, kind: str, digest: bytes, name: str) -> str:
-        """The base name of the store path with this type, sha256 digest and name (``makeStorePath`` in Nix)."""
+        """Return the base name of the path with this type, sha256 digest and name (``makeStorePath`` in Nix)."""
         fingerprint = f"{kind}:sha256:{digest.hex()}:{self.path}:{name}"
         return f"{nix32(compress_hash(sha256(fingerprint.encode()).digest()))}-{check_name(name)}"
 
     def text_path(self, name: str, content: bytes, references: Iterable[str]) -> str:
-        """The base name of a text file with these references (base names): every ``.drv`` file is one."""
+        """Return the base name of a text file with these references (base names); ``.drv`` files are text files."""
         kind = "".join(["text", *(f":{self.prefix}{reference}" for reference in sorted(references))])
         return self.make_store_path(kind, sha256(content).digest(), name)
 
     def output_path(self, digest: bytes, drv_name: str, output: str) -> str:
-        """The base name of an input-addressed output; ``digest`` is that of the derivation (modulo, masked)."""
+        """Return the base name of an input-addressed output; ``digest``: the derivation's (modulo, masked)."""
         return self.make_store_path(f"output:{output}", digest, output_path_name(drv_name, output))
 
     def unfinished_output_path(self, drv_path: str, output: str) -> str:
-        """Where Nix has an output built whose path is not known yet: the floating output of ``drv_path`` (a base name).
+        """Return the path where Nix builds an output of unknown path: a floating output of ``drv_path`` (a base name).
 
         Source: the Nix manual, "Complete Store Path Calculation", type ``rewrite``.
         """
@@ -175,7 +175,7 @@ class StoreDir:
         return self.make_store_path(f"rewrite:{drv_path}:name:{output}", bytes(32), name)
 
     def fixed_output_path(self, method_prefix: str, algorithm: str, digest: bytes, name: str) -> str:
-        """The base name of a fixed content-addressed output without references.
+        """Return the base name of a fixed content-addressed output without references.
 
         ``method_prefix`` is Nix's: ``""`` flat, ``"r:"`` nar, ``"git:"``, ``"text:"``.
         """

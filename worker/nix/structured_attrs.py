@@ -1,7 +1,7 @@
 """Structured attributes: the JSON object that a derivation carries in the environment entry ``__json``.
 
-Up to 2.30 Nix keeps that entry as text, though it has to be JSON. Since 2.31 it reads it as JSON and prints it anew:
-compact, with sorted keys. This module reads and prints as the JSON library of Nix (nlohmann) does.
+Up to 2.30 Nix keeps the entry as text, though it has to be JSON. Since 2.31 it reads the entry as JSON and prints it
+again: compact, with sorted keys. This module reads and prints as the JSON library of Nix (nlohmann) does.
 
 Source: the Nix manual, "Advanced Attributes"; ``StructuredAttrs`` in the source of Nix.
 """
@@ -26,12 +26,12 @@ _INT64_MIN, _UINT64_MAX = -(2**63), 2**64 - 1
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HALF_PAIR = "structured attributes hold half of a surrogate pair"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-# What a backslash may begin, apart from half of a surrogate pair.
+# The valid escapes: half of a surrogate pair is none.
 _WHOLE_ESCAPE = re.compile(r"\\(?:[^u]|u(?![dD][89a-fA-F])|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 class InvalidStructuredAttributes(DerivationError):
-    """A ``__json`` entry that Nix can't read."""
+    """Nix can't read the ``__json`` entry."""
 
 
 def parse_structured_attributes(text: bytes) -> dict[str, Any]:
@@ -43,9 +43,9 @@ def parse_structured_attributes(text: bytes) -> dict[str, Any]:
 
 
 def check_structured_attributes(text: bytes) -> bytes:
-    """Return ``text`` when a Nix before 2.31 can build with it. Raises :class:`InvalidStructuredAttributes`.
+    """Return ``text`` if a Nix before 2.31 can build with it. Raises :class:`InvalidStructuredAttributes`.
 
-    Such a Nix also takes ``null`` for an object.
+    Such a Nix also accepts ``null`` instead of an object.
     """
     if not isinstance(_parse(text), dict | None):
         raise InvalidStructuredAttributes("structured attributes are no JSON object")
@@ -53,7 +53,7 @@ def check_structured_attributes(text: bytes) -> bytes:
 
 
 def print_structured_attributes(attributes: dict[str, Any]) -> bytes:
-    """Write the object as Nix does. Raises :class:`InvalidStructuredAttributes` for what has no UTF-8 form."""
+    """Return the object as Nix writes it. Raises :class:`InvalidStructuredAttributes` if it has no UTF-8 form."""
     try:
         return "".join(_pieces(attributes)).encode("utf-8")
     except UnicodeEncodeError:
@@ -61,15 +61,15 @@ def print_structured_attributes(attributes: dict[str, Any]) -> bytes:
 
 
 def normalise_structured_attributes(text: bytes) -> bytes:
-    """What Nix 2.31 and later write after they have read ``text``."""
+    """Return the text that Nix 2.31 and later write after they have read ``text``."""
     return print_structured_attributes(parse_structured_attributes(text))
 
 
 def _parse(text: bytes) -> Any:
     try:
-        # Nix ends at a zero byte; within a string it would not be allowed anyway.
+        # Nix ends at a zero byte; a string may not contain one anyway.
         characters = text.partition(b"\0")[0].removeprefix(_BYTE_ORDER_MARK).decode("utf-8")
-        # Nix refuses half a pair even in what does not count, because the same key follows.
+        # Nix refuses half a pair even in a value that does not count, because the same key follows.
         if _SURROGATE.search(characters) and "\\" in _WHOLE_ESCAPE.sub("", characters):
             raise InvalidStructuredAttributes(_HALF_PAIR)
         try:
@@ -83,7 +83,7 @@ def _parse(text: bytes) -> Any:
 
 
 def _parse_integer(text: str) -> int | float:
-    # Longer ones would be slow to read, and are no 64-bit integers.
+    # Longer texts are slow to read, and are not 64-bit integers.
     if len(text) <= 21 and _INT64_MIN <= (number := int(text)) <= _UINT64_MAX:
         return number
     return _parse_double(text)
@@ -108,7 +108,7 @@ class _Verbatim(str):
 
 
 def _pieces(value: Any) -> Iterator[str]:
-    # No recursion: Nix prints what is nested some hundred thousand times.
+    # No recursion: Nix prints values that are nested some hundred thousand times.
     pending = [value]
     while pending:
         value = pending.pop()
@@ -129,7 +129,7 @@ def _pieces(value: Any) -> Iterator[str]:
         else:
             is_object = isinstance(value, dict)
             parts: list[Any] = [_Verbatim("}" if is_object else "]")]
-            # Code points sort as the bytes of their UTF-8 form do.
+            # Code points sort in the same order as the bytes of their UTF-8 form.
             for item in sorted(value, reverse=True) if is_object else reversed(value):
                 parts += (
                     (value[item], _Verbatim(f",{encode_basestring(item)}:")) if is_object else (item, _Verbatim(","))

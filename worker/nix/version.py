@@ -1,4 +1,4 @@
-"""Versions of Nix, as far as they treat derivations differently.
+"""Versions of Nix, and their differences in the treatment of derivations.
 
 Source: the source of Nix at these versions.
 """
@@ -17,7 +17,7 @@ class NixVersion(NamedTuple):
 
     @property
     def parses_structured_attrs(self) -> bool:
-        """Whether ``__json`` is read as JSON and printed anew, instead of being kept as text."""
+        """Whether ``__json`` is read as JSON and printed again, instead of being kept as text."""
         return self >= (2, 31)
 
     @property
@@ -35,9 +35,9 @@ class NixVersion(NamedTuple):
 
 
 def parse_nix_version(text: str) -> NixVersion:
-    """Read what a Nix says of itself: ``2.34.8``, ``nix (Nix) 2.35pre20260101_abc``. Raises ``ValueError``.
+    """Parse the version that a Nix reports: ``2.34.8``, ``nix (Nix) 2.35pre20260101_abc``. Raises ``ValueError``.
 
-    What stands in parentheses is who made it, with a version of its own: ``nix (Determinate Nix 3.16.3) 2.33.3``.
+    Parentheses name the vendor, with a version of its own: ``nix (Determinate Nix 3.16.3) 2.33.3``.
     """
     match = re.search(r"(?<![\w.])(\d+)\.(\d+)", re.sub(r"\([^)]*\)", "", text))
     if match is None:

@@ -1,4 +1,4 @@
-"""The three verbs: what a worker does with Nix for derivations that it has claimed.
+"""The three verbs: the work of a worker with Nix for its claimed derivations.
 
-Each takes claims and returns reports, as the procedures want them; none talks to the database.
+Each verb takes claims and returns reports in the form of the procedures; none uses the database.
 """

@@ -1,4 +1,4 @@
-"""Build: have Nix build one concrete derivation, and see what came of it."""
+"""The verb build: Nix builds one concrete derivation, and the worker evaluates the result."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from .watcher import LogFlooded, OtherDerivationStarted, Watcher
 
 _EXISTS = "File exists"
 _LEFTOVER = re.compile(r"(?<=/)[0-9a-z]{32}-[A-Za-z0-9+._?=-]+\.tmp\b")
-"""The copy of an output in which Nix replaces names. It lies in the store, and no later Nix writes over it."""
+"""The copy of an output in which Nix replaces names. It lies in the store, and no later Nix overwrites it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended: a report of success or failure, or none: the claim is to be released, for `reason`."""
+    """The end of an attempt: a report of success or failure; without a report, the claim is released for `reason`."""
 
     report: Report | None
     succeeded: bool = False
     reason: str = ""
     is_counted: bool = True
-    """Whether a release counts as an attempt. It does not if the worker ends, or may not build any more."""
+    """Whether a release counts as an attempt. It does not if the worker stops, or may not build any more."""
     in_the_way: frozenset[str] = frozenset()
-    """Paths that have to be deleted: what a Nix that was killed has left in the store, what Nix takes to be there."""
+    """Paths to delete: leftovers of a killed Nix in the store, paths that Nix wrongly takes for valid."""
 
 
 def build(
     context: Context, client: Client, claim: Claim, withdraw: Withdraw, runs: Callable[[str], None] = lambda _: None
 ) -> Outcome:
-    """Build what was claimed. Everything that it needs must be valid: Nix would build it behind the database otherwise.
+    """Build a claimed derivation. All of its inputs must be valid, else Nix builds them without the database.
 
-    `runs` is told the machine that Nix builds it on, once there is one.
-    Raises ConnectionLost when the connection was ended, or ended by itself.
+    When Nix starts the build, `runs` receives the machine that builds it. Raises ConnectionLost if the connection was
+    ended, or ends by itself.
     """
     try:
         derivation = context.derivations.get(claim.drv, client)
@@ -58,7 +58,7 @@ def build(
         return _failed(claim, failure, None)
 
     inputs = sorted({*derivation.input_srcs, *claim.inputs})
-    # Nix itself protects only outputs whose paths it knows: a collector would take the others while they are written.
+    # Nix itself protects only outputs with known paths: a collector would delete the others while they are written.
     store_dir = context.store.store_dir
     unfinished = [
         store_dir.unfinished_output_path(claim.drv, name)
@@ -67,7 +67,7 @@ def build(
     ]
     needed = {claim.drv, *inputs}
     began = time.time_ns()
-    # Nix would build a missing input of what has derivations as inputs: it has to be certain that none is.
+    # If the derivation has input derivations, Nix would build a missing input: make certain that none is missing.
     protect = client.protect if derivation.input_drvs else client.keep
     gone = needed - protect({*needed, *unfinished})
     if gone:
@@ -77,7 +77,7 @@ def build(
         context.store.settings.with_limits(
             timeout=claim.timeout,
             max_silent_time=claim.max_silent,
-            max_log_size=context.max_log_size,  # Nix counts bytes of a line that does not end, too
+            max_log_size=context.max_log_size,  # Nix also counts the bytes of an unfinished line
             remote=context.remote,
         )
     )
@@ -105,7 +105,7 @@ def build(
         )
         return _failed(claim, flooded, watcher)
     except OtherDerivationStarted as error:
-        other = StepFailure(HydraStatus.ABORTED, "transient", f"Nix began to build something else: {error}")
+        other = StepFailure(HydraStatus.ABORTED, "transient", f"Nix began to build another derivation: {error}")
         return _failed(claim, other, watcher)
     except NotBuilt as error:
         return _failed(claim, StepFailure(HydraStatus.ABORTED, "transient", str(error)), watcher)
@@ -120,7 +120,7 @@ def build(
             return excuse
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
-            # The claim was for a machine that builds it: Nix says the same when it can't be reached.
+            # The claim names a machine that can build it: if Nix can't reach that machine, it gives the same status.
             failure = replace(failure, status=HydraStatus.ABORTED, failure_class="transient")
         return _failed(claim, failure, watcher, result)
     return _succeeded(context, client, claim, derivation, result, watcher)
@@ -129,7 +129,7 @@ def build(
 def _excuse(
     context: Context, client: Client, claim: Claim, needed: set[str], began: int, withdraw: Withdraw
 ) -> Outcome | None:
-    """The outcome if it has failed through no fault of its own: what it needs was not there all the time."""
+    """Return an outcome that excuses the failed attempt, if an input was missing for a while; else `None`."""
     gone, made_again = vanished(context.store, client, needed, began)
     if gone:
         return _without(gone, context, claim, withdraw)
@@ -139,12 +139,12 @@ def _excuse(
 
 
 def _without(gone: Collection[str], context: Context, claim: Claim, withdraw: Withdraw) -> Outcome:
-    """Nothing can be built without these."""
+    """Return the outcome of an attempt without these paths: nothing can be built."""
     names = ", ".join(sorted(gone))
     if withdraw(sorted(gone)):
         return Outcome(None, reason=f"inputs are gone from the store: {names}")
     failure = StepFailure(HydraStatus.ABORTED, "transient", f"sources are not in the store: {names}")
-    if claim.drv in gone:  # no attempt brings it back, and no other derivation makes it
+    if claim.drv in gone:  # no attempt and no other derivation can restore it
         message = (
             f"the .drv is not in the store any more: {context.store.full_path(claim.drv)}. Evaluate the jobset again,"
             " or put the file back, and restart the build"
@@ -158,24 +158,24 @@ def _in_the_way(message: str, prefix: str) -> frozenset[str]:
 
 
 def failed(claim: Claim, failure: StepFailure) -> Outcome:
-    """The attempt failed for a reason that the worker found: Nix has nothing to say of it."""
+    """Return the outcome of an attempt that failed by an error that the worker found, not Nix."""
     return _failed(claim, failure, None)
 
 
 def interrupted(context: Context, claim: Claim, failure: StepFailure) -> Outcome:
-    """The attempt ended in the middle, perhaps with a log."""
+    """Return the outcome of an attempt that was interrupted, perhaps with a log."""
     return _with_log(context, claim, _failed(claim, failure, None))
 
 
 def cancelled(context: Context, claim: Claim) -> Outcome:
-    """The attempt was ended, or not begun, since nobody needs it any more."""
-    reason = "nobody needs it any more"
+    """Return the outcome of an attempt that was ended, or not started, since no build needs the derivation."""
+    reason = "no build needs the derivation any more"
     report = {"lease": claim.lease, "status": int(HydraStatus.CANCELLED), "class": "cancelled", "message": reason}
     return _with_log(context, claim, Outcome(report, reason=reason))
 
 
 def _with_log(context: Context, claim: Claim, outcome: Outcome) -> Outcome:
-    """The same; its report names the log, if there is one."""
+    """Add the log to the report of an outcome, if there is one."""
     log = str(log_path(context.logs, claim.drv))
     found = os.path.exists(log)  # noqa: PTH110 - never raises
     return replace(outcome, report=(outcome.report or {}) | {"log": log if found else None})
@@ -189,18 +189,20 @@ def _succeeded(
         recorded = client.query_derivation_output_map(claim.drv)
         outputs = {name: path for name in derivation.outputs if (path := outputs.get(name) or recorded.get(name))}
     if outputs.keys() != derivation.outputs.keys():
-        unknown = StepFailure(HydraStatus.ABORTED, "transient", "Nix does not say which outputs it has built")
+        unknown = StepFailure(HydraStatus.ABORTED, "transient", "Nix does not name all outputs that it has built")
         return _failed(claim, unknown, watcher, result)
-    # A collector that runs already does not see new roots, but is told of what is protected. It may have been quicker.
+    # A running collector does not read new roots, but Nix sends it temporary roots. It may still have been faster.
     paths = sorted(set(outputs.values()))
     infos = PathInfos(client)
     try:
         infos.get_many(paths, protect=True)
     except InvalidPath as error:
-        return Outcome(None, reason=f"an output was collected as soon as it was there: {error.path}")
+        return Outcome(None, reason=f"the collector deleted an output as soon as it existed: {error.path}")
     if lost := missing(context.store, paths, (claim.drv, *derivation.input_srcs)):
         return Outcome(
-            None, reason=f"an output was collected before it was there: {', '.join(sorted(lost))}", in_the_way=lost
+            None,
+            reason=f"the collector deleted an output before it was valid: {', '.join(sorted(lost))}",
+            in_the_way=lost,
         )
     if words := context.too_large(infos, paths):
         return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)
@@ -218,7 +220,7 @@ def _failed(claim: Claim, failure: StepFailure, watcher: Watcher | None, result:
 
 
 def _report(claim: Claim, watcher: Watcher | None, result: BuildResult | None) -> Report:
-    named = {"machine": watcher.machine} if watcher and watcher.machine else {}  # else it stays as the claim has it
+    named = {"machine": watcher.machine} if watcher and watcher.machine else {}  # else the claim's machine stays
     return named | {
         "lease": claim.lease,
         "log": str(watcher.log.path) if watcher and watcher.log else None,

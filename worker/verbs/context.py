@@ -1,4 +1,4 @@
-"""What the verbs work with: one store, our roots in it, the log directory."""
+"""The environment of the verbs: one store, our roots in it, the log directory."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ CACHED_DERIVATIONS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Shared by all threads of a worker.
+    """Settings and caches that all threads of a worker share.
 
-    `trust_store`: whether realisations that the store has on record are believed; on a daemon that others use as well,
-    any user could have registered them. `max_log_size`: bytes of the log of one build, 0 for no limit.
-    `max_output_size`: bytes of all outputs of one build, 0 for no limit. `remote`: whether remote builders are used.
+    `trust_store`: whether recorded realisations of the store are trusted; any user of a shared daemon could have
+    registered them. `max_log_size`: bytes of the log of one build, 0 for no limit. `max_output_size`: bytes of all
+    outputs of one build, 0 for no limit. `remote`: whether remote builders are used.
     """
 
     store: Store
@@ -42,7 +42,7 @@ class Context:
         object.__setattr__(self, "derivations", DerivationCache(self.store))
 
     def too_large(self, infos: PathInfos, paths: Iterable[str]) -> str | None:
-        """Why the outputs of one derivation, which are valid, may not be used; `None`: they may."""
+        """Return why the valid outputs of one derivation are too large; `None`: they are not."""
         if not self.max_output_size:
             return None
         size = sum(info.nar_size for info in infos.get_many(paths).values())
@@ -52,7 +52,7 @@ class Context:
 
 
 class DerivationCache:
-    """Parsed derivations, the last few thousand: what was loaded is soon resolved, what was resolved is soon built."""
+    """The last few thousand parsed derivations: loaded ones are soon resolved, and resolved ones are soon built."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -60,7 +60,7 @@ class DerivationCache:
         self._derivations: dict[str, Derivation] = {}
 
     def get(self, drv: str, client: Client) -> Derivation:
-        """The derivation in the file `drv` (a base name). Raises as `Store.read_derivation` does."""
+        """Return the derivation in the file `drv` (a base name). Raises as `Store.read_derivation` does."""
         found = self._derivations.get(drv)
         if found is None:
             found = self._store.read_derivation(drv, client)
@@ -71,7 +71,7 @@ class DerivationCache:
         return drv in self._derivations
 
     def put(self, drv: str, derivation: Derivation) -> None:
-        """Remember a derivation."""
+        """Cache a derivation."""
         with self._lock:
             while len(self._derivations) >= CACHED_DERIVATIONS:
                 del self._derivations[next(iter(self._derivations))]
@@ -79,9 +79,9 @@ class DerivationCache:
 
 
 Withdraw = Callable[[Iterable[str]], int]
-"""Tells the database that store paths are gone; returns how many of them it knew."""
+"""Reports to the database that store paths are lost; returns how many of them it knew."""
 
 
 def withdraw_lost(drv: str, client: Client, withdraw: Withdraw) -> bool:
-    """Withdraw a .drv that could not be read, if it is gone; whether that was news, since a builder had written it."""
+    """If an unreadable .drv is gone, withdraw it; return whether the database knew it, as an output of a builder."""
     return not client.query_valid_paths([drv]) and withdraw([drv]) > 0

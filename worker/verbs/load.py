@@ -1,4 +1,4 @@
-"""Load: read .drv files, and ask the store which of their outputs are valid."""
+"""The verb load: read .drv files, and ask the store which of their outputs are valid."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ Report = dict[str, Any]
 T = TypeVar("T")
 
 PART = 20
-"""So many derivations are reported together, while the next are read."""
+"""Derivations in one report, while the next ones are read."""
 MOST_INPUTS = 50_000
 """Outputs of inputs, and outputs on the way to them, that a derivation may name: a builder may write any number into a
 ``.drv``, and a report with so many holds the graph lock for three seconds."""
 MOST_OUTPUTS = 100
 """Outputs that a derivation may have: real ones have a handful. Each becomes rows in every report about it."""
 MOST_INPUTS_UNCLAIMED = 250
-"""A report of what was not claimed can't be sent in parts."""
+"""Inputs in a report of an unclaimed derivation, which can't be sent in parts."""
 MOST_DYNAMIC = 1000
 """Outputs that a dynamic derivation may name: all its chains are followed together."""
 READ_AHEAD = 2000
-"""So many inputs, and inputs of inputs, are read and reported after what was claimed: most are wanted in a moment."""
+"""Inputs, and inputs of inputs, that are read and reported after the claims: most will be claimed in a moment."""
 
 
 def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Withdraw) -> Iterator[list[Report]]:
-    """Read what was claimed; gives a report for each, in the form that `register_derivations` takes, a few at a time.
+    """Read claimed derivations; yield a report for each, in the form for `register_derivations`, a few at a time.
 
-    Reports of what was read ahead, with lease `None`, come after those of what needs it. A lost .drv is withdrawn: if a
-    builder had written it, that ends the claim, and the report that it can't be read is too late.
+    Reports of derivations read ahead have the lease `None`, and follow reports of their dependents. A lost .drv is
+    withdrawn: if a builder had written it, the withdrawal ends the claim, and the report of the failure is too late.
     """
     infos = PathInfos(client)
     unread = _Unread(context, {claim.drv for claim in claims})
@@ -65,11 +65,11 @@ def load(context: Context, client: Client, claims: Sequence[Claim], withdraw: Wi
         reports = [describe(drv, derivation) | {"lease": None} for drv, derivation in ahead]
         readable = [(_unclaimed(drv), derivation) for drv, derivation in ahead]
         unread.add_inputs(_add_outputs(context, client, infos, reports, readable))
-        yield [report for report in reports if _fits_unclaimed(report)]  # the others are left to their claims
+        yield [report for report in reports if _fits_unclaimed(report)]  # the others wait for their claims
 
 
 class _Unread:
-    """Inputs that were not read before, layer by layer."""
+    """Inputs that have not been read yet, layer by layer."""
 
     def __init__(self, context: Context, seen: set[str]) -> None:
         self._derivations = context.derivations
@@ -84,7 +84,7 @@ class _Unread:
             self._seen.update(new)
 
     def read(self, client: Client) -> list[tuple[str, Derivation]]:
-        """The next few of one layer. What can't be used is left to its claim."""
+        """Read the next few of one layer. Unusable derivations wait for their claims."""
         read: list[tuple[str, Derivation]] = []
         while len(read) < PART and (self._layer or (not read and self._next)):
             if not self._layer:
@@ -112,9 +112,9 @@ def _add_outputs(
     reports: Sequence[Report],
     loaded: Sequence[tuple[Claim, Derivation]],
 ) -> list[Derivation]:
-    """Give each report the outputs; the derivations that have outputs which are not valid.
+    """Add the outputs to each report; return the derivations with an output that is not valid.
 
-    A report fails if the outputs are too large: they may be left of an attempt that failed for that reason.
+    If the outputs are too large, the report fails: they may come from an attempt that failed for the same reason.
     """
     outputs = _find_outputs(context, client, loaded)
     if context.max_output_size:
@@ -145,7 +145,7 @@ def _unclaimed(drv: str) -> Claim:
 
 
 def describe(drv: str, derivation: Derivation) -> Report:
-    """What the database keeps of a derivation. Raises DerivationError for what can't be built here."""
+    """Return the database's record of a derivation. Raises DerivationError if it can't be built here."""
     kind = derivation.kind
     if kind is Kind.IMPURE:
         raise DerivationError("it is impure, and impure derivations are not supported")
@@ -183,7 +183,7 @@ def _has_too_many_inputs(derivation: Derivation) -> bool:
 
 
 def static_outputs(context: Context, derivation: Derivation) -> dict[str, str | None]:
-    """The outputs' paths as far as the derivation tells."""
+    """Return the outputs' paths, if the derivation determines them."""
     return {name: derivation.output_path(name, context.store.store_dir) for name in derivation.outputs}
 
 
@@ -195,7 +195,7 @@ def _refusal(claim: Claim, status: int, message: str) -> Report:
 def _find_outputs(
     context: Context, client: Client, loaded: Sequence[tuple[Claim, Derivation]]
 ) -> dict[str, tuple[Claim, list[Report]]]:
-    """For each derivation the outputs with their paths, and whether they are valid; valid ones are rooted."""
+    """Return, for each derivation, its outputs with paths and validity; root the valid ones."""
     paths: dict[str, dict[str, str | None]] = {}
     unknown: list[Claim] = []
     for claim, derivation in loaded:

@@ -1,4 +1,4 @@
-"""Resolve: compute resolved derivations, write them to the store, and root them."""
+"""The verb resolve: compute resolved derivations, write them to the store, and root them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .context import Context, Withdraw, withdraw_lost
 from .load import Report, describe, static_outputs
 
 FIRST, PART = 2, 16
-"""So many are reported together, while the next are written: few at first, so that something is built soon."""
+"""Reports in one part, while the next ones are written: few at first, so that a build starts soon."""
 KnownOutputs = Callable[[Sequence[str]], Mapping[str, Mapping[str, str]]]
-"""For derivations, as far as the database knows: their valid outputs."""
+"""Returns the valid outputs of derivations that the database knows."""
 
 
 class Resolution(NamedTuple):
-    """What a claimed derivation resolves to, and the report that is to say so."""
+    """A claim, its report, and its resolved derivation."""
 
     claim: Claim
     report: Report
@@ -35,10 +35,10 @@ class Resolution(NamedTuple):
 def resolve(
     context: Context, client: Client, claims: Sequence[Claim], known_outputs: KnownOutputs, withdraw: Withdraw
 ) -> Iterator[list[Report]]:
-    """Resolve what was claimed; gives a report for each, in the form that `set_resolved_to` takes, a few at a time.
+    """Resolve claimed derivations; yield a report for each, in the form that `set_resolved_to` takes, a few at a time.
 
-    For what resolves to something of which all outputs are known to be valid there is nothing to write. Paths that
-    turn out to have gone are withdrawn: the database then finds the report stale.
+    If all outputs of a resolved derivation are known to be valid, nothing is written. Paths that are lost by now are
+    withdrawn: the database then finds the report stale.
     """
     for start, end in [(0, FIRST), *((start, start + PART) for start in range(FIRST, len(claims), PART))]:
         part = claims[start:end]
@@ -62,7 +62,7 @@ def resolve(
 
 
 def follow_chains(derivation: Derivation, inputs: Mapping[str, Mapping[str, str]]) -> dict[InputOutput, str]:
-    """The path of each output that the derivation needs, as far as these lead: outputs of derivations, by base name."""
+    """Return the paths of needed outputs that `inputs` leads to: outputs by name, by base name of the derivation."""
     paths: dict[InputOutput, str] = {}
     for wanted in derivation.needed_outputs():
         path: str | None = wanted.drv_path
@@ -74,7 +74,7 @@ def follow_chains(derivation: Derivation, inputs: Mapping[str, Mapping[str, str]
 
 
 def _resolve_one(context: Context, client: Client, claim: Claim, report: Report, withdraw: Withdraw) -> Resolved | None:
-    """What it resolves to; `None` when that is itself, or nothing: then the report says so."""
+    """Return the resolved derivation; `None`: the report says that there is none, or that it is the same."""
     store = context.store
     try:
         derivation = context.derivations.get(claim.drv, client)
@@ -86,7 +86,7 @@ def _resolve_one(context: Context, client: Client, claim: Claim, report: Report,
         withdraw_lost(claim.drv, client, withdraw)
         report["failed"] = _failure(f"the .drv can't be read: {error}", HydraStatus.ABORTED)
     except (DerivationError, MissingOutputs, InvalidStorePath) as error:
-        report["failed"] = _failure(f"it can't be resolved: {error}")
+        report["failed"] = _failure(f"the derivation can't be resolved: {error}")
     else:
         if resolved.path != claim.drv:
             context.derivations.put(resolved.path, resolved.derivation)
@@ -98,7 +98,7 @@ def _resolve_one(context: Context, client: Client, claim: Claim, report: Report,
 def confirm(
     context: Context, client: Client, claim: Claim, report: Report, recorded: Mapping[str, str], withdraw: Withdraw
 ) -> Report:
-    """The report once more, after the database named outputs that it has on record: confirmed, or withdrawn."""
+    """Return the report for another try, after the database named recorded outputs: confirmed, or withdrawn."""
     paths = sorted(set(recorded.values()))
     valid = client.protect(paths)
     context.roots.add_many(client, sorted(valid))
@@ -120,7 +120,7 @@ def _confirm_known(
     known: Mapping[str, Mapping[str, str]],
     withdraw: Withdraw,
 ) -> None:
-    """Complete the reports of those whose outputs are all in the store, as the database has them on record."""
+    """Complete the reports of resolutions whose outputs are all in the store, at the recorded paths."""
     served = {path for one in resolutions for path in known[one.resolved.path].values()}
     maps = _recorded(context, client, resolutions)
     valid = client.protect(sorted(served.union(*(one.values() for one in maps)))) if served else set()
@@ -156,7 +156,7 @@ def _write(context: Context, client: Client, written: Sequence[Resolution], with
         sources = resolved.derivation.input_srcs
         gone = set(sources) - client.query_valid_paths(sources)
         if gone and withdraw(sorted(gone)):
-            report["resolved"] = None  # stale by now
+            report["resolved"] = None  # the report is stale by now
         else:
             words = f"Nix refuses the resolved derivation {resolved.path}"
             report["failed"] = failure_of_refusal(answer, words).described()
@@ -173,7 +173,7 @@ def _write(context: Context, client: Client, written: Sequence[Resolution], with
     for (claim, report, resolved), outputs in zip(good, paths, strict=True):
         found = {name: path for name, path in outputs.items() if path is not None and path in valid}
         if len(found) == len(outputs) and context.too_large(infos, found.values()):
-            found = {}  # Nix, asked to build it, names the same outputs; then it fails
+            found = {}  # the build, for which Nix returns the same outputs, then fails
         if claim.root and len(found) == len(outputs):
             report["info"] = inspect_outputs(context.store, infos, found)
         report["resolved"] = _described(resolved.path, resolved.derivation) | {
@@ -183,7 +183,7 @@ def _write(context: Context, client: Client, written: Sequence[Resolution], with
 
 
 def _recorded(context: Context, client: Client, resolutions: Sequence[Resolution]) -> list[dict[str, str]]:
-    """The paths that the store has on record, if it is believed; nothing for what it does not have."""
+    """Return the paths on the store's record, if the store is trusted; empty maps for unknown derivations."""
     if not context.trust_store:
         return [{} for _ in resolutions]
     maps = client.query_derivation_output_maps(resolved.path for _, _, resolved in resolutions)

@@ -1,4 +1,4 @@
-"""Taking turns at writing to the store, while that is quick."""
+"""Turns at writing to the store, for writes that are quick."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ TURN_SECONDS = 0.05
 
 
 class Turn:
-    """One writer of the store at a time, each for `TURN_SECONDS` at most: then the next one does not wait any longer.
+    """One writer of the store at a time. A turn lasts at most `TURN_SECONDS`: then the next writer starts anyway.
 
-    Two Nix processes that register paths in the same moment make one of them sleep for up to a tenth of a second.
-    Trivial builds are ten times shorter than that; a build that takes longer has long given up its turn.
+    If two Nix processes register paths in the same moment, one of them sleeps for up to a tenth of a second. Trivial
+    builds are ten times shorter than that; a build that takes longer has long ended its turn.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[threading.Condition] = deque()
-        """Each waits for its own condition: a thousand that were woken by each change would do nothing else."""
+        """Each writer waits for its own condition: else every change would wake a thousand threads."""
         self._holder: threading.Condition | None = None
         self._until = 0.0
 
     @contextmanager
     def taken(self) -> Iterator[Callable[[], None]]:
-        """Wait for the turn, in the order of coming, and have it; what is given can be called to give it up early."""
+        """Wait for a turn, in the order of calls, and hold it; the yielded function ends it early."""
         me = threading.Condition(self._lock)
         with self._lock:
             self._waiting.append(me)

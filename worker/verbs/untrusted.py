@@ -1,4 +1,4 @@
-"""What Nix says that it has, of a store that is not trusted: it is built all the same."""
+"""Outputs on the record of an untrusted store: they are built all the same."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ..nix.derivation import Derivation, Kind
 from .context import Context
 
 ALREADY_VALID = (BuildStatus.ALREADY_VALID, BuildStatus.RESOLVES_TO_ALREADY_VALID)
-"""Nix had the outputs on record and built nothing: whoever registered them made them."""
+"""Statuses of outputs that Nix had on record and did not build: another user may have registered them."""
 
 _TEXT_NAME = "hydra-resolver-attempt"
 _TEXT_BYTES = 32
 
 
 class NotBuilt(Exception):
-    """Nix has not built what nobody can have registered before."""
+    """Nix did not build outputs that no other user can have registered."""
 
 
 def is_forestalled(context: Context, client: Client, claim: Claim, derivation: Derivation) -> bool:
-    """Whether Nix has an output on record that is not of our own trace, of several: it would have the others built, and
-    take that one for what it built. Raises NixError.
+    """Return whether Nix has an output on record that our trace lacks, for a derivation with several outputs: Nix would
+    build the others, and take the recorded output for a result of the build. Raises NixError.
     """
     if context.trust_store or derivation.kind is not Kind.FLOATING or len(derivation.outputs) == 1:
         return False
@@ -34,7 +34,7 @@ def is_forestalled(context: Context, client: Client, claim: Claim, derivation: D
 
 
 def is_believed(context: Context, claim: Claim, derivation: Derivation, result: BuildResult) -> bool:
-    """Whether the outputs may be used: they were built just now, can be no others, or are those of our own trace."""
+    """Return whether the outputs may be used: just built, the only possible ones, or equal to our own trace."""
     return (
         context.trust_store
         or result.status not in ALREADY_VALID
@@ -47,11 +47,11 @@ def is_believed(context: Context, claim: Claim, derivation: Derivation, result: 
 
 
 def add_copy(context: Context, client: Client, derivation: Derivation) -> str:
-    """Write the derivation once more, with one more source: a text that nobody can guess; the base name of its .drv.
+    """Write a copy of the derivation with one more source, a text of random bytes; return the base name of its .drv.
 
-    Realisations are filed under a hash of all of the derivation, sources included: nobody can have registered one of
-    the copy. The builder is told nothing of the text; only the place where it writes its outputs, before Nix renames
-    them, is another one. Raises NixError.
+    Realisations are filed under a hash of the whole derivation, including sources: no other user can have registered
+    one for the copy. The builder does not learn of the text; only the place where it writes its outputs, before Nix
+    renames them, is another one. Raises NixError.
     """
     store_dir = context.store.store_dir
     content = secrets.token_bytes(_TEXT_BYTES)
@@ -67,7 +67,7 @@ def add_copy(context: Context, client: Client, derivation: Derivation) -> str:
 
 
 def as_built(claim: Claim, result: BuildResult) -> BuildResult:
-    """The result of a copy. Raises NotBuilt when Nix has the outputs without having built them for us."""
+    """Return the result of a copy. Raises NotBuilt if Nix has the outputs without having built them for us."""
     if result.succeeded and result.status is not BuildStatus.BUILT:
         raise NotBuilt(f"Nix has outputs of {claim.drv} that it did not build for us, and trust_store is off")
     return result

@@ -1,4 +1,4 @@
-"""Whether what a build needs was in the store all the time: a collector, or a person, may have taken it."""
+"""Checks that the inputs of a build were in the store all the time: a collector, or a user, may have deleted some."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..nix.store import Store
 
 
 def vanished(store: Store, client: Client, paths: Set[str], since: int) -> tuple[Set[str], Set[str]]:
-    """Of these paths, which were valid: those that are not any more; and those that were made again after `since`.
+    """Return the paths that are not valid any more; and those that were created again after `since`.
 
-    `since`: nanoseconds since 1970. What was made again is only seen where the store's files are on this machine.
-    `client` is closed if there are any: its Nix goes by what it remembers of them.
+    All paths were valid. `since`: nanoseconds since 1970. Recreated paths are found only if the store's files are on
+    this machine. If there are any lost or recreated paths, `client` is closed: its Nix has cached their old state.
     Raises ConnectionLost.
     """
     with store.connect() as fresh:
@@ -27,10 +27,10 @@ def vanished(store: Store, client: Client, paths: Set[str], since: int) -> tuple
 
 
 def missing(store: Store, paths: Iterable[str], others: Iterable[str]) -> frozenset[str]:
-    """Those of valid paths whose files are not there, if that can be told on this machine.
+    """Return the valid paths whose files are missing, if the store's files are on this machine.
 
-    A collector takes what is not valid yet. Nix does not look once more when it registers a path. `others` are valid
-    as well: if none of these has a file either, the store's files are elsewhere. Raises StoreError then.
+    A collector may delete a path before it is valid, and Nix does not check again when it registers the path. `others`
+    are valid, too: if none of them has a file either, the store's files are elsewhere, and StoreError is raised.
     """
     directory = store.real_dir
     if directory is None:
@@ -42,7 +42,7 @@ def missing(store: Store, paths: Iterable[str], others: Iterable[str]) -> frozen
 
 
 def files_elsewhere(directory: Path) -> str:
-    """What is wrong where the files of a store are not found, and what to do."""
+    """Return a message for a store whose files are not found, with the remedy."""
     return f"the store's files are not in {directory}: name their directory in the store's URI, as real=DIRECTORY"
 
 
@@ -52,7 +52,7 @@ def _is_there(file: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError:
-        pass  # that it can't be looked at does not say that it is gone
+        pass  # an unreadable path is not proven to be missing
     return True
 
 

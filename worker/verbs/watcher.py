@@ -1,4 +1,4 @@
-"""What is done with a build while it runs."""
+"""The watcher of a running build."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ HERE = "localhost"
 
 
 class OtherDerivationStarted(Exception):
-    """Nix began to build something that was not asked for."""
+    """Nix began to build another derivation than the requested one."""
 
 
 class LogFlooded(Exception):
-    """The log went beyond its limit."""
+    """The log exceeded its limit."""
 
 
 class Watcher(BuildEvents):
-    """Follows one build: writes its log, and ends the call when Nix builds something else or the log floods."""
+    """Follows one build: writes its log, and ends the call if Nix builds another derivation or the log is too long."""
 
     def __init__(self, drv_path: str, open_log: Callable[[], BuildLog], runs: Callable[[str], None]) -> None:
         self.drv_path = drv_path
         self.machine: str | None = None
-        """Where Nix builds it; `None` until it says so."""
+        """The machine that builds; `None` until Nix names it."""
         self.log: BuildLog | None = None
         self.under_way: Callable[[], None] = lambda: None
         self._open_log = open_log
@@ -35,14 +35,14 @@ class Watcher(BuildEvents):
         if drv_path != self.drv_path:
             raise OtherDerivationStarted(drv_path)
         if self.log is not None:
-            return  # the builder says it once more, of itself
+            return  # a remote builder repeats the message
         self.machine = machine or HERE
         self.under_way()
         self._runs(self.machine)
         self.log = self._open_log()
 
     def log_line(self, drv_path: str, line: bytes) -> None:  # noqa: ARG002
-        """Write it. Raises LogFlooded."""
+        """Write a line. Raises LogFlooded."""
         if self.log is not None and not self.log.write_line(line):
             raise LogFlooded
 

@@ -1,4 +1,4 @@
-"""Reading how builds ended.
+"""Reading the results of builds.
 
 Source: ``BuildResult`` and its serialiser in the source of Nix.
 """
@@ -14,7 +14,7 @@ from .wire import WireReader
 
 
 def read_build_results(reader: WireReader, minor: int) -> list[tuple[str, BuildResult]]:
-    """The answer of BuildPathsWithResults in protocol 1.``minor``: what was asked for, as full paths, and results."""
+    """Read the answer of BuildPathsWithResults in protocol 1.``minor``: requested full paths, with results."""
     return [(read_text(reader), _read_result(reader, minor)) for _ in range(reader.u64())]
 
 

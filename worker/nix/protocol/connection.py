@@ -24,17 +24,17 @@ OUR_VERSION = 1 << 8 | 38
 OLDEST_MINOR = 34
 
 SAFE_BYTES = 60_000
-"""So much can be written without reading: less than what a pipe or a socket holds."""
+"""Bytes that can be written without reading: less than a pipe or a socket holds."""
 
 observers: list[Callable[[str, Op], None]] = []
-"""Are told "before" an operation is sent, and "after" its answer was read, in the thread that waits for it."""
+"""Called with "before" when an operation is sent, and "after" when its answer is read, in the waiting thread."""
 
 
 class Connection:
-    """A connection after the handshake. One thread uses it; :meth:`abort` may be called from any.
+    """A connection after the handshake. One thread uses it; any thread may call :meth:`abort`.
 
-    After a :class:`NixError` it can be used further, after any other exception it is closed. Raises
-    :class:`ConnectionLost`, and :class:`ProtocolError` when the other side is too old (before Nix 2.8) or no Nix.
+    After a :class:`NixError` the connection can be used further, after any other exception it is closed. Raises
+    :class:`ConnectionLost`, and :class:`ProtocolError` if the other side is too old (before Nix 2.8) or not a Nix.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -72,11 +72,11 @@ class Connection:
             return read_answer(self._reader)
 
     def call_many(self, requests: Sequence[bytes], read_answer: Callable[[WireReader], T]) -> list[T | NixError]:
-        """Send requests without waiting for the answer of each; answers and errors in their order."""
+        """Send requests without waiting for each answer; return answers and errors in their order."""
         return self.call_each([(request, read_answer) for request in requests])
 
     def call_each(self, calls: Sequence[tuple[bytes, Callable[[WireReader], Any]]]) -> list[Any]:
-        """As :meth:`call_many`, for requests with different answers: each comes with what reads its own."""
+        """Do as :meth:`call_many`, for requests with different answers: each comes with its own reader."""
         requests = [request for request, _ in calls]
         with self._closing_on_error(), _observed(requests), self._sending(requests):
             return [self._answer(read_answer) for _, read_answer in calls]
@@ -94,7 +94,7 @@ class Connection:
             self._transport.send(b"".join(requests))
             yield
             return
-        # Nix stops reading while nobody reads its answers: one thread writes, this one reads.
+        # Nix stops reading while its answers are not read: another thread writes, this one reads.
         writer = threading.Thread(target=self._send_all, args=(requests,), name="nix-requests", daemon=True)
         writer.start()
         try:
@@ -118,7 +118,7 @@ class Connection:
                     size = 0
             self._transport.send(b"".join(pending))
         except ConnectionLost:
-            pass  # the reading thread meets the same end
+            pass  # the reading thread gets the same error
 
     @contextmanager
     def _closing_on_error(self) -> Iterator[None]:
@@ -126,7 +126,7 @@ class Connection:
         try:
             yield
         except NixError:
-            if self._aborted:  # the last thing that Nix 2.26 says then
+            if self._aborted:  # the last message of Nix 2.26 after an abort
                 self.close()
                 raise ConnectionLost("the connection to Nix was aborted") from None
             raise
@@ -144,14 +144,14 @@ class Connection:
     def _check_open(self) -> None:
         if self.closed:
             raise ConnectionLost("the connection to Nix is closed")
-        if self._aborted:  # what is asked now would be heard by a Nix that ends, if at all
+        if self._aborted:  # a request would reach a Nix that ends, if any
             self.close()
             raise ConnectionLost("the connection to Nix was aborted")
 
     def abort(self) -> None:
         """End the connection, and with it a build that runs on it, from any thread.
 
-        The thread that waits for an answer gets :class:`ConnectionLost`; the connection is to be closed there.
+        The thread that waits for an answer gets :class:`ConnectionLost`, and has to close the connection.
         """
         self._aborted = True
         self._transport.abort()
@@ -165,7 +165,7 @@ class Connection:
 
 @contextmanager
 def _observed(requests: Sequence[bytes]) -> Iterator[None]:
-    """Requests that are sent together: each operation is told once, before all of them and after all answers."""
+    """Report operations of requests that are sent together: each once before all, and once after all answers."""
     operations = dict.fromkeys(Op(int.from_bytes(request[:8], "little")) for request in requests) if observers else ()
     _tell("before", operations)
     yield

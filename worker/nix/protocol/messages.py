@@ -1,4 +1,4 @@
-"""What Nix says while it works on a request, before the answer: errors, log lines, builds that begin and end.
+"""Messages of Nix before the answer to a request: errors, log lines, builds that begin and end.
 
 Source: ``TunnelLogger`` and ``processStderr`` in the source of Nix.
 """
@@ -24,28 +24,28 @@ _RESULT_PHASE: Final = 104
 
 
 class BuildEvents:
-    """What happens during a call that builds; override what is of interest.
+    """Events of a call that builds; override the methods of interest.
 
-    Called in the thread that waits for the build, as events arrive. ``drv_path`` is the full path of the derivation
-    that Nix builds, which need not be the one that was asked for. An exception raised here ends the connection, and
-    with it the build, and is passed on to the caller.
+    The thread that waits for the build calls them as events arrive. ``drv_path`` is the full path of the derivation
+    that Nix builds, which need not be the requested one. An exception from a method ends the connection, and with it
+    the build, and is passed on to the caller.
     """
 
     def started(self, drv_path: str, machine: str) -> None:
-        """Nix began to build ``drv_path``, on this machine when ``machine`` is empty."""
+        """Nix began to build ``drv_path``, on this machine if ``machine`` is empty."""
 
     def log_line(self, drv_path: str, line: bytes) -> None:
-        """A line of the builder's output, without its line end. Need not be UTF-8."""
+        """The builder wrote a line, without its line end. It need not be UTF-8."""
 
     def phase(self, drv_path: str, phase: str) -> None:
         """The builder entered this phase."""
 
     def stopped(self, drv_path: str) -> None:
-        """Nix ended the build of ``drv_path``, well or not."""
+        """Nix ended the build of ``drv_path``, with success or not."""
 
 
 def read_messages(reader: WireReader, events: BuildEvents | None = None) -> None:
-    """Read until the answer begins. Raises :class:`NixError` when Nix reports one instead."""
+    """Read until the answer begins. Raises :class:`NixError` if Nix reports an error instead."""
     message = reader.u64()
     if message == LAST:
         return

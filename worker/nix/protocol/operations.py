@@ -1,4 +1,4 @@
-"""Requests of the worker protocol and their answers, as bytes: nothing here waits for anything.
+"""Requests of the worker protocol and their answers, as bytes: no function waits.
 
 Paths are full paths here. Source: ``worker-protocol.hh`` and ``performOp`` in the source of Nix.
 """
@@ -36,7 +36,7 @@ _NO_LIMIT = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class RawPathInfo:
-    """What Nix knows of a valid path. ``nar_size`` in bytes, ``registration_time`` in seconds since 1970."""
+    """Nix's info of a valid path. ``nar_size`` in bytes, ``registration_time`` in seconds since 1970."""
 
     deriver: str
     nar_hash: str
@@ -49,7 +49,7 @@ class RawPathInfo:
 
 
 def add_text(name: str, content: bytes, references: Iterable[str]) -> bytes:
-    """AddToStore with method text."""
+    """Return the request AddToStore with method text."""
     return b"".join(
         (
             _HEADERS[Op.ADD_TO_STORE],
@@ -63,24 +63,24 @@ def add_text(name: str, content: bytes, references: Iterable[str]) -> bytes:
 
 
 def path_request(op: Op, path: str) -> bytes:
-    """A request with one path, or another string, as its argument."""
+    """Return a request with one path, or another string, as its argument."""
     return _HEADERS[op] + encode_string(path.encode())
 
 
 def query_valid_paths(paths: Iterable[str]) -> bytes:
-    """QueryValidPaths, without substitution."""
+    """Return the request QueryValidPaths, without substitution."""
     return _HEADERS[Op.QUERY_VALID_PATHS] + encode_strings([path.encode() for path in paths]) + encode_u64(0)
 
 
 def delete_paths(paths: Iterable[str]) -> bytes:
-    """CollectGarbage with the action to delete these paths, if nothing keeps them alive."""
+    """Return the request CollectGarbage that deletes these paths, if nothing keeps them alive."""
     names = [path.encode() for path in paths]
     numbers = encode_u64s(_DELETE_SPECIFIC), encode_strings(names), encode_u64s(0, _NO_LIMIT, 0, 0, 0)
     return b"".join((_HEADERS[Op.COLLECT_GARBAGE], *numbers))
 
 
 def build_paths_with_results(derived_paths: Iterable[str]) -> bytes:
-    """BuildPathsWithResults in mode normal; ``derived_paths`` in the form ``path!output,output`` or ``path!*``."""
+    """Return BuildPathsWithResults in mode normal; ``derived_paths``: ``path!output,output`` or ``path!*``."""
     paths = [path.encode() for path in derived_paths]
     return _HEADERS[Op.BUILD_PATHS_WITH_RESULTS] + encode_strings(paths) + encode_u64(0)
 
@@ -97,7 +97,7 @@ def set_options(
     use_substitutes: bool,
     overrides: Mapping[str, str],
 ) -> bytes:
-    """SetOptions; times in seconds, 0 for no limit."""
+    """Return the request SetOptions; times in seconds, 0 for no limit."""
     numbers = encode_u64s(
         keep_failed,
         keep_going,
@@ -105,7 +105,7 @@ def set_options(
         verbosity,
         max_build_jobs,
         max_silent_time,
-        1,  # useBuildHook: no longer looked at
+        1,  # useBuildHook: no longer used
         0,  # verboseBuild: 0 means yes
         0,  # log type
         0,  # print build trace
@@ -118,33 +118,33 @@ def set_options(
 
 
 def read_text(reader: WireReader) -> str:
-    """A string that is text."""
+    """Read a string that is text."""
     return reader.string().decode(errors="surrogateescape")
 
 
 def read_texts(reader: WireReader) -> tuple[str, ...]:
-    """A list of strings that are text."""
+    """Read a list of strings that are text."""
     return tuple(text.decode(errors="surrogateescape") for text in reader.strings())
 
 
 def read_nothing(reader: WireReader) -> None:
-    """The answer of an operation that only says that it is done."""
+    """Read the answer of an operation that only confirms its end."""
     reader.u64()
 
 
 def read_collected(reader: WireReader) -> None:
-    """The answer of CollectGarbage: what was deleted, how many bytes it had, and a number of no meaning."""
+    """Read the answer of CollectGarbage: deleted paths, their bytes, and a meaningless number."""
     reader.strings()
     reader.u64()
     reader.u64()
 
 
 def read_no_answer(reader: WireReader) -> None:
-    """The answer of an operation that has none."""
+    """Read nothing, for an operation without an answer."""
 
 
 def read_path_info(reader: WireReader) -> RawPathInfo:
-    """A path info without the path."""
+    """Read a path info without the path."""
     return RawPathInfo(
         deriver=read_text(reader),
         nar_hash=read_text(reader),
@@ -158,12 +158,12 @@ def read_path_info(reader: WireReader) -> RawPathInfo:
 
 
 def read_optional_path_info(reader: WireReader) -> RawPathInfo | None:
-    """The answer of QueryPathInfo: ``None`` for an invalid path."""
+    """Read the answer of QueryPathInfo: ``None`` for an invalid path."""
     return read_path_info(reader) if reader.u64() else None
 
 
 def read_added_path(reader: WireReader) -> str:
-    """The answer of AddToStore: only the path is kept."""
+    """Read the answer of AddToStore, and return its path."""
     path = read_text(reader)
     reader.string()
     reader.string()
@@ -175,12 +175,12 @@ def read_added_path(reader: WireReader) -> str:
 
 
 def read_output_map(reader: WireReader) -> dict[str, str | None]:
-    """The answer of QueryDerivationOutputMap: ``None`` for an output that is not known."""
+    """Read the answer of QueryDerivationOutputMap: ``None`` for an output of unknown path."""
     return {read_text(reader): read_text(reader) or None for _ in range(reader.u64())}
 
 
 def read_nar_file(reader: WireReader) -> bytes:
-    """The content of the one regular file in a NAR. Raises :class:`ProtocolError` for anything else."""
+    """Read the content of the one regular file in a NAR. Raises :class:`ProtocolError` for anything else."""
     for expected in (b"nix-archive-1", b"(", b"type", b"regular"):
         if reader.string() != expected:
             raise ProtocolError("expected an archive of one regular file")

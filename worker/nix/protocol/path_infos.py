@@ -1,4 +1,4 @@
-"""Reading what a store knows of paths."""
+"""Reading infos of paths."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .operations import RawPathInfo
 
 
 def path_info(path: str, raw: RawPathInfo, store_dir: StoreDir) -> PathInfo:
-    """The info of a path (a base name) as Nix sent it."""
+    """Return the info of a path (a base name) as Nix sent it."""
     prefix = store_dir.prefix
     return PathInfo(
         path=path,

@@ -22,12 +22,12 @@ GRACE_SECONDS = 10.0
 _BUFFER = 1 << 16
 
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=200:glibc.malloc.tcache_max=65536"}
-"""Nix forks for every builder, and what either side then writes to is copied, page by page. An allocator that hands
-out again what was freed last writes to half as many pages. A libc that does not know these settings ignores them."""
+"""Nix forks for every builder, and the kernel copies each page that either side then writes to. An allocator that first
+reuses the memory freed last writes to half as many pages. A libc that does not know these settings ignores them."""
 
 
 class Transport(Protocol):
-    """A way to a Nix."""
+    """A connection to a Nix."""
 
     reader: WireReader
 
@@ -35,17 +35,17 @@ class Transport(Protocol):
         """Write all of ``data``. Raises :class:`ConnectionLost`."""
 
     def abort(self) -> None:
-        """End the connection and what Nix does for it, from any thread; who waits for an answer is told."""
+        """End the connection and its work in Nix, from any thread; a thread that waits for an answer gets an error."""
 
     def close(self) -> None:
-        """End the connection and give back what it holds."""
+        """End the connection and release its resources."""
 
     def last_words(self) -> str:
-        """What the other side said about its end, if anything."""
+        """Return what the other side wrote about its end, if anything."""
 
 
 class ProcessTransport:
-    """A child ``nix-daemon --stdio``: it serves the store itself, or passes on to a daemon."""
+    """A child ``nix-daemon --stdio``: it serves the store itself, or passes requests on to a daemon."""
 
     def __init__(self, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
         program = shutil.which("nix-daemon", path=environment.get("PATH"))
@@ -59,7 +59,7 @@ class ProcessTransport:
             stderr=self._errors,
             env=_ALLOCATOR | dict(environment),
             bufsize=0,
-            process_group=0,  # an interrupt from the terminal is ours to handle
+            process_group=0,  # the child must not get interrupts from the terminal
         )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -85,11 +85,11 @@ class ProcessTransport:
                 self._child.terminate()
                 self._timer = threading.Timer(GRACE_SECONDS, self._child.kill)
                 self._timer.daemon = True
-                with contextlib.suppress(RuntimeError):  # no thread to be had; it ends by itself, most likely
+                with contextlib.suppress(RuntimeError):  # no thread can start; the child probably ends by itself
                     self._timer.start()
 
     def close(self) -> None:
-        """End the connection, and wait."""
+        """End the connection, and wait for the child."""
         assert self._child.stdin is not None
         with contextlib.suppress(OSError):
             self._child.stdin.close()
@@ -104,8 +104,8 @@ class ProcessTransport:
         self._errors.close()
 
     def _wait(self, seconds: float) -> None:
-        """As ``Popen.wait``, which looks at growing intervals; here the kernel tells when the child has ended."""
-        with contextlib.suppress(OSError, AttributeError):  # not all kernels and Pythons can; or it was waited for
+        """Do as ``Popen.wait``, which polls at growing intervals; here the kernel reports the end of the child."""
+        with contextlib.suppress(OSError, AttributeError):  # old kernels and Pythons can't; or it is reaped already
             descriptor = os.pidfd_open(self._child.pid)
             try:
                 poll = select.poll()
@@ -117,7 +117,7 @@ class ProcessTransport:
         self._child.wait(seconds)
 
     def last_words(self) -> str:
-        """What it wrote to its standard error."""
+        """Return the end of its standard error."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._wait(1)
         try:
@@ -128,7 +128,7 @@ class ProcessTransport:
 
 
 class SocketTransport:
-    """A connection to a daemon's socket. ``path`` is that of the socket."""
+    """A connection to a daemon's socket; ``path`` is the path of the socket."""
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -152,11 +152,11 @@ class SocketTransport:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """End the connection, and wait."""
+        """End the connection."""
         self.abort()
         self.reader.close()
         self._socket.close()
 
     def last_words(self) -> str:
-        """What it wrote to its standard error."""
+        """Return an empty text: a socket has no standard error."""
         return ""

@@ -23,23 +23,23 @@ encode_u64 = _U64.pack
 
 
 def encode_u64s(*numbers: int) -> bytes:
-    """Several numbers."""
+    """Encode several numbers."""
     return b"".join(map(_U64.pack, numbers))
 
 
 def encode_string(text: bytes) -> bytes:
-    """A string: length, bytes, zeros up to a multiple of eight."""
+    """Encode a string: length, bytes, zeros up to a multiple of eight."""
     return _U64.pack(len(text)) + text + _PADDING[len(text) & 7]
 
 
 def encode_strings(texts: Iterable[bytes]) -> bytes:
-    """A list (or set) of strings."""
+    """Encode a list (or set) of strings."""
     encoded = [encode_string(text) for text in texts]
     return _U64.pack(len(encoded)) + b"".join(encoded)
 
 
 def encode_framed(content: bytes) -> bytes:
-    """A framed upload: one frame and the end mark. Frames are not padded."""
+    """Encode a framed upload: one frame and the end mark. Frames are not padded."""
     if not content:
         return _U64.pack(0)
     return b"".join((_U64.pack(len(content)), content, _U64.pack(0)))
@@ -49,14 +49,14 @@ class ByteStream(Protocol):
     """A buffered stream to read from."""
 
     def read(self, size: int, /) -> bytes:
-        """So many bytes; fewer only at the end."""
+        """Return ``size`` bytes; fewer only at the end."""
 
     def close(self) -> None:
         """Close the stream."""
 
 
 class WireReader:
-    """Reads what the other side wrote. Raises :class:`ConnectionLost` when it ends too early."""
+    """Reads the data of the other side. Raises :class:`ConnectionLost` if it ends too early."""
 
     __slots__ = ("_read", "_stream")
 
@@ -65,21 +65,21 @@ class WireReader:
         self._read = stream.read
 
     def u64(self) -> int:
-        """A number."""
+        """Read a number."""
         return int.from_bytes(self.exactly(8), "little")
 
     def two(self) -> tuple[int, int]:
-        """Two numbers, in one read: what is read most often comes in twos and threes."""
+        """Read two numbers at once: the most frequent numbers come in twos and threes."""
         first, second = _TWO.unpack(self.exactly(16))
         return first, second
 
     def three(self) -> tuple[int, int, int]:
-        """Three numbers."""
+        """Read three numbers."""
         first, second, third = _THREE.unpack(self.exactly(24))
         return first, second, third
 
     def exactly(self, size: int) -> bytes:
-        """So many bytes, without padding."""
+        """Read ``size`` bytes, without padding."""
         try:
             data = self._read(size)
         except (OSError, ValueError) as error:
@@ -89,11 +89,11 @@ class WireReader:
         return data
 
     def string(self) -> bytes:
-        """A string."""
+        """Read a string."""
         return self.rest_of_string(self.u64())
 
     def rest_of_string(self, size: int) -> bytes:
-        """A string whose length was read already."""
+        """Read a string whose length was read already."""
         if not size:
             return b""
         if size > MAX_STRING:
@@ -101,7 +101,7 @@ class WireReader:
         return self.exactly(size + 7 & -8)[:size]
 
     def strings(self) -> list[bytes]:
-        """A list (or set) of strings."""
+        """Read a list (or set) of strings."""
         return [self.string() for _ in range(self.u64())]
 
     def close(self) -> None:
