@@ -1,4 +1,4 @@
-"""Fixtures: a real PostgreSQL for the run, a fresh database and a Nix store for each test."""
+"""Fixtures: one real PostgreSQL for the run, a fresh database and a Nix store for each test."""
 
 import os
 from collections.abc import Iterator
@@ -34,12 +34,12 @@ LONG = (
     "test_settings.py",
     "test_notifications.py",
 )
-"""The files that take longest, the longest first."""
+"""The test files that take longest, the longest first."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the files, the longest are begun first, so that all end at about the same time."""
+    """Begin with the longest files if several processes share the files, so that all end at about the same time."""
     if hasattr(config, "workerinput"):
         ranks = {name: rank for rank, name in enumerate(LONG)}
         items.sort(key=lambda item: ranks.get(item.path.name, len(LONG)))
@@ -47,26 +47,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The settings file of whoever runs the tests is not read."""
+    """Keep tests from reading the settings file of the user who runs them."""
     os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[EmbeddedPostgres]:
-    """A running server, for the whole run."""
+    """One running server for the whole run."""
     with temporary_cluster() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def database_template(cluster: EmbeddedPostgres) -> str:
-    """The name of a database with the schema installed; nobody may stay connected to it."""
+    """The name of a database with the schema installed, to copy from: no session may stay connected to it."""
     return create_installed_database(cluster)
 
 
 @pytest.fixture
 def database(cluster: EmbeddedPostgres, database_template: str) -> Iterator[str]:
-    """The URL, as its plain owner, of a fresh database with the schema installed."""
+    """The URL of a fresh database with the schema installed, as its plain owner."""
     name = create_database(cluster, database_template)
     yield cluster.conninfo(name)
     drop_database(cluster, name)
@@ -74,7 +74,7 @@ def database(cluster: EmbeddedPostgres, database_template: str) -> Iterator[str]
 
 @pytest.fixture
 def empty_database(cluster: EmbeddedPostgres) -> Iterator[str]:
-    """The URL, as its plain owner, of a fresh database with nothing in it."""
+    """The URL of a fresh, empty database, as its plain owner."""
     name = create_database(cluster)
     yield cluster.conninfo(name)
     drop_database(cluster, name)
@@ -82,7 +82,7 @@ def empty_database(cluster: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def hydra(empty_database: str) -> str:
-    """The URL, as its plain owner, of a database with Hydra's tables, two builds, and nothing of ours."""
+    """The URL of a database with Hydra's tables and two builds, but without our schema, as its plain owner."""
     from hydra_resolver.database.release import sql_directory
 
     directory = sql_directory() / "hydra"
@@ -106,7 +106,7 @@ def hydra(empty_database: str) -> str:
 
 @pytest.fixture
 def nix_store(tmp_path: Path) -> EmbeddedStore:
-    """A prepared Nix store with nothing in it."""
+    """A prepared, empty Nix store."""
     if find_nix() is None:
         problem = "there is no recent Nix: run the tests through ./dev test"
         if os.environ.get("CI"):

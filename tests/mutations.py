@@ -1,10 +1,10 @@
-"""Takes away one safeguard of the database after the other, and runs tests until one notices.
+"""Removes the safeguards of the database one at a time, and runs tests until one of them fails.
 
-python -m tests.mutations [WORD...]     those whose names contain a word; without one, all: some minutes
+python -m tests.mutations [WORD...]     only mutations whose names contain a word; by default all, in some minutes
 
 Safeguards are the CHECK constraints and unique indexes of the schema, the graph lock wherever it is taken, and the
-fences in tests/support/fences.py. Prints which test noticed each. Exit status 1 if no test notices one: then a test is
-missing, or the safeguard is not needed.
+fences in tests/support/fences.py. For each safeguard the program prints the test that failed. The exit status is 1 if
+no test fails for a safeguard: either a test is missing, or the safeguard is not needed.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ EXAMPLES = 20
 PARALLEL = 2
 LONGEST_STATEMENT = "2min"
 READS_SOURCE = ("00_catalog.sql", "lock_graph.sql")
-"""They read the source of functions: what is missing there has to be missed by what happens, too."""
+"""These tests read the source of functions. A missing lock must also be noticed by a test that observes behaviour."""
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """What is done to the database, and the tests that are expected to notice, cheapest first."""
+    """A change of the database, and the tests that are expected to fail, cheapest first."""
 
     name: str
     statement: str
     killers: Sequence[str]
-    blind: Sequence[str] = ()  # tests whose opinion does not count
+    blind: Sequence[str] = ()  # tests that do not count
 
 
 def catalog_mutations(conninfo: str) -> Iterator[Mutation]:
-    """Every CHECK constraint and every unique index of the schema, primary keys included."""
+    """Yield a mutation for every CHECK constraint and unique index of the schema, primary keys included."""
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute(
             "select k.conname, format('alter table %s drop constraint %I cascade', k.conrelid::regclass, k.conname) "
@@ -67,7 +67,7 @@ def catalog_mutations(conninfo: str) -> Iterator[Mutation]:
 
 
 def mutated(fence: Fence) -> str:
-    """The file of a function without the fence. Raises ValueError unless its text is there exactly once."""
+    """Return the file of a function without the fence. Raises ValueError unless the text occurs exactly once."""
     text = (FUNCTIONS / f"{fence.file}.sql").read_text()
     if text.count(fence.old) != 1:
         raise ValueError(f"{fence.file}.sql has {text.count(fence.old)} times: {fence.old}")
@@ -75,7 +75,7 @@ def mutated(fence: Fence) -> str:
 
 
 def function_mutations() -> Iterator[Mutation]:
-    """Every place where the graph lock is taken, and every fence."""
+    """Yield a mutation for every place where the graph lock is taken, and for every fence."""
     for file in LOCKS:
         lock = Fence(file, "perform resolver.lock_graph();", "null;", LOCK_KILLER)
         yield Mutation(f"{file}: the lock", mutated(lock), [LOCK_KILLER], READS_SOURCE)
@@ -85,7 +85,7 @@ def function_mutations() -> Iterator[Mutation]:
 
 
 class Laboratory:
-    """A server with databases to copy: as installed, with pgTAP, with the farm of the isolation specs."""
+    """A server with databases to copy: as installed, with pgTAP, and with the farm of the isolation specs."""
 
     def __init__(self, cluster: EmbeddedPostgres) -> None:
         self._cluster = cluster
@@ -102,10 +102,10 @@ class Laboratory:
         return self._cluster.conninfo(self.installed)
 
     def find_killer(self, mutation: Mutation) -> str | None:
-        """The first test that fails in a database that was mutated."""
+        """Return the first test that fails in a mutated database."""
         others = [test for test in all_tests() if test not in mutation.killers]
         for test in [*(killer for killer in mutation.killers if killer in all_tests()), *others]:
-            # Interleavings depend on time, on a busy machine: they have to fail twice.
+            # Interleavings depend on timing: on a busy machine a spec must fail twice to count.
             tries = 2 if test.endswith(".spec") else 1
             if test not in mutation.blind and not any(self._passes(mutation.statement, test) for _ in range(tries)):
                 return test
@@ -117,7 +117,7 @@ class Laboratory:
         try:
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 connection.execute(statement.encode())
-                # What goes round in circles is noticed, too.
+                # The timeout turns an endless loop into a failure.
                 connection.execute(f"alter database {name} set statement_timeout = '{LONGEST_STATEMENT}'".encode())
             if test.endswith(".sql"):
                 return succeeds(["pg_prove", "--ext", ".sql", str(SQL_TESTS / test)], database_environment(conninfo))
@@ -137,7 +137,7 @@ def succeeds(command: Sequence[str], environment: dict[str, str]) -> bool:
 
 
 def all_tests() -> list[str]:
-    """Cheapest first."""
+    """Return all tests, cheapest first."""
     files = [*sorted(SQL_TESTS.glob("*.sql")), *sorted((SQL_TESTS / "isolation" / "specs").glob("*.spec"))]
     return [*(file.name for file in files), MODEL]
 

@@ -1,6 +1,6 @@
-# Evaluates the NixOS module and the package with a stand-in for nixpkgs, which has no more than they use. Options get their
-# defaults, or what is in `settings`; `hydra`: whether services.hydra is on; `dev`: whether those are
-# that Hydra's own modules define.
+# Evaluates the NixOS module and the package with a stand-in for nixpkgs, which has only the parts that they use. Options
+# have their defaults, unless `settings` overrides them. `hydra`: whether services.hydra is enabled; `dev`: whether the
+# services of Hydra's own modules are enabled as well.
 { hydra, dev ? false, options ? { }, settings ? { } }:
 let
   optional = condition: value: if condition then [ value ] else [ ];

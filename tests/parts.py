@@ -1,4 +1,4 @@
-"""The parts of ./dev test: what each of them runs. tests/run_all.py runs them side by side.
+"""The parts of ./dev test. tests/run_all.py runs them side by side.
 
 python -m tests.parts PART STORM-SECONDS [PYTEST-ARGS...]
 """
@@ -33,7 +33,7 @@ DEFAULT_STORM = 60  # seconds
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to run: its name, what it is, and a function that returns whether it passed."""
+    """One part: its name, its heading, and a function that returns whether it passed."""
 
     name: str
     heading: str
@@ -55,15 +55,15 @@ def module(name: str, *words: str) -> bool:
 
 
 def lint() -> bool:
-    """Ruff's rules and its formatting."""
+    """Run ruff: rules and formatting."""
     rules = module("ruff", "check", ".")
     return module("ruff", "format", "--check", ".") and rules
 
 
 def pgtap(cluster: EmbeddedPostgres, template: str) -> bool:
-    """The pgTAP files, in one database: each file is a transaction that is rolled back.
+    """Run the pgTAP files in one database; each file is a transaction that is rolled back.
 
-    pgTAP and plpgsql_check are put into the schema `public` by the superuser; the files run as the plain owner.
+    The superuser puts pgTAP and plpgsql_check into the schema `public`; the files run as the plain owner.
     """
     files = sorted(SQL_TESTS.glob("*.sql"))
     if not files:
@@ -73,7 +73,7 @@ def pgtap(cluster: EmbeddedPostgres, template: str) -> bool:
 
 
 def pgtap_on_newest() -> bool:
-    """The same files on the newest server; but for the catalog's, which needs a plpgsql_check made for the server."""
+    """Run the pgTAP files on the newest server, except the catalog's, which needs a plpgsql_check for that server."""
     extensions = Path("/usr/share/postgresql") / postgres_bin().parent.name
     files = sorted(path for path in SQL_TESTS.glob("*.sql") if path.name != "00_catalog.sql")
 
@@ -89,7 +89,7 @@ def pgtap_on_newest() -> bool:
 
 
 def prove(cluster: EmbeddedPostgres, template: str, files: Sequence[Path], extensions: Sequence[str]) -> bool:
-    """Run pgTAP files in a copy of the database that has these extensions."""
+    """Run pgTAP files in a copy of the database with these extensions."""
     name = create_database(cluster, template)
     with psycopg.connect(cluster.superuser_conninfo(name), autocommit=True) as connection:
         for extension in extensions:
@@ -103,7 +103,7 @@ def prove(cluster: EmbeddedPostgres, template: str, files: Sequence[Path], exten
 
 
 def isolation(cluster: EmbeddedPostgres, template: str) -> bool:
-    """The isolation specs: interleavings of several sessions, each in a copy of a database with the farm they share."""
+    """Run the isolation specs: interleavings of several sessions, each in a copy of one database."""
     specs = sorted((SQL_TESTS / "isolation" / "specs").glob("*.spec"))
     if not specs:
         print("no specs in sql_tests/isolation/specs/")
@@ -122,7 +122,7 @@ def isolation(cluster: EmbeddedPostgres, template: str) -> bool:
 
 
 def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bool]:
-    """Give a part a server of its own, and the name of a database with the schema installed to copy."""
+    """Give a part a server of its own, and the name of a database with the schema installed, to copy from."""
 
     def started() -> bool:
         try:
@@ -136,10 +136,10 @@ def in_database(run: Callable[[EmbeddedPostgres, str], bool]) -> Callable[[], bo
 
 
 def all_pytest(pytest_arguments: Sequence[str]) -> NoReturn:
-    """All of tests/, by several processes: most tests wait for something most of the time.
+    """Run tests/ in several processes, since most tests wait most of the time.
 
-    Each process takes one file after another, so that what is made for a module is made once. Whoever names tests, or
-    options, has one process.
+    Each process takes one file after another, so that fixtures of a module are made once. If the arguments name tests
+    or options, there is one process.
     """
     if not runs_all(pytest_arguments):
         become_pytest(*pytest_arguments)
@@ -148,20 +148,20 @@ def all_pytest(pytest_arguments: Sequence[str]) -> NoReturn:
 
 
 def become_pytest(*words: str) -> NoReturn:
-    """End as pytest: when it is interrupted, it gets the signal itself, and has the time to stop its servers."""
+    """Replace this process by pytest, so that pytest gets an interrupt itself and has time to stop its servers."""
     os.chdir(ROOT)
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *words])
 
 
 def runs_all(pytest_arguments: Sequence[str]) -> bool:
-    """Whether these arguments name no tests, and nothing else that is for one process."""
+    """Whether the arguments name no tests, and no options that need a single process."""
     return all(word.startswith("--nix=") for word in pytest_arguments)
 
 
 def storm(seconds: int, pytest_arguments: Sequence[str]) -> NoReturn:
-    """The tests that are marked `storm`, which the ordinary run leaves out.
+    """Run the tests that are marked `storm`, which the ordinary run leaves out.
 
-    Those that could go on forever do so for HYDRA_RESOLVER_STORM_SECONDS each.
+    Tests without an end run for HYDRA_RESOLVER_STORM_SECONDS each.
     """
     os.environ["HYDRA_RESOLVER_STORM_SECONDS"] = str(seconds)
     become_pytest(*pytest_arguments, "-m", STORM)
@@ -185,7 +185,7 @@ def parts(pytest_arguments: Sequence[str] = (), storm_seconds: int = DEFAULT_STO
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one part; return 0 when it passed and 1 otherwise."""
+    """Run one part; return 0 if it passed and 1 otherwise."""
     name, storm_seconds, *pytest_arguments = arguments
     (part,) = [part for part in parts(pytest_arguments, int(storm_seconds)) if part.name == name]
     return 0 if part.run() else 1

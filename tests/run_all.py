@@ -1,4 +1,4 @@
-"""Everything that ./dev test runs, side by side, with a summary at the end; each part runs whatever the others did.
+"""Runs the parts of ./dev test side by side, all of them even if some fail, and prints a summary at the end.
 
 python -m tests.run_all [--storm [SECONDS]] [--only PART]... [PYTEST-ARGS...]
 """
@@ -23,14 +23,14 @@ from .parts import CORES, DEFAULT_STORM, PYTEST, ROOT, STORM, Part, parts, runs_
 from .support.memory import directory_in_memory
 
 SILENCE = 10.0
-"""Seconds without a line, after which one says how far the parts are."""
+"""Seconds without output after which a line shows the progress of the parts."""
 PATIENCE = 30.0
-"""Seconds for a part that was interrupted to stop what it has started."""
+"""Seconds that an interrupted part has to stop its processes."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a part."""
+    """The result of a part."""
 
     part: Part
     passed: bool
@@ -39,13 +39,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Runner:
-    """What all parts are run with: their arguments, and their environment."""
+    """Runs parts with common arguments and a common environment."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
 
     def command(self, part: Part) -> list[str]:
-        """The process that a part is."""
+        """Return the command of a part."""
         return [sys.executable, "-m", "tests.parts", part.name, *self.arguments]
 
     def run(self, part: Part) -> Result:
@@ -63,7 +63,7 @@ class Runner:
 
 
 class Running:
-    """A part that runs in the background. What it prints is kept until it has ended."""
+    """A part in the background. Its output is kept until it has ended."""
 
     def __init__(self, part: Part, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.part = part
@@ -80,27 +80,27 @@ class Running:
         )
 
     def progress(self) -> str:
-        """How far it is: a percentage, or else the last line that it has printed."""
+        """Return the part's progress: a percentage, or else its last line."""
         *lines, _ = self._text().split("\n")
         percentages = re.findall(r"\[ *(\d+%)\]$", "\n".join(lines), re.MULTILINE)
         return f"{self.part.name} {percentages[-1] if percentages else Path(lines[-1]).name.strip() if lines else ''}"
 
     def tell(self) -> Result:
-        """After it has ended: print all that it has printed, and return what came of it."""
+        """Print all output of a part that has ended, and return its result."""
         result = Result(self.part, self.process.returncode == 0, time.monotonic() - self._began)
         print(f"\n== {self.part.heading}\n{self._text()}", end="", flush=True)
         os.close(self._output)
         return result
 
     def _text(self) -> str:
-        # A position to read on from would be where the process writes, too.
+        # A read at the file's position would move the position at which the process writes.
         return os.pread(self._output, os.fstat(self._output).st_size, 0).decode(errors="replace")
 
 
 def run_together(chosen: Sequence[Part], runner: Runner) -> list[Result]:
-    """Run parts side by side, and print what each has printed when it has ended.
+    """Run parts side by side; print the output of each when it has ended.
 
-    pytest takes longest, and begins. The others share the cores but one, the cheapest first.
+    pytest takes longest, and begins. The others share the remaining cores, the cheapest first.
     """
     todo = sorted(chosen, key=lambda part: part.name != PYTEST)
     began = said = time.monotonic()
@@ -122,17 +122,17 @@ def run_together(chosen: Sequence[Part], runner: Runner) -> list[Result]:
                     said = time.monotonic()
                     print(f"-- {said - began:.0f} s: {', '.join(one.progress() for one in running)}", flush=True)
     finally:
-        for one in running:  # which were interrupted
+        for one in running:  # these were interrupted
             one.tell()
     return [results[part.name] for part in chosen]
 
 
 @contextmanager
 def interrupted_together(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """When this process is interrupted or terminated, these are interrupted, and have time to stop their servers."""
+    """If this process is interrupted or terminated, interrupt the others and give them time to stop their servers."""
     try:
         yield
-    except KeyboardInterrupt:  # a terminal sends it to them as well: a second one would disturb them
+    except KeyboardInterrupt:  # a terminal interrupts them as well: a second signal would disturb them
         wait_for(processes)
         raise
     finally:
@@ -144,7 +144,7 @@ def interrupted_together(processes: Sequence[subprocess.Popen[bytes]]) -> Iterat
 
 
 def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Wait until all of these have ended, for a limited time."""
+    """Wait until all processes have ended, for a limited time."""
     deadline = time.monotonic() + PATIENCE
     for process in processes:
         with suppress(subprocess.TimeoutExpired):
@@ -153,7 +153,7 @@ def wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 @contextmanager
 def compiling_once() -> Iterator[dict[str, str]]:
-    """An environment in which Python keeps what it compiles, even if it may not do so beside its sources.
+    """An environment in which Python keeps compiled files, even if it may not write beside the sources.
 
     Tests start Python a thousand times.
     """
@@ -165,12 +165,12 @@ def compiling_once() -> Iterator[dict[str, str]]:
 
 
 def terminated(number: int, _frame: FrameType | None) -> None:
-    """End as after an error: with all that is to be done then."""
+    """Exit as after an error, so that all cleanups run."""
     sys.exit(128 + number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the parts, print a summary, return 0 when all passed and 1 otherwise."""
+    """Run the parts and print a summary; return 0 if all passed and 1 otherwise."""
     parser = argparse.ArgumentParser(prog="./dev test", description="Run all tests. Other words are passed to pytest.")
     parser.add_argument(
         "--storm",
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [part for part in parts(pytest_arguments, storm_seconds) if part.name in only]
     ordinary = [part for part in chosen if part.name != STORM]
     signal.signal(signal.SIGTERM, terminated)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts this in the background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by a shell that starts this in the background
     results: list[Result] = []
     with compiling_once() as environment:
         runner = Runner([str(storm_seconds), *pytest_arguments], environment)

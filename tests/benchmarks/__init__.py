@@ -1,1 +1,1 @@
-"""Benchmarks: measured ratios, never part of the tests. `./dev bench NAME` runs one."""
+"""Benchmarks: they measure ratios and are not part of the tests. `./dev bench NAME` runs one."""

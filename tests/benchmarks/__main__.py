@@ -1,4 +1,4 @@
-"""Runs the benchmark that is named; lists them without a name."""
+"""Runs the benchmark with the given name; without a name, lists the benchmarks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAMES = sorted(
 
 
 def main(words: list[str]) -> int:
-    """Run one benchmark; returns the exit status."""
+    """Run one benchmark; return the exit status."""
     if not words or words[0] not in NAMES:
         print("benchmarks:", *NAMES, sep="\n  ")
         return 2 if words else 0

@@ -1,7 +1,8 @@
-"""What it costs to parse, resolve and print derivations, over only reading and hashing the same bytes.
+"""Measures what parsing, resolving and printing derivations cost, compared with reading and hashing the same bytes.
 
-All derivations of a real graph, one after the other, in CPU time; every resolution is compared with the golden one.
-Then derivations with more and more inputs, each of which adds as many bytes: the cost of an input has to stay the same.
+The first part processes all derivations of a real graph one after the other, measures CPU time, and compares every
+resolution with the golden one. The second part processes derivations with more and more inputs, where each input adds
+the same number of bytes: the cost per input must stay the same.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ VERSION = NixVersion(2, 34)
 TARGETS = {"parse": 4.0, "resolve": 6.0}  # seconds for the whole graph
 INPUTS = (1, 10, 100, 1000, 4354)
 GROWTH = 3.0
-"""What an input may cost with the most inputs, over what it costs with 100. Were it quadratic, this would be 40."""
+"""Upper bound for the cost per input with the most inputs, relative to 100 inputs. Quadratic cost would give 40."""
 
 
 class Cost(NamedTuple):
-    """CPU seconds for so many derivations and bytes."""
+    """The CPU seconds for a number of derivations and bytes."""
 
     seconds: float
     derivations: int
@@ -44,7 +45,7 @@ class Cost(NamedTuple):
 
 
 def main(words: Sequence[str]) -> int:
-    """Run and print; status 1 when a target is missed, a resolution differs, or the cost of an input grows."""
+    """Run and print; return 1 if a target is missed, a resolution differs or the cost per input grows."""
     parser = argparse.ArgumentParser(prog="derivation", description=__doc__)
     parser.add_argument("--graph", default="core-large")
     parser.add_argument("--rounds", type=int, default=3)
@@ -56,7 +57,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _timed(run: Callable[[], object]) -> float:
-    chain_placeholder.cache_clear()  # as in a process that has resolved nothing before
+    chain_placeholder.cache_clear()  # as in a process that has not resolved anything yet
     began = time.process_time()
     run()
     return time.process_time() - began
@@ -113,7 +114,7 @@ def _whole_graph(name: str, graph: Graph, rounds: int) -> bool:
     return fast and not wrong
 
 
-# More and more inputs
+# Derivations with more and more inputs
 
 
 def _growth(rounds: int) -> bool:
@@ -130,7 +131,7 @@ def _growth(rounds: int) -> bool:
 
 
 def _with_inputs(count: int, rounds: int) -> tuple[int, list[float]]:
-    """The size of a derivation with so many inputs, and the seconds it takes to parse, resolve and print it."""
+    """Return the size of a derivation with `count` inputs, and the seconds to parse, resolve and print it."""
     derivation, outputs = _made(count)
     drv_path = _path(count, f"{derivation.name}.drv")
     text = print_derivation(derivation, STORE_DIR)
@@ -148,7 +149,7 @@ def _path(number: int, name: str) -> str:
 
 
 def _made(count: int) -> tuple[Derivation, dict[InputOutput, str]]:
-    """A floating derivation whose environment has a placeholder of every input, and the paths of their outputs."""
+    """Return a floating derivation whose environment has a placeholder of every input, and the paths of the inputs."""
     inputs = sorted(_path(number, f"input-{number}.drv") for number in range(count))
     holes = [upstream_placeholder(drv_path, "out") for drv_path in inputs]
     derivation = Derivation(

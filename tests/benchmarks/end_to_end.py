@@ -1,8 +1,8 @@
-"""Our wall time over that of `nix-store --realise -j2`, for the same graph in fresh stores of the same kind.
+"""Compares the worker's wall time with that of `nix-store --realise -j2`, for one graph in fresh stores of one kind.
 
-The graph: layers of trivial floating derivations, each depending on all of the layer below. Both are whole processes
-that start with the .drv files in the store; ours starts with the database running, one build in the queue, and its
-modules compiled, as an installer leaves them.
+The graph has layers of trivial floating derivations; each derivation depends on the whole layer below. Each side is a
+whole process, with the .drv files already in the store. On the worker's side the database is running, the queue has one
+build, and the modules are compiled, as after an installation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ in build "top" (layer DEPTH)
 
 
 def main(words: list[str]) -> int:
-    """Run and print; status 1 when the ratio is above 1."""
+    """Run and print; return 1 if the ratio is above 1."""
     parser = argparse.ArgumentParser(prog="end-to-end", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--depth", type=int, default=40)
@@ -78,7 +78,7 @@ def _with_the_worker(state: Path, file: Path) -> float:
     subprocess.run([*command, "enqueue", "--state", state, file], capture_output=True, check=True)
     timed = "import subprocess, sys, time; t = time.perf_counter(); subprocess.run(sys.argv[1:], check=True, "
     timed += "capture_output=True); print(time.perf_counter() - t)"
-    # `exec` keeps the server up, so that its start is not measured.
+    # `exec` keeps the server running, so that the server's start is not measured.
     result = subprocess.run(
         [*command, "exec", "--state", state, sys.executable, "-c", timed,
          *command, "worker", "--drain", "--jobs", "2", "--state", state],

@@ -1,8 +1,8 @@
-"""How long the graph lock is held at most: while a package set goes through the database, and graphs of extreme shapes.
+"""Measures the longest time for which a call holds the graph lock, for a package set and for graphs of extreme shapes.
 
-Golden answers, no Nix. A hold lasts from the lock to the end of the call. It is told in CPU time of the one server
-process, which other processes do not change, and in time by the clock. No hold may take more than 100 ms of CPU,
-whatever the graph.
+Golden answers replace Nix. A hold lasts from taking the lock to the end of the call. The benchmark measures it in CPU
+time of the one server process, which other processes do not change, and in wall time. No hold may take more than 100 ms
+of CPU, whatever the graph.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ METER = f"""
     end
     $$;
 """
-"""Once a transaction has the lock, the session's name tells the CPU time (ns) and the time (s) at which it got it."""
+"""When a transaction takes the lock, the session's application_name gets the CPU time (ns) and the wall time (s)."""
 
 
 class Hold(NamedTuple):
-    """Milliseconds for which a call has held the lock."""
+    """The milliseconds for which a call has held the lock."""
 
     cpu: float
     wall: float
 
 
 class MeasuredDriver(Driver):
-    """Also measures how long each call holds the lock, if it takes it."""
+    """A driver that also measures how long each call holds the lock, if the call takes it."""
 
     def __init__(self, procedures: Procedures, graph: Graph, observer: psycopg.Connection) -> None:
         self.holds: dict[str, list[Hold]] = defaultdict(list)
@@ -80,10 +80,10 @@ class MeasuredDriver(Driver):
             self.holds[name].append(Hold((used - int(cpu)) / 1e6, (now - float(at)) * 1e3))
         return result
 
-    # What others than workers do
+    # Actions of Hydra's programs and of users
 
     def cancel_in_hydra(self, builds: Sequence[int]) -> None:
-        """As Hydra's web server does: the worker finds it when it looks."""
+        """Cancel builds as Hydra's web server does; the worker finds out in its next look at the builds."""
         self._execute(
             "update Builds set finished = 1, buildStatus = 4, startTime = 1, stopTime = 1 where id = any (%s)", builds
         )
@@ -94,7 +94,7 @@ class MeasuredDriver(Driver):
         self._timed("restart_build", lambda: self.procedures.restart_build(build))
 
     def lose(self, path: str) -> None:
-        """A path is gone."""
+        """Withdraw a path, as if it had been deleted from the store."""
         self._timed("invalidate_paths", lambda: self.procedures.invalidate_paths([path]))
 
     def _execute(self, statement: str, *parameters: object) -> None:
@@ -102,26 +102,26 @@ class MeasuredDriver(Driver):
 
 
 def exhausted(work: Callable[[], bool]) -> None:
-    """Do it until there is no more to do."""
+    """Repeat the work until none is left."""
     while work():
         pass
 
 
 def drive(driver: MeasuredDriver) -> None:
-    """Enqueue it, and work to the end."""
+    """Enqueue the graph and work until the end."""
     driver.enqueue()
     driver.drive()
 
 
 def load(driver: MeasuredDriver) -> list[int]:
-    """Enqueue it, and load all."""
+    """Enqueue the graph and load all of it."""
     builds = driver.enqueue()
     exhausted(lambda: any([driver.tick(), driver.load()]))
     return builds
 
 
 def cancel_one_of_two(driver: MeasuredDriver) -> None:
-    """Cancel the build that everything belongs to."""
+    """Cancel the build that owns every derivation."""
     first, *_ = load(driver)
     driver.cancel_in_hydra([first])
     exhausted(driver.tick)
@@ -136,7 +136,7 @@ def cancel_all(driver: MeasuredDriver) -> None:
 
 
 def fail_and_restart(driver: MeasuredDriver) -> None:
-    """The leaf fails, and all builds with it; one is restarted, and the others follow."""
+    """Let the leaf fail, and all builds with it; restart one build, which restarts the others."""
     driver.failing = {base_name("leaf.drv")}
     first, *_ = load(driver)
     driver.drive()
@@ -146,7 +146,7 @@ def fail_and_restart(driver: MeasuredDriver) -> None:
 
 
 def lose_what_all_need(driver: MeasuredDriver) -> None:
-    """The leaf's output is lost when all that needs it has been resolved."""
+    """Lose the leaf's output after all its dependents were resolved."""
     load(driver)
     driver.build()
     exhausted(lambda: any([driver.tick(), driver.resolve()]))
@@ -156,7 +156,7 @@ def lose_what_all_need(driver: MeasuredDriver) -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """A graph, and what is done with it."""
+    """A graph, and the work that is done with it."""
 
     title: str
     graph: Callable[[], Graph]
@@ -195,7 +195,7 @@ SHAPES = {
 
 
 def main(words: Sequence[str]) -> int:
-    """Run and print; status 1 when an invariant is broken, or the lock is held for too long."""
+    """Run and print; return 1 if an invariant is broken or the lock is held for too long."""
     parser = argparse.ArgumentParser(prog="lock", description=__doc__)
     parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=f"by default all: {', '.join(SHAPES)}")
     names = parser.parse_args(words).shapes or list(SHAPES)
@@ -210,7 +210,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def run(shape: Shape, cluster: EmbeddedPostgres, template: str) -> bool:
-    """Drive one graph through a database of its own; whether all was well."""
+    """Drive one graph through a database of its own; return whether the limit and all invariants held."""
     try:
         graph = shape.graph()
     except NoData as error:

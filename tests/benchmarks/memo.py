@@ -1,11 +1,12 @@
-"""Early cut-off of a whole package set: one derivation far down is changed, and its output; what is above is not.
+"""Measures early cut-off of a whole package set after a change of one derivation far down and of its output.
 
-First the set goes through the database, then once more with the change. Golden answers are the builder: what uses the
-changed output has to be built, and makes what it made before; all above that resolves to what is known. How many
-resolutions are made anew, how many end by the memo, how long does one of these take in the database?
+The package set goes through the database twice: unchanged, and with the change. Golden answers replace the builder.
+Dependents of the changed output are built, with the same outputs as before; everything above them is a memo hit. The
+benchmark counts how many derivations are resolved again and how many of them are memo hits, and measures what a memo
+hit costs the database.
 
-Then a worker with a real store resolves what is known: how much CPU does it need for each, beyond parsing and
-resolving?
+Then a worker with a real store resolves derivations whose resolutions are known; the benchmark measures the CPU time of
+each memo hit beyond parsing and resolving.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ KNOWN = """
       from new n join golden g on g.resolved = n.drv
       join resolver.derivation d on d.drv = g.drv join resolver.output o on o.derivation = d.derivation
 """
-"""What was resolved before is realised; the derivations of the graph have their outputs already."""
+"""Makes the resolved derivations realised; the derivations of the graph have their outputs already."""
 
 
 def main(words: Sequence[str]) -> int:
-    """Run and print; status 1 when what is wanted is missed, or something is not as it has to be."""
+    """Run and print; return 1 if a target is missed or a result is wrong."""
     parser = argparse.ArgumentParser(prog="memo", description=__doc__)
     parser.add_argument("--graph", default="core-large", help="for the database")
     parser.add_argument("--leaf", help="the .drv that is changed; default: the one with the most above it")
@@ -125,7 +126,7 @@ def _database(name: str, graph: Graph, leaf: str | None) -> bool:
 
 
 def _worker(name: str, graph: Graph, rounds: int) -> bool:
-    # Not the roots: what their outputs say of themselves is read, too, and their builds end.
+    # Without the roots: the worker also inspects the outputs of roots, and ends their builds.
     inner = {source for drv in graph.texts for source in graph.parse(drv).input_drvs}
     wanted = {drv: graph.resolutions[drv] for drv in inner & graph.resolutions.keys() if _is_floating(graph, drv)}
     beyond = []
@@ -167,7 +168,7 @@ def _parse_and_resolve(root: Path, graph: Graph, drv: str, expected: str) -> Non
 
 
 def _resolve_known(state: Path, root: Path, graph: Graph, wanted: dict[str, str]) -> float:
-    """CPU seconds that a worker needs to resolve what was realised before, more than with nothing to do."""
+    """Return the CPU seconds that a worker needs for the memo hits, without those that it needs when idle."""
     store = resolving._store(root)
     options = Options(None, store.uri, state)
     with EmbeddedPostgres(StateDirectory(state).postgres) as server:

@@ -1,8 +1,8 @@
-"""Resolutions per second through database and store by one worker, over what the store alone can take.
+"""Compares the worker's resolutions per second, through database and store, with what the store alone can take.
 
-The floating derivations of a real graph, with the outputs that its golden answers give. Bare: AddToStore and
-AddIndirectRoot of the very same resolved .drv files, in the same batches, over one connection to a store of its kind.
-Every resolution is compared with the golden one.
+The benchmark uses the floating derivations of a real graph, with the outputs of its golden answers. The bare run sends
+AddToStore and AddIndirectRoot for the same resolved .drv files, in the same batches, over one connection to a store of
+the same kind. Every resolution is compared with the golden one.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ READY = """
 
 
 def main(words: Sequence[str]) -> int:
-    """Run and print; status 1 when the ratio is below one half, or a resolution differs."""
+    """Run and print; return 1 if the ratio is below one half or a resolution differs."""
     parser = argparse.ArgumentParser(prog="resolve", description=__doc__)
     parser.add_argument("--graph", default="core-medium")
     parser.add_argument("--rounds", type=int, default=5)
@@ -83,7 +83,7 @@ def _store(root: Path) -> Store:
 
 
 def _prepare_store(root: Path, graph: Graph) -> None:
-    """A store that has all .drv files, and a stub for every source."""
+    """Make a store with all .drv files and a stub for every source."""
     sources = {source for drv in graph.texts for source in graph.parse(drv).input_srcs}
     _add_files(root, {**dict.fromkeys(sources - graph.texts.keys(), b""), **graph.texts})
 
@@ -157,7 +157,7 @@ def _with_the_worker(directory: Path, prepared: Path, graph: Graph, wanted: dict
 
 
 def _enqueue(procedures: Procedures, graph: Graph) -> None:
-    """One build for each derivation that no other one uses."""
+    """Enqueue one build for each derivation without dependents."""
     used = {input_drv for drv in graph.texts for input_drv in graph.parse(drv).input_drvs}
     procedures.enqueue(
         project="bench",

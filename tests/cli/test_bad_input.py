@@ -1,4 +1,4 @@
-"""Files, derivations and builders that can't be used: each ends with a clear word, and harms nothing else."""
+"""Files, derivations and builders that cannot be used: each gets a clear error, and the others are not affected."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_file_that_does_not_evaluate_adds_nothing(farm: Farm, name: str) -> None:
+def test_a_file_that_does_not_evaluate_adds_no_builds(farm: Farm, name: str) -> None:
     text, reason = BAD_FILES[name]
     file = farm.state / f"{name}.nix"
     file.write_text(text)
@@ -80,7 +80,7 @@ def test_a_file_that_does_not_evaluate_adds_nothing(farm: Farm, name: str) -> No
 
 
 @pytest.mark.parametrize("verb", ["run", "enqueue"])
-def test_a_file_that_is_not_there(farm: Farm, verb: str) -> None:
+def test_a_missing_file_is_reported(farm: Farm, verb: str) -> None:
     said = could_not_run(farm, verb, farm.state / "none.nix")
     assert said.splitlines() == [
         f"Error: there is no file {farm.state / 'none.nix'}",
@@ -88,11 +88,11 @@ def test_a_file_that_is_not_there(farm: Farm, verb: str) -> None:
     ]
 
 
-def test_a_directory_without_default_nix(farm: Farm, tmp_path: Path) -> None:
+def test_a_directory_without_default_nix_is_reported(farm: Farm, tmp_path: Path) -> None:
     assert f"path '{tmp_path}/default.nix' does not exist" in could_not_run(farm, "run", tmp_path)
 
 
-def test_a_file_without_derivations_is_nothing_to_build(farm: Farm) -> None:
+def test_a_run_of_a_file_without_derivations_says_that_there_is_nothing_to_build(farm: Farm) -> None:
     done = ended(farm, "run", farm.write("nothing.nix", "{ }"), status=0)
     assert "nothing to build" in done.stderr
 
@@ -108,11 +108,11 @@ def test_a_file_without_derivations_is_nothing_to_build(farm: Farm) -> None:
         ("a..b", "is not an attribute path"),
     ],
 )
-def test_an_attribute_that_is_no_derivation(farm: Farm, jobs: Path, attribute: str, reason: str) -> None:
+def test_an_attribute_that_is_not_a_derivation_is_reported(farm: Farm, jobs: Path, attribute: str, reason: str) -> None:
     assert reason in could_not_run(farm, "run", jobs, "-A", attribute)
 
 
-def test_an_attribute_that_is_no_derivation_stops_no_other(farm: Farm, jobs: Path) -> None:
+def test_an_attribute_that_is_not_a_derivation_does_not_stop_the_others(farm: Farm, jobs: Path) -> None:
     done = ended(farm, "run", jobs, "-A", "fine", "-A", "throws", "-A", "number", status=1)
     assert "1 build: 1 succeeded" in done.stdout
     (jobset,) = farm.rows("select errorMsg from Jobsets where name = 'jobs'")
@@ -121,7 +121,7 @@ def test_an_attribute_that_is_no_derivation_stops_no_other(farm: Farm, jobs: Pat
 
 
 def pair(farm: Farm, name: str) -> tuple[Path, Path]:
-    """The .drv files of two derivations, of which the second needs the first."""
+    """Write two derivations of which the second needs the first; return their .drv files."""
     file = farm.write(
         f"{name}.nix",
         f'let low = floating "{name}-low" "echo > $out" {{ }};'
@@ -132,7 +132,7 @@ def pair(farm: Farm, name: str) -> tuple[Path, Path]:
     return low, high
 
 
-def test_a_drv_that_is_truncated_or_no_derivation(farm: Farm) -> None:
+def test_a_truncated_or_malformed_drv_fails_its_builds(farm: Farm) -> None:
     contents = [b'Derive([("out","","r:sha', b"", b"hello\n", b"\xff\x00"]
     pairs = [pair(farm, f"malformed-{number}") for number in range(len(contents))]
     for (low, _), content in zip(pairs, contents, strict=True):
@@ -155,7 +155,7 @@ def test_a_drv_that_is_truncated_or_no_derivation(farm: Farm) -> None:
         ]
 
 
-def test_a_drv_whose_file_is_lost(farm: Farm) -> None:
+def test_a_drv_whose_file_is_lost_fails_and_other_builds_go_on(farm: Farm) -> None:
     low, high = pair(farm, "lost")
     other = pair(farm, "other")[0]
     farm.command("enqueue", high)
@@ -167,7 +167,7 @@ def test_a_drv_whose_file_is_lost(farm: Farm) -> None:
     assert "is lost" in could_not_run(farm, "run", low)
 
 
-def test_a_drv_that_the_collector_took_aborts_its_build(farm: Farm) -> None:
+def test_a_build_is_aborted_if_the_collector_took_its_drv(farm: Farm) -> None:
     drv = pair(farm, "collected")[1]
     build = int(farm.command("enqueue", drv).stdout)
     for root in (farm.store.directory / "var" / "gcroots" / "hydra-resolver").glob(drv.name):
@@ -181,7 +181,7 @@ def test_a_drv_that_the_collector_took_aborts_its_build(farm: Farm) -> None:
     assert f"{drv} is not in the store: name a valid .drv file of " in could_not_run(farm, "run", drv)
 
 
-def test_a_drv_that_the_collector_took_before_it_was_resolved_aborts_its_build(farm: Farm) -> None:
+def test_a_build_is_aborted_if_the_collector_took_its_drv_before_it_was_resolved(farm: Farm) -> None:
     drv = pair(farm, "late")[1]
     build = int(farm.command("enqueue", drv).stdout)
     ended(farm, "worker", "--drain", "--verb", "load", "--verb", "build", status=0)
@@ -216,11 +216,11 @@ def test_a_restarted_build_whose_drv_was_collected_is_aborted_at_once(farm: Farm
 
 
 def pair_user(farm: Farm, low: Path) -> str:
-    """The .drv that refers to the first of a pair."""
+    """Return the .drv that refers to the first one of a pair."""
     return farm.nix("nix-store", "--query", "--referrers", low).splitlines()[0]
 
 
-def test_a_drv_outside_of_the_store(farm: Farm, tmp_path: Path) -> None:
+def test_a_drv_outside_of_the_store_is_refused(farm: Farm, tmp_path: Path) -> None:
     copy = shutil.copy(pair(farm, "copied")[0], tmp_path / "copy.drv")
     for name in (copy, "none.drv", tmp_path / "none.drv"):
         assert "is not in the store: name a valid .drv file of " in could_not_run(farm, "run", name)
@@ -233,7 +233,9 @@ def test_a_drv_outside_of_the_store(farm: Farm, tmp_path: Path) -> None:
         ("quantum", "has the system features quantum"),
     ],
 )
-def test_what_no_worker_can_build_stays_queued_and_says_so(farm: Farm, jobs: Path, job: str, reason: str) -> None:
+def test_a_derivation_that_no_worker_can_build_stays_queued_with_the_reason(
+    farm: Farm, jobs: Path, job: str, reason: str
+) -> None:
     done = ended(farm, "run", jobs, "-A", job, status=1)
     assert re.search(rf"{job}  queued:  -  .*{reason}", done.stdout)
     assert "1 build left in the queue" in done.stderr
@@ -245,7 +247,7 @@ def test_what_no_worker_can_build_stays_queued_and_says_so(farm: Farm, jobs: Pat
     farm.command("cancel", str(build["id"]))
 
 
-def test_impure_derivations_are_refused_with_that_reason(farm: Farm, jobs: Path) -> None:
+def test_impure_derivations_are_refused_with_the_reason(farm: Farm, jobs: Path) -> None:
     words = [word for job in ("impure", "on-impure") for word in ("-A", job)]
     stdout = ended(farm, "run", jobs, *words, status=1).stdout
     assert re.search("impure +failed .*impure derivations are not supported", stdout)
@@ -267,7 +269,7 @@ BUILDERS = {
 }
 
 
-def test_builders_that_fail_in_every_way(farm: Farm, jobs: Path) -> None:
+def test_each_way_in_which_a_builder_fails_has_its_status_and_message(farm: Farm, jobs: Path) -> None:
     words = [word for job in BUILDERS for word in ("-A", job)]
     done = ended(farm, "run", jobs, *words, "--jobs", "8", status=1)
     for job, (status, reason) in BUILDERS.items():
@@ -301,12 +303,12 @@ def test_a_builder_that_floods_its_log_is_ended(farm: Farm, jobs: Path) -> None:
         (["--store", "nonsense://x"], "don't know how to open Nix store"),
     ],
 )
-def test_resolve_says_what_is_wrong_with_its_options(farm: Farm, words: list[str], reason: str) -> None:
+def test_resolve_reports_wrong_options(farm: Farm, words: list[str], reason: str) -> None:
     low, high = pair(farm, "options")
     assert reason in could_not_run(farm, "resolve", high, *(word.format(low=low) for word in words))
 
 
-def test_resolve_lists_inputs_that_are_missing(farm: Farm) -> None:
+def test_resolve_lists_missing_inputs(farm: Farm) -> None:
     names = ["first", "second"]
     inputs = " ".join(f'{name} = floating "missing-{name}" "echo > $out" {{ }};' for name in names)
     file = farm.write("missing.nix", f'floating "missing" "cat $first $second > $out" {{ {inputs} }}')
@@ -321,13 +323,13 @@ def test_resolve_lists_inputs_that_are_missing(farm: Farm) -> None:
 @pytest.mark.parametrize(
     "drv", ["nonsense", "/elsewhere/file.drv", "{store}/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-none.drv"]
 )
-def test_resolve_of_what_is_no_derivation(farm: Farm, drv: str) -> None:
+def test_resolve_refuses_a_path_that_is_not_a_derivation(farm: Farm, drv: str) -> None:
     said = could_not_run(farm, "resolve", drv.format(store=farm.store.store_dir))
     assert re.search("is not in the store|is not the base name of a store path", said)
 
 
 @pytest.mark.parametrize("words", [["run"], ["enqueue"], ["worker", "--drain"]], ids=lambda words: words[0])
-def test_a_store_without_content_addressed_derivations(
+def test_a_store_without_content_addressed_derivations_is_refused_with_the_setting(
     farm: Farm, jobs: Path, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "nix.conf").write_text("experimental-features = nix-command\nbuild-users-group =\nsandbox = false\n")
@@ -340,5 +342,5 @@ def test_a_store_without_content_addressed_derivations(
     assert "extra-experimental-features = ca-derivations" in said
 
 
-def test_a_state_directory_that_can_not_be_made(farm: Farm, jobs: Path) -> None:
+def test_a_state_directory_that_cannot_be_made_is_reported(farm: Farm, jobs: Path) -> None:
     assert "Name another one with --state" in could_not_run(farm, "run", jobs, "--state", os.devnull + "/x")

@@ -1,4 +1,4 @@
-"""What resolving changed, in words."""
+"""The difference that resolving makes, as text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN = Derivation(
 
 
 def told(derivation: Derivation, version: NixVersion = NEW) -> list[str]:
-    """The lines after those about inputs and sources."""
+    """Return the lines after those about inputs and sources."""
     resolved = resolve(derivation, DRV, OUTPUTS, version=version, store_dir=STORE_DIR)
     lines = [line.plain for line in difference(DRV, derivation, resolved, OUTPUTS, version, STORE_DIR)]
     assert lines[:6] == [
@@ -48,18 +48,18 @@ def told(derivation: Derivation, version: NixVersion = NEW) -> list[str]:
     return lines[start:]
 
 
-def test_inputs_that_stand_nowhere_are_told_all_the_same() -> None:
+def test_inputs_without_a_placeholder_are_shown() -> None:
     assert told(PLAIN) == []
 
 
-def test_a_source_that_was_there_before_is_not_called_new() -> None:
+def test_a_source_that_was_there_before_is_not_shown_as_added() -> None:
     derivation = replace(PLAIN, input_srcs=(SOURCE, FIRST_OUT))
     resolved = resolve(derivation, DRV, OUTPUTS, version=NEW, store_dir=STORE_DIR)
     lines = [line.plain for line in difference(DRV, derivation, resolved, OUTPUTS, NEW, STORE_DIR)]
     assert lines[-2:] == ["1 source added", f"  /nix/store/{SECOND_OUT}"]
 
 
-def test_every_place_of_a_placeholder_is_told_but_not_its_own_outputs() -> None:
+def test_every_place_of_a_placeholder_is_shown_except_those_of_own_outputs() -> None:
     own = output_placeholder("out").encode()
     derivation = replace(
         PLAIN, builder=A + b"/bin/x", args=(b"-c", B + A + B, own), env={b"e": A, b"n" + B: b"", b"out": own}
@@ -73,14 +73,14 @@ def test_every_place_of_a_placeholder_is_told_but_not_its_own_outputs() -> None:
     ]
 
 
-def test_a_variable_whose_name_becomes_another_ones_is_told_to_be_gone() -> None:
+def test_a_variable_whose_name_becomes_that_of_another_is_shown_as_gone() -> None:
     names = sorted([A, b"/nix/store/" + FIRST_OUT.encode()])
     derivation = replace(PLAIN, env=dict.fromkeys(names, b""))
     kept, gone = (name.decode() for name in names)
     assert told(derivation)[-2:] == ["changed besides", f"  env {gone}: gone, because env {kept} has its name now"]
 
 
-def test_placeholders_in_structured_attributes_are_found_though_written_with_escapes() -> None:
+def test_placeholders_with_escapes_in_structured_attributes_are_found() -> None:
     attributes = b'{"b": "' + A.replace(b"/", b"\\u002f") + b'", "a": "' + B + b'"}'
     derivation = replace(PLAIN, env={b"__json": attributes})
     assert told(derivation)[1:] == [
@@ -89,10 +89,10 @@ def test_placeholders_in_structured_attributes_are_found_though_written_with_esc
         "changed besides",
         "  structured attributes: printed as Nix 2.34 prints them",
     ]
-    # Older versions of Nix take them for text.
+    # Older versions of Nix treat the attributes as text.
     assert told(derivation, OLD)[1:] == [f"  structured attributes: /nix/store/{SECOND_OUT}"]
 
 
-def test_nothing_that_moves_the_cursor_is_shown() -> None:
+def test_control_characters_are_escaped_in_the_difference() -> None:
     derivation = replace(PLAIN, env={b"\x1b[2J\n\xff\xc2\x9b": A})
     assert told(derivation)[1:] == [f"  env \\x1b[2J\\x0a\\xff\\x9b: /nix/store/{FIRST_OUT}"]

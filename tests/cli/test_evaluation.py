@@ -31,7 +31,7 @@ in
 
 @pytest.fixture
 def run(nix_store: EmbeddedStore, tmp_path: Path) -> Evaluate:
-    """Evaluates an expression, to which PRELUDE is put in front."""
+    """Return a function that evaluates an expression after PRELUDE."""
 
     def evaluate_text(expression: str, **options: Any) -> list[Job | EvaluationFailure]:
         file = tmp_path / "jobs.nix"
@@ -56,7 +56,7 @@ def names(found: list[Job | EvaluationFailure]) -> list[str]:
     return [job.name for job in found if isinstance(job, Job)]
 
 
-def test_a_job_has_what_its_derivation_says(run: Evaluate) -> None:
+def test_a_job_has_the_attributes_of_its_derivation(run: Evaluate) -> None:
     found = run(
         """{ a = drv { outputs = [ "out" "dev" ]; } // { meta = {
                description = "a thing"; license = [ { shortName = "MIT"; } "BSD" ]; homepage = "https://example.org";
@@ -78,7 +78,7 @@ def test_a_job_has_what_its_derivation_says(run: Evaluate) -> None:
     assert (b.max_silent, b.timeout, b.scheduling_priority, b.is_channel) == (None, None, 100, False)
 
 
-def test_an_output_path_is_known_unless_it_depends_on_what_is_built(run: Evaluate) -> None:
+def test_an_output_path_is_known_unless_it_depends_on_a_build(run: Evaluate) -> None:
     found = run(
         """rec { floats = drv floating; deferred = drv { input = floats; };
                fixed = drv { input = floats;
@@ -88,7 +88,7 @@ def test_an_output_path_is_known_unless_it_depends_on_what_is_built(run: Evaluat
     assert known == {"deferred": False, "fixed": True, "floats": False}
 
 
-def test_only_sets_that_say_so_are_entered(run: Evaluate) -> None:
+def test_only_sets_with_recurse_for_derivations_are_entered(run: Evaluate) -> None:
     found = run(
         """{ plain.hidden = drv { }; nothing = null; helper = x: x; needs = { argument }: argument;
              deep = { recurseForDerivations = true; deeper = { recurseForDerivations = true; job = drv { }; }; }; }"""
@@ -97,7 +97,7 @@ def test_only_sets_that_say_so_are_entered(run: Evaluate) -> None:
     assert not failures(found)
 
 
-def test_a_file_that_is_one_derivation_is_a_job_with_its_name(run: Evaluate) -> None:
+def test_a_file_with_one_derivation_is_a_job_with_the_derivations_name(run: Evaluate) -> None:
     assert names(run('drv { name = "alone-1.0"; }')) == ["alone-1.0"]
 
 
@@ -105,20 +105,20 @@ def test_an_empty_set_has_no_jobs(run: Evaluate) -> None:
     assert run("{ }") == []
 
 
-def test_functions_get_the_arguments_that_they_ask_for(run: Evaluate) -> None:
+def test_functions_get_the_arguments_that_they_accept(run: Evaluate) -> None:
     expression = """{ text ? "none", number ? 0, ... }@all:
       { a = { text }: drv { name = "${text}-${toString number}-${all.extra or "nothing"}"; }; }"""
     found = run(expression, args={"number": "1 + 1"}, argstrs={"text": "given", "extra": "x"})
     assert [job.nix_name for job in jobs(found).values()] == ["given-2-x"]
-    assert names(run(expression)) == [], "a function below the top that can't be called is passed over"
+    assert names(run(expression)) == [], "functions below the top that can't be called are skipped"
 
 
-def test_a_function_without_its_argument_is_named(run: Evaluate) -> None:
+def test_the_error_names_the_missing_argument_of_a_function(run: Evaluate) -> None:
     with pytest.raises(EvaluationError, match="without a value \\('wanted': give it with --arg"):
         run("{ wanted }: { }")
 
 
-def test_attributes_can_be_chosen(run: Evaluate) -> None:
+def test_attributes_can_be_selected(run: Evaluate) -> None:
     expression = """{ set = { a = drv { }; b = drv { }; }; one = { x ? 1 }: { job = drv { }; };
                       other = throw "not asked for"; }"""
     found = run(expression, attributes=["set", "one.job", "set.a"])
@@ -136,18 +136,18 @@ def test_attributes_can_be_chosen(run: Evaluate) -> None:
         ("list", "lists are not entered"),
     ],
 )
-def test_a_choice_that_leads_nowhere_fails_alone(run: Evaluate, attribute: str, message: str) -> None:
+def test_a_selected_attribute_that_cannot_be_built_fails_alone(run: Evaluate, attribute: str, message: str) -> None:
     found = run("{ set.a = drv { }; number = 1; list = [ ]; }", attributes=[attribute, "set"])
     assert message in failures(found)[attribute]
     assert names(found) == ["set.a"]
 
 
-def test_a_malformed_choice_is_refused(run: Evaluate) -> None:
+def test_a_malformed_attribute_path_is_an_error(run: Evaluate) -> None:
     with pytest.raises(AttributePathError, match="not an attribute path"):
         run("{ }", attributes=["a..b"])
 
 
-def test_odd_attribute_names_are_quoted_and_can_be_chosen(run: Evaluate) -> None:
+def test_odd_attribute_names_are_quoted_and_can_be_selected(run: Evaluate) -> None:
     expression = r"""{ "a.b" = drv { }; "say \"hi\"" = drv { }; "with space" = drv { }; "\${x}\\" = drv { };
       "ü" = drv { }; s = { recurseForDerivations = true; "" = drv { }; }; }"""
     found = jobs(run(expression))
@@ -173,7 +173,7 @@ BAD = {
 }  # fmt: skip
 
 
-def test_no_failing_attribute_hides_another(run: Evaluate) -> None:
+def test_a_failing_attribute_does_not_hide_other_attributes(run: Evaluate) -> None:
     bad = " ".join(f"{name} = {text};" for name, (text, _) in BAD.items() if text)
     nested = 'recurseForDerivations = true; ok = drv { }; thrown = throw "thrown further down"; mistyped = 1 + { };'
     found = run(f"{{ {bad} nested = {{ {nested} }}; a-good = drv {{ }}; z-good = drv {{ }}; }}")
@@ -185,7 +185,7 @@ def test_no_failing_attribute_hides_another(run: Evaluate) -> None:
         assert "\x1b" not in message
 
 
-def test_a_chosen_attribute_that_throws_has_its_message(run: Evaluate) -> None:
+def test_a_selected_attribute_that_throws_has_its_message(run: Evaluate) -> None:
     found = run('{ bad.x = throw "on purpose"; good = drv { }; }', attributes=["bad", "good"])
     assert "on purpose" in failures(found)["bad.x"]
     assert names(found) == ["good"]
@@ -203,7 +203,7 @@ def test_a_chosen_attribute_that_throws_has_its_message(run: Evaluate) -> None:
     ],
 )
 @pytest.mark.parametrize("attributes", [[], ["a", "b"]])
-def test_a_file_that_yields_nothing_is_an_error(
+def test_a_file_that_yields_no_job_set_is_an_error(
     run: Evaluate, expression: str, message: str, attributes: list[str]
 ) -> None:
     with pytest.raises(EvaluationError) as error:
@@ -212,7 +212,7 @@ def test_a_file_that_yields_nothing_is_an_error(
     assert error.value.hint
 
 
-def test_a_file_that_is_one_broken_derivation_is_an_error(run: Evaluate) -> None:
+def test_a_file_with_one_broken_derivation_is_an_error(run: Evaluate) -> None:
     with pytest.raises(EvaluationError, match="cannot add"):
         run("drv { x = 1 + { }; }")
     with pytest.raises(EvaluationError, match="no name"):
@@ -239,7 +239,7 @@ def test_a_store_without_content_addressed_derivations_says_what_to_enable(
     assert "extra-experimental-features = ca-derivations" in error.value.hint
 
 
-def test_without_nix_the_error_says_so(run: Evaluate) -> None:
+def test_a_missing_nix_is_an_error(run: Evaluate) -> None:
     with pytest.raises(EvaluationError, match="nix-instantiate is not on PATH"):
         run("{ }", env={"PATH": "/nowhere"})
 
@@ -253,7 +253,7 @@ def collect_garbage(env: dict[str, str]) -> None:
     subprocess.run(["nix-store", "--gc"], env=env, check=True, capture_output=True)
 
 
-def test_the_collector_takes_no_derivation_after_the_evaluation(
+def test_the_collector_takes_no_derivation_after_its_evaluation(
     run: Evaluate, nix_store: EmbeddedStore, tmp_path: Path
 ) -> None:
     found = jobs(
@@ -272,7 +272,7 @@ def test_the_collector_takes_no_derivation_after_the_evaluation(
     assert not any(Path(job.drv).exists() for job in found.values())
 
 
-def test_what_the_collector_takes_before_the_roots_are_made_is_written_again(
+def test_a_derivation_that_the_collector_takes_before_it_is_rooted_is_written_again(
     run: Evaluate, nix_store: EmbeddedStore
 ) -> None:
     steps = []
@@ -288,7 +288,7 @@ def test_what_the_collector_takes_before_the_roots_are_made_is_written_again(
     assert all(Path(job.drv).is_file() for job in found.values())
 
 
-def test_many_jobs_are_few_processes(run: Evaluate) -> None:
+def test_an_evaluation_of_many_jobs_starts_few_processes(run: Evaluate) -> None:
     steps: list[str] = []
     names_of = 'builtins.genList (n: { name = "job-${toString n}"; value = drv (floating // { inherit n; }); }) 401'
     found = jobs(run(f"builtins.listToAttrs ({names_of})", on_progress=steps.append))
@@ -296,11 +296,11 @@ def test_many_jobs_are_few_processes(run: Evaluate) -> None:
     assert steps == ["evaluating jobs.nix", "rooting 401 derivations"]
 
 
-def test_a_directory_for_roots_that_can_not_be_written_is_an_error(run: Evaluate) -> None:
+def test_a_directory_for_roots_that_cannot_be_written_is_an_error(run: Evaluate) -> None:
     with pytest.raises(EvaluationError, match="create roots for the derivations"):
         run("{ a = drv { }; }", gc_roots=Path("/proc/roots"))
 
 
-def test_derivation_files_are_told_by_their_name() -> None:
+def test_derivation_files_are_recognised_by_their_names() -> None:
     assert is_derivation_file(Path("/store/x.drv"))
     assert not is_derivation_file(Path("drv.nix"))

@@ -1,4 +1,4 @@
-"""`explain`, `graph` and `check`: what is told of what does not move, and of what is broken."""
+"""`explain`, `graph` and `check`: the reasons why builds wait, and broken invariants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
         yield farm
 
 
-def test_a_queued_build_waits_for_a_worker_and_a_failed_one_leads_to_the_cause(farm: Farm) -> None:
+def test_explain_names_the_missing_worker_of_a_queued_build_and_the_cause_of_a_failed_one(farm: Farm) -> None:
     farm.command("enqueue", farm.write("jobs.nix", JOBS))
     told = farm.command("explain", "3").stdout.splitlines()
     assert told[0] == "build 3 (c): not finished"
@@ -43,7 +43,7 @@ def test_a_queued_build_waits_for_a_worker_and_a_failed_one_leads_to_the_cause(f
     assert farm.command("explain", "1").stdout.splitlines()[0] == "build 1 (a): succeeded"
 
 
-def test_chains_are_explained_and_drawn(farm: Farm) -> None:
+def test_explain_and_graph_show_chains(farm: Farm) -> None:
     jobs = """{ top = floating "top" "cat ${builtins.outputOf (floating "low.drv"
       "cp ${builtins.unsafeDiscardOutputDependency (floating "low" "exit 1" { }).drvPath} $out"
       { outputHashMode = "text"; }).outPath "out"} > $out" { }; }"""
@@ -58,14 +58,14 @@ def test_chains_are_explained_and_drawn(farm: Farm) -> None:
     assert re.search(written, farm.command("trace", row["drv"]).stdout)
 
 
-def test_what_nobody_knows_is_an_error(farm: Farm) -> None:
+def test_an_unknown_build_or_derivation_is_an_error(farm: Farm) -> None:
     for command, what in (("explain", "17"), ("explain", "x.drv"), ("graph", "17")):
         done = farm.command(command, what, check=False)
         assert done.returncode == 2
         assert done.stderr.startswith("Error: ")
 
 
-def test_check_tells_of_broken_invariants(farm: Farm) -> None:
+def test_check_reports_broken_invariants(farm: Farm) -> None:
     farm.command("enqueue", farm.write("jobs.nix", JOBS))
     assert farm.command("check").stdout == "sound: no invariant is broken\n"
     with psycopg.connect(farm.conninfo, autocommit=True) as connection:

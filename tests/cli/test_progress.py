@@ -24,7 +24,7 @@ B = "5qp2zl0bykx1x5amrp0jxj8axhymwl9v-count-of-words.drv"
 REASON = f"Cannot build '/nix/store/{A}'.\nReason: builder failed with exit code 1."
 
 
-def test_in_a_pipe_events_are_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_are_lines_on_stderr_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     progress = observer_for()
     assert isinstance(progress, LineProgress)
     progress.doing("evaluating demo.nix")
@@ -38,7 +38,7 @@ def test_in_a_pipe_events_are_lines_on_stderr(capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_with_json_events_are_objects_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+def test_events_are_objects_on_stdout_with_json(capsys: pytest.CaptureFixture[str]) -> None:
     progress = observer_for(as_json=True)
     assert isinstance(progress, JsonProgress)
     progress.event("built", drv=A, build=1, stepnr=2, outcome="done", message=None)
@@ -49,7 +49,7 @@ def test_with_json_events_are_objects_on_stdout(capsys: pytest.CaptureFixture[st
     ]
 
 
-def test_the_same_trouble_is_not_told_again_and_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_repeated_error_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress()
     for _ in range(5):
         progress.event("database_error", verb="tick", message="gone")
@@ -57,7 +57,7 @@ def test_the_same_trouble_is_not_told_again_and_again(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err.splitlines() == ["database tick: gone", "database load: gone"]
 
 
-def test_a_reader_that_has_gone_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_goes_on_when_the_reader_of_the_output_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     class Gone(io.StringIO):
         def write(self, _: str) -> int:
             raise BrokenPipeError
@@ -101,7 +101,7 @@ def drawn(display: Display, width: int = 80, height: int = 24) -> list[str]:
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-def test_the_display_shows_stages_steps_and_what_is_waited_for() -> None:
+def test_the_display_shows_stages_steps_and_reasons_for_waiting() -> None:
     clock = Clock()
     display = Display(clock)
     display.count(describe("built", {"drv": A, "outcome": "done"}))
@@ -124,7 +124,7 @@ def test_the_display_shows_stages_steps_and_what_is_waited_for() -> None:
     ]
 
 
-def test_the_display_says_what_is_done_before_there_are_builds() -> None:
+def test_the_display_shows_the_current_activity_before_there_are_builds() -> None:
     display = Display(Clock())
     display.doing("evaluating demo.nix")
     display.update(status(unfinished_builds=3))
@@ -133,7 +133,7 @@ def test_the_display_says_what_is_done_before_there_are_builds() -> None:
     assert drawn(display)[0] == "00:00, 3 builds unfinished"
 
 
-def test_a_database_that_does_not_answer_is_mentioned() -> None:
+def test_the_display_mentions_a_database_that_does_not_answer() -> None:
     clock = Clock()
     display = Display(clock)
     display.update(status())
@@ -160,7 +160,7 @@ def test_the_display_fits_any_terminal() -> None:
     assert "  waiting  for 5 other reasons" in drawn(display, 80, 60)
 
 
-def test_what_passes_by_itself_is_not_waited_for() -> None:
+def test_reasons_that_pass_by_themselves_are_not_shown() -> None:
     builds = [waiting("a", "is being built"), waiting("b", "waits for a worker to build it"), waiting("c", "no mips")]
     assert standing([*builds, {"build": 2, "job": "d", "held_up": None}]) == {"no mips": [builds[2]]}
 
@@ -175,7 +175,7 @@ def test_the_rate_is_per_second_when_it_is_fast_and_per_minute_when_it_is_slow()
     assert rate.words(30.0) == "24 ended/min"
 
 
-def test_the_rate_does_not_suffer_from_what_is_looked_at_again() -> None:
+def test_the_rate_ignores_derivations_that_are_loaded_again() -> None:
     rate = Rate()
     for now, ended in ((0.0, 50), (1.0, 20), (2.0, 40)):
         rate.add(now, ended)
@@ -183,7 +183,7 @@ def test_the_rate_does_not_suffer_from_what_is_looked_at_again() -> None:
 
 
 class Database:
-    """Stands for the procedures: away at first, then there."""
+    """Replaces the procedures: unreachable at first, then reachable."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)
@@ -197,7 +197,7 @@ class Database:
         return answer
 
 
-def test_on_a_terminal_what_is_notable_stays_and_the_display_goes() -> None:
+def test_notable_events_stay_on_a_terminal_when_the_display_ends() -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=60, height=20, color_system=None)
     progress = LiveProgress(console)
@@ -207,7 +207,7 @@ def test_on_a_terminal_what_is_notable_stays_and_the_display_goes() -> None:
         progress.event("build_failed", drv=A, build=1, stepnr=2, outcome="done", message=REASON)
         progress.say("attribute x: error [with brackets] \x1b[2J")
         for _ in range(3):
-            assert database.asked.acquire(timeout=PATIENCE), "the database is asked again after it was away"
+            assert database.asked.acquire(timeout=PATIENCE), "the display asks the database again after an error"
     shown = out.getvalue()
     assert "failed   95vh440-count-of-words.drv  build 1 step 2: builder failed with exit code 1.\n" in shown
     assert "attribute x: error [with brackets] \n" in shown

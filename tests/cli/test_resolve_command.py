@@ -1,4 +1,4 @@
-"""`resolve` prints what Nix resolves a derivation to: its path, all of it, or what is changed."""
+"""`resolve` prints Nix's resolution of a derivation: its path, its whole JSON, or the changes."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def show(cases: Cases, path: str) -> str:
 
 
 @pytest.mark.parametrize("name", RESOLVED, indirect=True)
-def test_the_path_is_the_one_that_nix_resolves_to(cases: Cases, name: str) -> None:
+def test_resolve_prints_the_path_that_nix_resolves_to(cases: Cases, name: str) -> None:
     assert cases.resolve(cases.drvs[name]).stdout == cases.resolved[name] + "\n"
 
 
 @pytest.mark.parametrize("name", RESOLVED, indirect=True)
-def test_json_is_what_nix_shows_of_the_resolved_derivation(cases: Cases, name: str) -> None:
+def test_resolve_json_prints_what_nix_shows_for_the_resolved_derivation(cases: Cases, name: str) -> None:
     printed = cases.resolve(cases.drvs[name], "--json", "--write").stdout
     shown = show(cases, cases.resolved[name])
     assert json.loads(printed) == json.loads(shown)
     assert printed.count("\n") == 1
-    if "\n" not in shown:  # old ones always indent
+    if "\n" not in shown:  # old versions always indent
         assert printed == shown + "\n"
 
 
-def test_the_oldest_nix_resolves_to_the_same_and_shows_it_in_another_form(
+def test_resolve_works_with_the_oldest_nix_and_its_form_of_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oldest = min(nixes(()), key=lambda nix: nix.number)
@@ -62,12 +62,12 @@ def test_the_oldest_nix_resolves_to_the_same_and_shows_it_in_another_form(
     for name, resolved in cases.resolved.items():
         printed = cases.resolve(cases.drvs[name], "--json", "--write").stdout
         assert json.loads(printed) == json.loads(show(cases, resolved))
-        assert json.loads(printed).keys() == {resolved}  # later versions have base names
+        assert json.loads(printed).keys() == {resolved}  # later versions use base names
         assert cases.resolve(cases.drvs[name]).stdout == f"{resolved}\n"
 
 
 @pytest.mark.parametrize("name", AS_THEY_ARE, indirect=True)
-def test_what_nix_builds_as_it_is_resolves_to_itself(cases: Cases, name: str) -> None:
+def test_a_derivation_that_nix_builds_unresolved_resolves_to_itself(cases: Cases, name: str) -> None:
     drv = cases.drvs[name]
     assert cases.resolve(drv).stdout == drv + "\n"
     assert cases.resolve(drv, "--write").stdout == drv + "\n"
@@ -76,13 +76,13 @@ def test_what_nix_builds_as_it_is_resolves_to_itself(cases: Cases, name: str) ->
     assert cases.resolve(drv, "--diff").stdout == f"{drv}: {reason}\n"
 
 
-def test_resolving_twice_changes_nothing(cases: Cases) -> None:
+def test_resolving_the_resolved_derivation_changes_nothing(cases: Cases) -> None:
     once = cases.resolve(cases.drvs["deferred"], "--write").stdout
     assert cases.resolve(once.strip()).stdout == once
 
 
-def test_write_writes_what_can_be_built_and_prints_its_path(cases: Cases) -> None:
-    # With other paths than the real ones Nix can't have written it.
+def test_resolve_write_writes_a_buildable_derivation_and_prints_its_path(cases: Cases) -> None:
+    # The path differs from the real one, so Nix cannot have written the derivation.
     leaf, equals = cases.drvs["leaf"], cases.outputs["equals.out"]
     words = (cases.drvs["deferred"], "--realisation", f"{leaf}^out={equals}")
     path = cases.resolve(*words).stdout.strip()
@@ -93,7 +93,7 @@ def test_write_writes_what_can_be_built_and_prints_its_path(cases: Cases) -> Non
     assert cases.resolve(*words, "--write").stdout.strip() == path
 
 
-def test_what_is_given_counts_more_than_what_is_on_record(cases: Cases) -> None:
+def test_a_given_realisation_has_priority_over_the_record(cases: Cases) -> None:
     leaf, drv = cases.drvs["leaf"], cases.drvs["deferred"]
     base_name = Path(leaf).name
     given = f"{leaf}^out={cases.outputs['equals.out']}"
@@ -105,7 +105,7 @@ def test_what_is_given_counts_more_than_what_is_on_record(cases: Cases) -> None:
 
 
 @pytest.mark.parametrize("name", ["dynamic"], indirect=True)
-def test_an_output_of_an_output_can_be_given_and_so_can_what_leads_to_it(cases: Cases, name: str) -> None:
+def test_realisations_can_be_given_for_outputs_of_outputs_and_for_links_of_chains(cases: Cases, name: str) -> None:
     producer, expected = cases.drvs["producer"], cases.resolved[name]
     given = f"{producer}^out^out={cases.outputs['leaf.out']}"
     assert cases.resolve(cases.drvs[name], "--realisation", given).stdout.strip() == expected
@@ -116,7 +116,7 @@ def test_an_output_of_an_output_can_be_given_and_so_can_what_leads_to_it(cases: 
     assert f"  {producer}\n    out^out: {cases.outputs['equals.out']}\n" in diff
 
 
-def test_diff_tells_what_changed_and_where(cases: Cases) -> None:
+def test_resolve_diff_shows_every_change_and_its_place(cases: Cases) -> None:
     inputs = {
         cases.drvs["leaf"]: [f"    dev: {cases.outputs['leaf.dev']}", f"    out: {cases.outputs['leaf.out']}"],
         cases.drvs["equals"]: [f"    out: {cases.outputs['equals.out']}"],
@@ -142,13 +142,13 @@ def test_diff_tells_what_changed_and_where(cases: Cases) -> None:
     ]
 
 
-def test_diff_of_a_deferred_derivation_tells_its_output_paths(cases: Cases) -> None:
+def test_resolve_diff_of_a_deferred_derivation_shows_its_output_paths(cases: Cases) -> None:
     diff = cases.resolve(cases.drvs["deferred"], "--diff").stdout
     doc, out = cases.outputs["deferred.doc"], cases.outputs["deferred.out"]
     assert diff.endswith(f"output paths filled in\n  doc: {doc}\n  out: {out}\n")
 
 
-def test_diff_has_colours_on_a_terminal_and_the_same_lines(cases: Cases) -> None:
+def test_resolve_diff_has_colours_on_a_terminal_and_the_same_lines(cases: Cases) -> None:
     words = (cases.drvs["floating-one"], "--diff")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "hydra_resolver", "resolve", "--state", cases.farm.state, *words]
@@ -157,7 +157,7 @@ def test_diff_has_colours_on_a_terminal_and_the_same_lines(cases: Cases) -> None
     process = subprocess.Popen(command, stdout=theirs, env=environment)
     os.close(theirs)
     shown = b""
-    with contextlib.suppress(OSError):  # so the end is told
+    with contextlib.suppress(OSError):  # the end of a terminal is an error
         while part := os.read(ours, 1 << 16):
             shown += part
     os.close(ours)
@@ -168,7 +168,7 @@ def test_diff_has_colours_on_a_terminal_and_the_same_lines(cases: Cases) -> None
 
 
 @pytest.mark.parametrize("name", RESOLVED, indirect=True)
-def test_the_example_of_the_library_resolves_the_same(cases: Cases, name: str) -> None:
+def test_the_example_in_the_library_docs_resolves_as_nix_does(cases: Cases, name: str) -> None:
     document = Path(__file__).parents[2] / "docs" / "nix-library.md"
     (example,) = re.findall(r"^```python\n(.*?)^```$", document.read_text(), re.MULTILINE | re.DOTALL)
     assert cases.farm.nix(sys.executable, "-c", example, cases.drvs[name]) == cases.resolved[name]

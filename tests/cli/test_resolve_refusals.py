@@ -1,4 +1,4 @@
-"""`resolve` says in one sentence what is wrong with what it is given, and what to do."""
+"""`resolve` reports invalid input in one sentence, with the remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
 
 
 def add(cases: Cases, name: str, text: bytes = PLAIN, references: Sequence[str] = ()) -> Path:
-    """A .drv file of this text in the store."""
+    """Add a .drv file with this text to the store."""
     store = Store(environment=cases.farm.store.child_environment())
     path = store.store_dir.text_path(f"{name}.drv", text, references)
     with store.connect() as client:
@@ -31,7 +31,7 @@ def add(cases: Cases, name: str, text: bytes = PLAIN, references: Sequence[str] 
 
 
 def overwritten(path: Path, text: bytes) -> Path:
-    """A file of the store, with other content than Nix gave it."""
+    """Overwrite a file of the store."""
     path.chmod(0o644)
     path.write_bytes(text)
     return path
@@ -40,14 +40,14 @@ def overwritten(path: Path, text: bytes) -> Path:
 @pytest.mark.parametrize(
     "text", ["nonsense", "{leaf}=/x", "{leaf}^out", "{leaf}^={out}", "{leaf}^out^={out}", "^out={out}"]
 )
-def test_a_malformed_realisation(cases: Cases, text: str) -> None:
+def test_a_malformed_realisation_is_refused(cases: Cases, text: str) -> None:
     given = text.format(leaf=cases.drvs["leaf"], out=cases.outputs["leaf.out"])
     said = cases.refused(cases.drvs["deferred"], "--realisation", given)
     assert said == f"Error: --realisation {given} is malformed. Write it as DRV^OUTPUT=PATH.\n"
 
 
 @pytest.mark.parametrize("path", ["./result", "result", "", "../store/x"])
-def test_a_realisation_with_a_path_that_is_not_a_store_path(cases: Cases, path: str) -> None:
+def test_a_realisation_without_a_store_path_is_refused(cases: Cases, path: str) -> None:
     for output in ("out", "out^out", "a=b"):
         given = f"{cases.drvs['leaf']}^{output}={path}"
         said = cases.refused(cases.drvs["deferred"], "--realisation", given)
@@ -58,7 +58,7 @@ def test_a_realisation_with_a_path_that_is_not_a_store_path(cases: Cases, path: 
 
 
 @pytest.mark.parametrize("path", ["{out}", "./result"])
-def test_a_realisation_with_an_exclamation_mark(cases: Cases, path: str) -> None:
+def test_a_realisation_with_an_exclamation_mark_is_refused_with_the_right_spelling(cases: Cases, path: str) -> None:
     leaf = cases.drvs["leaf"]
     path = path.format(out=cases.outputs["leaf.out"])
     said = cases.refused(cases.drvs["deferred"], "--realisation", f"{leaf}!out={path}")
@@ -68,7 +68,7 @@ def test_a_realisation_with_an_exclamation_mark(cases: Cases, path: str) -> None
 
 
 @pytest.mark.parametrize("text", ["{leaf}^out=/elsewhere/{name}", "/elsewhere/{drv}^out={out}", "{leaf}^out={out}!"])
-def test_a_realisation_with_paths_of_another_store(cases: Cases, text: str) -> None:
+def test_a_realisation_with_paths_of_another_store_is_refused(cases: Cases, text: str) -> None:
     leaf, out = cases.drvs["leaf"], cases.outputs["leaf.out"]
     given = text.format(leaf=leaf, out=out, drv=Path(leaf).name, name=Path(out).name)
     said = cases.refused(cases.drvs["deferred"], "--realisation", given)
@@ -76,7 +76,7 @@ def test_a_realisation_with_paths_of_another_store(cases: Cases, text: str) -> N
     assert said.endswith("Give paths of this store.\n")
 
 
-def test_a_realisation_of_what_is_no_input_is_told_of_and_not_used(cases: Cases) -> None:
+def test_a_realisation_of_an_output_that_is_no_input_causes_a_warning(cases: Cases) -> None:
     drv, leaf, out = cases.drvs["deferred"], cases.drvs["leaf"], cases.outputs["leaf.out"]
     for output in (f"{leaf}^dev", f"{leaf}^out^out", f"{cases.drvs['equals']}^out"):
         done = cases.resolve(drv, "--realisation", f"{output}={out}", warns=True)
@@ -89,7 +89,7 @@ def test_a_realisation_of_what_is_no_input_is_told_of_and_not_used(cases: Cases)
     assert "does not need this output. The derivation needs no outputs.\n" in done.stderr
 
 
-def test_not_all_of_many_inputs_are_listed(cases: Cases) -> None:
+def test_a_warning_lists_ten_of_many_inputs(cases: Cases) -> None:
     file = cases.farm.state / "many.nix"
     inputs = 'builtins.genList (n: floating "input-${toString n}" "" { }) 12'
     file.write_text(cases.farm.write("many.nix", f'floating "many" "" {{ inputs = {inputs}; }}').read_text())
@@ -100,7 +100,7 @@ def test_not_all_of_many_inputs_are_listed(cases: Cases) -> None:
     assert said.endswith(" and 2 more.")
 
 
-def test_one_output_with_two_paths(cases: Cases) -> None:
+def test_two_paths_for_one_output_are_refused(cases: Cases) -> None:
     leaf, out, other = cases.drvs["leaf"], cases.outputs["leaf.out"], cases.outputs["equals.out"]
     same, base_name = f"{leaf}^out={out}", f"{Path(leaf).name}^out={Path(out).name}"
     words = (cases.drvs["deferred"], "--realisation", same, "--realisation", base_name)
@@ -119,14 +119,14 @@ def test_one_output_with_two_paths(cases: Cases) -> None:
         ("{out}", "is not a derivation: its name does not end in '.drv'"),
     ],
 )
-def test_what_is_no_derivation_of_this_store(cases: Cases, drv: str, reason: str) -> None:
+def test_a_path_that_is_not_a_derivation_of_this_store_is_refused(cases: Cases, drv: str, reason: str) -> None:
     good, store = cases.drvs["leaf"], cases.farm.store.store_dir
     said = cases.refused(drv.format(drv=good, name=Path(good).name, store=store, out=cases.outputs["leaf.out"]))
     assert reason in said
     assert said.endswith(f"Name a .drv file of {store}, or another store with --store.\n")
 
 
-def test_a_file_that_nix_does_not_know(cases: Cases) -> None:
+def test_a_drv_file_that_nix_does_not_know_is_refused(cases: Cases) -> None:
     path = cases.farm.store.store_dir / "00000000000000000000000000000000-unknown.drv"
     path.write_bytes(PLAIN)
     assert "is not in the store" in cases.refused(path)
@@ -140,39 +140,39 @@ def test_a_file_that_nix_does_not_know(cases: Cases) -> None:
         (PLAIN.replace(b"r:sha256", b"sha257"), "unknown hash algorithm 'sha257'"),
     ],
 )
-def test_a_malformed_derivation(cases: Cases, text: bytes, reason: str) -> None:
+def test_a_malformed_derivation_is_refused_with_the_position(cases: Cases, text: bytes, reason: str) -> None:
     path = overwritten(add(cases, f"malformed-{len(text)}"), text)
     said = cases.refused(path)
     assert reason in said
     assert "Name a .drv file of" in said
 
 
-def test_a_derivation_whose_file_is_lost(cases: Cases) -> None:
+def test_a_derivation_with_a_lost_file_is_refused(cases: Cases) -> None:
     path = add(cases, "lost")
     path.unlink()
     assert f"the file '{path}' is lost" in cases.refused(path)
 
 
-def test_json_and_diff_together(cases: Cases) -> None:
+def test_resolve_refuses_json_and_diff_together(cases: Cases) -> None:
     said = cases.refused(cases.drvs["deferred"], "--json", "--diff", "--write")
     assert said == "Error: --json and --diff exclude each other: choose one of them.\n"
 
 
-def test_json_of_what_is_not_utf8(cases: Cases) -> None:
+def test_resolve_json_of_a_derivation_that_is_not_utf8_is_refused(cases: Cases) -> None:
     path = add(cases, "bytes", PLAIN.replace(b",[])", b',[("a","\xff")])'))
     said = cases.refused(path, "--json")
     assert "has no form in JSON: the value of 'a' is not UTF-8 at byte 0. Leave out --json." in said
     assert cases.resolve(path).stdout == f"{path}\n"
 
 
-def test_writing_what_refers_to_a_path_that_is_not_there(cases: Cases) -> None:
+def test_writing_a_derivation_with_an_invalid_reference_is_refused(cases: Cases) -> None:
     given = f"{cases.drvs['leaf']}^out={'0' * 32}-none"
     assert cases.resolve(cases.drvs["deferred"], "--realisation", given).stdout
     said = cases.refused(cases.drvs["deferred"], "--realisation", given, "--write")
     assert "00-none' is not valid. Without --write, paths need not be in the store." in said
 
 
-def test_missing_inputs_are_listed_one_a_line(cases: Cases) -> None:
+def test_missing_inputs_are_listed_one_per_line(cases: Cases) -> None:
     names = ["first", "second"]
     script = "echo lib > $lib; echo out > $out"
     inputs = " ".join(f'{name} = floating "{name}" "{script}" {{ outputs = [ "lib" "out" ]; }};' for name in names)
@@ -188,7 +188,7 @@ def test_missing_inputs_are_listed_one_a_line(cases: Cases) -> None:
         *warnings, error = done.stderr.splitlines()
         assert error == f"Error: derivation '{Path(drv).name}' can't be resolved yet: 3 outputs must be built first"
         assert [f"--realisation {leaf} is not used" in line for line in warnings] == [True] * ("--realisation" in words)
-    # What was printed is how --realisation and Nix take it.
+    # The printed form is accepted by --realisation and by Nix.
     given = [word for line in done.stdout.split() for word in ("--realisation", f"{line}={cases.outputs['leaf.out']}")]
     assert cases.resolve(drv, *given).stdout
     cases.farm.nix("nix", "build", "--no-link", *done.stdout.split())
@@ -225,10 +225,8 @@ def test_a_deferred_output_without_a_variable_ends_with_status_1(cases: Cases) -
     ],
 )
 @pytest.mark.parametrize("inputs", [b"", b'("{leaf}",["out"])'], ids=["without inputs", "with inputs"])
-def test_outputs_that_do_not_fit_together_end_with_status_1(
-    cases: Cases, outputs: bytes, reason: str, inputs: bytes
-) -> None:
-    # Nix does not take such a derivation into a store.
+def test_incompatible_outputs_end_with_status_1(cases: Cases, outputs: bytes, reason: str, inputs: bytes) -> None:
+    # Nix would not take this derivation into a store, so a file is overwritten.
     named = inputs.replace(b"{leaf}", cases.drvs["leaf"].encode())
     text = b'Derive([%b],[%b],[],"x","/bin/sh",[],[("lib",""),("out","")])' % (outputs, named)
     drv = overwritten(add(cases, "invalid"), text)
@@ -238,7 +236,7 @@ def test_outputs_that_do_not_fit_together_end_with_status_1(
     assert reason in done.stderr
 
 
-def test_an_input_that_is_no_derivation_ends_with_status_1(cases: Cases) -> None:
+def test_an_input_that_is_not_a_derivation_ends_with_status_1(cases: Cases) -> None:
     leaf = cases.drvs["leaf"]
     out = cases.outputs["leaf.out"]
     text = f'Derive([("out","","r:sha256","")],[("{leaf}",["dev"]),("{out}",["out"])],[],"x","/b",[],[])'
@@ -248,7 +246,7 @@ def test_an_input_that_is_no_derivation_ends_with_status_1(cases: Cases) -> None
     )
 
 
-def test_an_input_that_nix_can_not_read(cases: Cases) -> None:
+def test_an_unreadable_input_is_refused_unless_its_outputs_are_given(cases: Cases) -> None:
     file = cases.farm.write("low.nix", 'rec { low = floating "low" "" { }; high = floating "high" "${low}" { }; }')
     low, high = cases.farm.nix("nix-instantiate", file, "-A", "low", "-A", "high").split()
     assert cases.resolve(high, status=1).stdout == f"{low}^out\n"

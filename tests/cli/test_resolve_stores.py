@@ -1,4 +1,4 @@
-"""`resolve` works on any store, and asks a database only where there is one."""
+"""`resolve` works on any store, and asks a database only if one exists."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
 
 @pytest.fixture(scope="module")
 def socket(cases: Cases) -> Iterator[Path]:
-    """That of a daemon which serves the store of the cases."""
+    """The socket of a daemon that serves the store of the cases."""
     with temporary_directory() as directory:  # the path of a socket must be short
         path = directory / "socket"
         environment = {**cases.farm.store.child_environment(), "NIX_DAEMON_SOCKET_PATH": str(path)}
@@ -42,7 +42,7 @@ def socket(cases: Cases) -> Iterator[Path]:
 
 @pytest.fixture
 def nowhere(tmp_path: Path) -> Path:
-    """A state directory that is not there, and must not be made."""
+    """A state directory that does not exist, and must not be made."""
     return tmp_path / "nowhere"
 
 
@@ -52,7 +52,7 @@ def use_store_of(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def assert_resolves(cases: Cases, *words: str | Path) -> None:
-    """Resolves with the store's own record alone."""
+    """Assert that `resolve` works with the store's own record alone."""
     drv, resolved = cases.drvs["floating-one"], cases.resolved["floating-one"]
     assert cases.resolve(drv, *words).stdout == resolved + "\n"
     assert cases.resolve(drv, *words, "--write").stdout == resolved + "\n"
@@ -60,7 +60,7 @@ def assert_resolves(cases: Cases, *words: str | Path) -> None:
     assert Path(resolved).name in cases.resolve(drv, *words, "--json").stdout
 
 
-def test_the_daemon_of_the_environment(
+def test_resolve_works_on_the_daemon_of_the_environment(
     cases: Cases, socket: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_store_of(cases.farm, monkeypatch)
@@ -69,29 +69,35 @@ def test_the_daemon_of_the_environment(
     assert not nowhere.exists()
 
 
-def test_a_daemon_by_its_socket(cases: Cases, socket: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_works_on_a_daemon_named_by_its_socket(
+    cases: Cases, socket: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NIX_CONF_DIR", str(cases.farm.store.directory / "etc"))
     uri = f"unix://{socket}?store={cases.farm.store.store_dir}"
     assert_resolves(cases, "--store", uri, "--state", nowhere)
     assert not nowhere.exists()
 
 
-def test_a_local_store_by_its_directories(cases: Cases, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_works_on_a_local_store_named_by_its_directories(
+    cases: Cases, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = cases.farm.store
-    monkeypatch.setenv("NIX_CONF_DIR", str(store.directory / "etc"))  # ca-derivations has to be on
+    monkeypatch.setenv("NIX_CONF_DIR", str(store.directory / "etc"))  # ca-derivations must be on
     uri = f"local?store={store.store_dir}&state={store.directory / 'var'}&log={store.log_dir}"
     assert_resolves(cases, "--store", uri, "--state", nowhere)
     assert not nowhere.exists()
 
 
-def test_the_store_of_the_environment(cases: Cases, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_works_on_the_store_of_the_environment(
+    cases: Cases, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use_store_of(cases.farm, monkeypatch)
     assert_resolves(cases, "--store", "", "--state", nowhere)
     assert not nowhere.exists()
 
 
 @pytest.mark.parametrize("form", ["local?root={root}", "{root}"])
-def test_a_store_below_another_root(
+def test_resolve_works_on_a_store_below_another_root(
     cases: Cases, tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     monkeypatch.setenv("NIX_CONF_DIR", str(cases.farm.store.directory / "etc"))
@@ -112,7 +118,7 @@ def test_a_store_below_another_root(
     resolved = resolve(drv, *given, "--write").stdout.strip()
     shown = json.loads(nix("nix", "derivation", "show", *store, resolved))
     assert json.loads(resolve(drv, *given, "--json").stdout) == shown
-    # People may name a file by where it is.
+    # Users may name a file by its real path.
     assert resolve(f"{root}{drv}", *given).stdout.strip() == resolved
 
 
@@ -125,14 +131,14 @@ def test_a_store_below_another_root(
         ("ssh-ng://no-such-host.invalid", "no-such-host.invalid"),
     ],
 )
-def test_a_store_that_can_not_be_used(cases: Cases, nowhere: Path, uri: str, reason: str) -> None:
+def test_resolve_reports_a_store_that_cannot_be_used(cases: Cases, nowhere: Path, uri: str, reason: str) -> None:
     name = Path(cases.drvs["deferred"]).name
     assert reason in cases.refused(name, "--store", uri, "--state", nowhere)
 
 
 @pytest.fixture
 def without(cases: Cases, tmp_path: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str | Path, ...]:
-    """Words that name the store of the cases, for a Nix that has content-addressed derivations off."""
+    """Arguments that name the store of the cases, for a Nix with content-addressed derivations switched off."""
     use_store_of(cases.farm, monkeypatch)
     (tmp_path / "nix.conf").write_text("experimental-features = nix-command\nbuild-users-group =\nsandbox = false\n")
     monkeypatch.setenv("NIX_CONF_DIR", str(tmp_path))
@@ -140,7 +146,9 @@ def without(cases: Cases, tmp_path: Path, nowhere: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["leaf", "floating-one", "deferred", "structured"])
-def test_what_is_content_addressed_needs_the_feature(cases: Cases, without: tuple[str | Path, ...], name: str) -> None:
+def test_resolving_a_content_addressed_derivation_needs_the_feature(
+    cases: Cases, without: tuple[str | Path, ...], name: str
+) -> None:
     leaf = f"{cases.drvs['leaf']}^out={cases.outputs['leaf.out']}"
     for given in ((), ("--realisation", leaf) * (name == "deferred")):
         said = cases.refused(cases.drvs[name], *without, *given)
@@ -149,7 +157,7 @@ def test_what_is_content_addressed_needs_the_feature(cases: Cases, without: tupl
 
 
 @pytest.mark.parametrize("name", ["fixed", "static", "static-on-static"])
-def test_what_nix_builds_without_the_feature_it_builds_as_it_is(
+def test_a_derivation_that_nix_builds_without_the_feature_resolves_to_itself(
     cases: Cases, without: tuple[str | Path, ...], name: str
 ) -> None:
     drv = cases.drvs[name]
@@ -159,13 +167,13 @@ def test_what_nix_builds_without_the_feature_it_builds_as_it_is(
     assert cases.resolve(drv, *without, "--diff").stdout == f"{drv}: {reason}\n"
 
 
-def test_no_nix_on_the_path(cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resolve_reports_a_missing_nix(cases: Cases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = cases.refused(cases.drvs["deferred"], "--store", "daemon")
     assert "'nix-instantiate' is not on PATH: install Nix" in said
 
 
-def test_no_database_is_made_to_look_something_up(cases: Cases) -> None:
+def test_resolve_makes_no_database(cases: Cases) -> None:
     cases.resolve(cases.drvs["deferred"])
     state = StateDirectory(cases.farm.state)
     assert not state.postgres.exists()
@@ -187,10 +195,10 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         yield farm
 
 
-def test_what_only_the_database_knows_is_found_there(
+def test_resolve_finds_outputs_that_only_the_database_knows(
     farm: Farm, nowhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The worker built what middle resolves to, so Nix did not learn that this is an output of middle.
+    # The worker built middle's resolution, so Nix did not learn that the output is middle's.
     file = farm.write("three.nix", THREE)
     middle = farm.run(file, "-A", "middle")["middle"]
     high = farm.nix("nix-instantiate", file, "-A", "high")
@@ -205,7 +213,7 @@ def test_what_only_the_database_knows_is_found_there(
     assert not nowhere.exists()
 
 
-def test_the_database_is_asked_first_but_its_paths_must_be_valid(farm: Farm) -> None:
+def test_resolve_prefers_valid_paths_of_the_database_to_those_of_the_store(farm: Farm) -> None:
     file = farm.write("three.nix", THREE)
     builds = farm.run(file, "-A", "low", "-A", "middle", "-A", "other")
     high = farm.nix("nix-instantiate", file, "-A", "high")

@@ -1,4 +1,4 @@
-"""A jobset built end to end: what must hold in Hydra's database, in the store and in the logs afterwards."""
+"""A jobset built from end to end: its traces in Hydra's database, in the store and in the logs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHANNELS = ("step_started", "build_started", "step_finished", "build_finished")
 
 
 class Listener(threading.Thread):
-    """Hears what Hydra's programs would hear, and what they would find in the database at that moment."""
+    """Records the notifications that Hydra's programs would get, and reads the rows that they would find then."""
 
     def __init__(self, conninfo: str) -> None:
         super().__init__(daemon=True)
@@ -77,7 +77,7 @@ def demo(farm: Farm, listener: Listener) -> dict[str, dict[str, Any]]:
     return builds
 
 
-def test_every_build_ends_with_its_status(demo: dict[str, dict[str, Any]]) -> None:
+def test_every_build_of_the_demo_ends_with_its_status(demo: dict[str, dict[str, Any]]) -> None:
     assert {job: build["status"] for job, build in demo.items()} == {job: STATUSES.get(job, 0) for job in demo}
     assert len(demo) == 27
 
@@ -109,7 +109,9 @@ def test_a_leaf_has_one_step_and_a_resolved_derivation_two(farm: Farm, demo: dic
     assert farm.steps(demo["input-addressed"]["build"]) == [(0, 0, "input-addressed")]
 
 
-def test_a_failure_after_resolution_is_the_builds_own(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
+def test_a_failure_after_resolution_belongs_to_the_build_that_ran_it(
+    farm: Farm, demo: dict[str, dict[str, Any]]
+) -> None:
     assert [step[:2] for step in farm.steps(demo["fails-resolved"]["build"])] == [(0, 13), (0, 1)]
     dependents = farm.rows(
         "select status, propagatedFrom from BuildSteps where build = %s", demo["on-failed-resolved"]["build"]
@@ -117,7 +119,7 @@ def test_a_failure_after_resolution_is_the_builds_own(farm: Farm, demo: dict[str
     assert dependents == [{"status": 1, "propagatedfrom": demo["fails-resolved"]["build"]}]
 
 
-def test_equal_inputs_cut_off_early(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
+def test_a_build_with_equal_inputs_is_cut_off_early(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
     first, second = demo["words-first.count"], demo["words-second.count"]
     assert sorted([first["cached"], second["cached"]]) == [False, True]
     assert first["outputs"] == second["outputs"]
@@ -128,7 +130,7 @@ def test_equal_inputs_cut_off_early(farm: Farm, demo: dict[str, dict[str, Any]])
     ]
 
 
-def test_nix_built_what_the_rows_say_and_nothing_twice(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:  # noqa: ARG001
+def test_nix_built_exactly_what_the_rows_say_and_nothing_twice(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:  # noqa: ARG001
     assert farm.built_by_nix() == farm.built_by_rows()
     assert (
         farm.rows("select drvPath from BuildSteps where type = 0 and status = 0 group by drvPath having count(*) > 1")
@@ -136,7 +138,7 @@ def test_nix_built_what_the_rows_say_and_nothing_twice(farm: Farm, demo: dict[st
     )
 
 
-def test_products_metrics_and_release_name(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
+def test_products_metrics_and_release_name_are_recorded(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
     build = demo["products"]["build"]
     assert farm.rows("select releaseName from Builds where id = %s", build)[0]["releasename"]
     assert farm.rows("select productnr, fileSize from BuildProducts where build = %s order by productnr", build)
@@ -179,17 +181,17 @@ def test_known_failures_are_tried_again_by_default(farm: Farm, demo: dict[str, d
     assert not again["on-failed-resolved"]["cached"]
 
 
-def test_the_collector_takes_nothing_that_is_new(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
+def test_the_collector_takes_no_output_of_a_recent_build(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:
     farm.nix("nix-store", "--gc")
     for build in demo.values():
         assert all(Path(path).exists() for path in build["outputs"].values() if build["status"] in (0, 6))
 
 
-def test_no_invariant_is_broken(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:  # noqa: ARG001
+def test_no_invariant_is_broken_after_the_demo(farm: Farm, demo: dict[str, dict[str, Any]]) -> None:  # noqa: ARG001
     assert farm.violations() == []
 
 
-def test_outputs_that_only_the_store_knows_are_enough_to_resolve(tmp_path: Path) -> None:
+def test_outputs_that_only_the_store_knows_suffice_to_resolve(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         file = farm.write(
             "two.nix",
@@ -207,7 +209,7 @@ def test_outputs_that_only_the_store_knows_are_enough_to_resolve(tmp_path: Path)
         assert farm.violations() == []
 
 
-def test_a_database_that_forgot_everything_finds_it_in_the_store(tmp_path: Path) -> None:
+def test_a_database_that_lost_everything_finds_the_outputs_in_the_store(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         first = farm.run(DEMO, "-A", "leaf", "-A", "chain", "-A", "deferred")
         built = farm.built_by_nix()
@@ -225,7 +227,7 @@ def test_a_database_that_forgot_everything_finds_it_in_the_store(tmp_path: Path)
         assert farm.violations() == []
 
 
-def test_an_output_that_was_lost_is_built_again(tmp_path: Path) -> None:
+def test_a_lost_output_is_built_again(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         first = farm.run(DEMO, "-A", "chain")
         for root in (farm.store.directory / "var" / "gcroots" / "hydra-resolver").iterdir():
@@ -241,7 +243,7 @@ def test_an_output_that_was_lost_is_built_again(tmp_path: Path) -> None:
         assert farm.violations() == []
 
 
-def test_a_comment_in_a_library_rebuilds_the_library_and_nothing_else(tmp_path: Path) -> None:
+def test_a_comment_in_a_library_rebuilds_only_the_library_in_a_run(tmp_path: Path) -> None:
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler on this machine")
     library = DEMO.with_name("library.nix")

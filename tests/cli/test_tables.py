@@ -1,4 +1,4 @@
-"""The table of builds and the drawing of one: readable at 80 columns, whole in a pipe."""
+"""The table of builds and the drawing of one build: readable in 80 columns, complete in a pipe."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def plain(lines: list[Text]) -> list[str]:
     return [line.plain for line in lines]
 
 
-def test_in_a_pipe_every_build_has_one_line_with_whole_paths() -> None:
+def test_every_build_has_one_line_with_whole_paths_in_a_pipe() -> None:
     head, *lines = plain(builds_table(ALL, None))
     assert head.split()[:3] == ["build", "job", "status"]
     assert [line.split()[:2] for line in lines] == [
@@ -66,7 +66,7 @@ def test_in_a_pipe_every_build_has_one_line_with_whole_paths() -> None:
     assert lines[4].endswith(f"queued:            -       {LIST}: no worker for mips")
 
 
-def test_80_columns_are_enough() -> None:
+def test_the_table_of_builds_fits_into_80_columns() -> None:
     long = report(7, "long", 1, message="the builder " + "said many words, " * 12)
     lines = plain(builds_table([*ALL, long], 80))
     assert max(map(len, lines)) <= 80
@@ -74,24 +74,24 @@ def test_80_columns_are_enough() -> None:
     assert lines[-1] == f"Outputs are in {STORE}"
 
 
-def test_a_wide_terminal_shows_whole_paths_in_the_line_of_their_build() -> None:
+def test_a_wide_terminal_shows_whole_paths_on_the_line_of_the_build() -> None:
     lines = plain(builds_table(ALL, 200))
     assert lines[1].endswith(f"cached  {OUT}")
     assert "Outputs are in" not in "\n".join(lines)
 
 
-def test_several_outputs_are_all_there_out_first() -> None:
+def test_all_outputs_of_a_build_are_shown_out_first() -> None:
     outputs = {"dev": f"{OUT}-dev", "out": OUT}
     assert build_details(report(1, "outputs", outputs=outputs), short=False) == [OUT, f"{OUT}-dev"]
     line = plain(builds_table([report(1, "outputs", outputs=outputs)], None))[1]
     assert line.endswith(f"{OUT} {OUT}-dev")
 
 
-def test_a_failed_build_shows_no_path_even_if_it_was_promised_one() -> None:
+def test_a_failed_build_shows_no_path_even_if_its_path_was_known() -> None:
     assert OUT not in "".join(build_details(report(1, "wrong-hash", 1, outputs={"out": OUT}), short=False))
 
 
-def test_in_a_pipe_there_are_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_builds_has_no_colours_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     show_builds(ALL)
     out = capsys.readouterr().out
     assert "\x1b" not in out
@@ -107,13 +107,13 @@ def test_the_summary_counts_each_derivation_once() -> None:
     assert cut_off(ALL) == [CUT_OFF]
 
 
-def test_a_failure_that_was_known_counts_as_no_work() -> None:
+def test_a_cached_failure_counts_as_no_work() -> None:
     known = report(9, "known", 1, cached=True, steps=[RESOLVED_STEP, step(2, RESOLVED, 8, propagated_from=6)])
     assert plain(summary([known]))[1] == "Derivations: 0 built, 0 failed, 0 resolved, 0 cut off early"
     assert resolved([known]) == set()
 
 
-def test_a_cut_off_is_drawn_under_what_was_resolved() -> None:
+def test_a_cut_off_is_drawn_below_the_resolved_derivation() -> None:
     assert plain(draw_steps(CUT_OFF, None)) == [
         "words.count: build 24, succeeded, cached",
         "├─ step 1  95vh440-count-of-words.drv",
@@ -125,11 +125,11 @@ def test_a_cut_off_is_drawn_under_what_was_resolved() -> None:
     ]
 
 
-def test_a_narrow_terminal_gets_outputs_without_their_directory() -> None:
+def test_a_narrow_terminal_shows_outputs_without_their_directory() -> None:
     assert plain(draw_steps(CUT_OFF, 80))[-1] == "└─ out y2i2qp3nqkjzg9am9wfhrq3h5rdk4w0y-count-of-words"
 
 
-def test_a_terminal_without_boxes_gets_ascii() -> None:
+def test_a_drawing_for_a_terminal_without_boxes_is_ascii() -> None:
     assert all(line.isascii() for line in plain(draw_steps(CUT_OFF, None, ascii_only=True)))
 
 
@@ -148,30 +148,30 @@ def test_a_terminal_without_boxes_gets_ascii() -> None:
         ),
     ],
 )
-def test_a_step_says_how_it_ended(steps: list[dict[str, Any]], words: str) -> None:
+def test_a_drawn_step_shows_how_it_ended(steps: list[dict[str, Any]], words: str) -> None:
     assert plain(draw_steps(report(1, "job", None, steps=steps), None)) == [
         "job: build 1, queued",
         f"└─ step 1  {words}",
     ]
 
 
-def test_what_was_resolved_and_is_not_built_yet_is_not_ended() -> None:
+def test_a_resolution_without_a_build_is_drawn_as_not_ended() -> None:
     assert plain(draw_steps(report(1, "job", None, steps=[RESOLVED_STEP]), None))[-1] == "      └─ not ended yet"
 
 
-def test_a_build_without_steps_names_the_one_that_has_them() -> None:
+def test_a_build_without_steps_names_the_build_that_has_them() -> None:
     lines = plain(draw_steps(report(30, "job", cached=True, known_from=24), None))
     assert lines[1] == "├─ no step was needed: its outputs are known from build 24"
 
 
-def test_what_builders_say_does_not_reach_the_terminal_as_commands() -> None:
+def test_output_of_builders_cannot_send_commands_to_the_terminal() -> None:
     evil = "red \x1b[31mand\x1b[0m \x9b2Jgone\r\nsecond\x07"
     assert printable(evil) == "red and 2Jgone\nsecond"
     lines = plain(builds_table([report(1, "\x1b]0;title", 1, message=evil)], 80))
     assert not any(ord(character) < 32 for line in lines for character in line)
 
 
-def test_messages_are_for_reading() -> None:
+def test_messages_are_shortened_for_reading() -> None:
     assert message_lines(REASON) == ["builder failed with exit code 1."]
     mismatch = f"hash mismatch in '{STORE}/{FAILS}':\n  specified: sha256-a\n     got:    sha256-b"
     assert first_line(mismatch) == (
@@ -186,11 +186,11 @@ def test_messages_are_for_reading() -> None:
     ("seconds", "words"),
     [(-1, "0.0 s"), (0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (61, "1 min 01 s"), (7322, "2 h 02 min")],
 )
-def test_times_have_one_or_two_units(seconds: float, words: str) -> None:
+def test_durations_have_one_or_two_units(seconds: float, words: str) -> None:
     assert duration(seconds) == words
 
 
-def test_status_is_told_in_words() -> None:
+def test_the_status_is_shown_as_text() -> None:
     status = {
         "stages": {"waiting": 2, "realised": 40},
         "running": [{"build": 3, "stepnr": 1, "drv": LIST, "worker": "host:1", "seconds": 12.3}],
@@ -222,7 +222,7 @@ def test_status_is_told_in_words() -> None:
     assert "  40  realised  have all wanted outputs" in lines
 
 
-def test_an_idle_database_has_a_status_too() -> None:
+def test_the_status_of_an_idle_database_is_shown_as_text() -> None:
     nothing = {
         "stages": {},
         "running": [],
@@ -237,17 +237,17 @@ def test_an_idle_database_has_a_status_too() -> None:
     ]  # fmt: skip
 
 
-def test_every_stage_has_words() -> None:
+def test_every_stage_has_a_description() -> None:
     assert set(STAGES) == {
         "unloaded", "waiting", "resolvable", "resolved", "buildable", "building", "realised", "failed",
     }  # fmt: skip
 
 
-def test_the_demo_expects_the_failures_that_the_examples_have() -> None:
+def test_the_demo_expects_the_failures_of_the_examples() -> None:
     assert {job for job, status in EXPECTED.items() if status != 6} == FAILING | {"on-written-failure"}
 
 
-def test_a_build_that_does_not_end_as_the_demo_expects_is_named() -> None:
+def test_the_demo_reports_a_build_with_an_unexpected_status() -> None:
     assert list(unexpected({"fails": 1, "on-failed": 2}, [CUT_OFF, FAILED, DEPENDENT])) == []
     assert list(unexpected({}, [FAILED, QUEUED])) == [
         "build 6 (fails): failed, instead of succeeded",

@@ -1,4 +1,4 @@
-"""The build trace on a real Nix: each step below is a process of its own, which knows only what the database knows."""
+"""The build trace on a real Nix. Each run below is a process of its own, which knows only the database."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RANDOM = "read x < $input; head -c 16 /dev/urandom | od -A n -t x1 > $out"
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     with open_farm(tmp_path_factory.mktemp("trace")) as farm:
-        run_chain(farm, 0, down="echo first > $out")  # makes the jobset
+        run_chain(farm, 0, down="echo first > $out")  # this makes the jobset
         yield farm
 
 
@@ -42,14 +42,14 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
 
 
 def run_chain(farm: Farm, number: int, *words: str | Path, **scripts: str) -> dict[str, Any]:
-    """The build `down`, which depends on `up`: with another number both are other derivations, with equal contents."""
+    """Build `down`, which depends on `up`. Another number changes both derivations, but not the output of `up`."""
     arguments = [word for name, text in scripts.items() for word in ("--argstr", name, text)]
     file = farm.write("chain.nix", CHAIN)
     return farm.run(file, "-A", "down", "--arg", "number", str(number), *arguments, *words)["down"]
 
 
 def lose(farm: Farm, path: str) -> None:
-    """Have the collector take a path, and the .drv files that refer to it."""
+    """Delete a path from the store, with its referrers, as a collector would."""
     paths = farm.nix("nix-store", "-q", "--referrers-closure", path).split()
     for name in (Path(one).name for one in paths):
         (farm.store.directory / "var/gcroots/hydra-resolver" / name).unlink(missing_ok=True)
@@ -58,7 +58,7 @@ def lose(farm: Farm, path: str) -> None:
 
 
 def cached(farm: Farm, *builds: dict[str, Any]) -> list[int]:
-    """isCachedBuild of builds."""
+    """Return isCachedBuild of builds."""
     rows = farm.rows(
         "select isCachedBuild from Builds where id = any (%s) order by id", [one["build"] for one in builds]
     )
@@ -66,7 +66,7 @@ def cached(farm: Farm, *builds: dict[str, Any]) -> list[int]:
 
 
 def times_loaded(farm: Farm, build: dict[str, Any]) -> int:
-    """How often the root of a build was loaded."""
+    """Count how often the root of a build was loaded."""
     loads = "select from resolver.lease join resolver.derivation using (derivation) where verb = 'load' and drv = %s"
     return len(farm.rows(loads, Path(build["drv"]).name))
 
@@ -76,7 +76,7 @@ def times_loaded(farm: Farm, build: dict[str, Any]) -> int:
 
 @dataclass
 class Twice:
-    """Two builds, by two processes; and the names of all derivations that Nix has built for them."""
+    """Two builds by two processes, and the names of all derivations that Nix has built for them."""
 
     first: dict[str, Any]
     second: dict[str, Any]
@@ -90,7 +90,7 @@ def twice(shared: Farm) -> Twice:
     return Twice(first, second, sorted(name_of(drv) for drv in shared.built_by_nix() - before))
 
 
-def test_what_was_built_for_one_build_is_not_built_for_another(shared: Farm, twice: Twice) -> None:
+def test_a_derivation_that_was_built_for_one_build_is_not_built_for_another(shared: Farm, twice: Twice) -> None:
     first, second = twice.first, twice.second
     assert first["drv"] != second["drv"]
     assert first["outputs"] == second["outputs"]
@@ -100,7 +100,7 @@ def test_what_was_built_for_one_build_is_not_built_for_another(shared: Farm, twi
     assert shared.violations() == []
 
 
-def test_a_step_that_was_cut_off_has_its_terminal_in_its_own_build(shared: Farm, twice: Twice) -> None:
+def test_a_resolved_step_that_was_cut_off_has_its_terminal_in_its_own_build(shared: Farm, twice: Twice) -> None:
     build = twice.second["build"]
     assert shared.steps(build) == [(0, 0, "up"), (0, 13, "down"), (1, 0, "down")]
     assert shared.rows("select name, path from BuildStepOutputs where build = %s and stepnr = 3", build) == [
@@ -111,7 +111,7 @@ def test_a_step_that_was_cut_off_has_its_terminal_in_its_own_build(shared: Farm,
     ) == [{"stepnr": 2, "terminal_build": build, "terminal_stepnr": 3}]
 
 
-def test_what_is_known_but_gone_is_built_again(shared: Farm) -> None:
+def test_a_known_output_that_is_gone_is_built_again(shared: Farm) -> None:
     farm, down = shared, "read x < $input; echo lost $x > $out"
     first = run_chain(farm, 1, down=down)
     lose(farm, first["outputs"]["out"])
@@ -126,7 +126,7 @@ def test_what_is_known_but_gone_is_built_again(shared: Farm) -> None:
 # In flight
 
 
-def test_builds_share_an_attempt_that_is_under_way(farm: Farm, tmp_path: Path) -> None:
+def test_builds_share_an_attempt_in_progress(farm: Farm, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     down = f"read x < $input; while ! test -e {gate}; do sleep 0.05; done; echo $x > $out"
     file = farm.write("chain.nix", CHAIN)
@@ -149,7 +149,7 @@ def test_builds_share_an_attempt_that_is_under_way(farm: Farm, tmp_path: Path) -
     ]
     assert farm.steps(1) == [(0, 0, "up"), (0, 13, "down"), (0, 0, "down")]
     assert farm.steps(2) == [(0, 0, "up"), (0, 13, "down"), (1, 0, "down")]
-    assert farm.steps(3) == [], "a second build with the same root gets no step rows"
+    assert farm.steps(3) == [], "a second build of the same root has no step rows"
     assert farm.rows("select count(distinct path) from BuildOutputs") == [{"count": 1}]
     assert sorted(name_of(drv) for drv in farm.built_by_nix()) == ["down", "up", "up"]
     assert farm.violations() == []
@@ -160,7 +160,7 @@ def test_builds_share_an_attempt_that_is_under_way(farm: Farm, tmp_path: Path) -
 
 @pytest.fixture
 def attempts(tmp_path: Path) -> Path:
-    """A file to which a builder adds a line each time."""
+    """A file to which the builder adds a line in each attempt."""
     return tmp_path / "attempts"
 
 
@@ -172,13 +172,13 @@ def count(attempts: Path) -> int:
     return len(attempts.read_text().splitlines())
 
 
-def test_a_failure_is_known_to_other_derivations_and_after_a_restart(shared: Farm, attempts: Path) -> None:
+def test_a_failure_is_known_to_other_derivations_in_another_process(shared: Farm, attempts: Path) -> None:
     first = run_chain(shared, 1, down=failing(attempts))
     assert (first["status"], first["cached"], count(attempts)) == (1, False, 1)
     second = run_chain(shared, 2, "--cached-failures", down=failing(attempts))
     assert second["drv"] != first["drv"]
     assert (second["status"], second["cached"]) == (1, True)
-    assert count(attempts) == 1, "it was not tried again"
+    assert count(attempts) == 1, "the failure is not tried again"
     steps = shared.rows(
         "select status, propagatedFrom from BuildSteps where build = %s and drvPath like '%%-down.drv' order by stepnr",
         second["build"],
@@ -203,10 +203,10 @@ in {
 """
 
 
-def test_who_restarts_one_build_has_all_restarted_that_failed_for_the_same_cause(
+def test_the_restart_of_one_build_restarts_all_builds_that_failed_for_the_same_cause(
     farm: Farm, attempts: Path, tmp_path: Path
 ) -> None:
-    """Two derivations resolve to the one that fails. What has another cause as well comes back with that."""
+    """Two derivations resolve to the failing one. A build with a second cause is restarted when that one is."""
     gate, healed, other = (tmp_path / name for name in ("gate", "healed", "other"))
     down = f"read x < $input; echo >> {attempts}; cat {healed} > $out"
     fails = f"while ! test -e {gate}; do sleep 0.05; done; cat {other} > $out"
@@ -229,17 +229,17 @@ def test_who_restarts_one_build_has_all_restarted_that_failed_for_the_same_cause
     farm.command("restart", str(ids["two"]))
     farm.command("worker", "--drain")
     assert ended() == {"one": 0, "two": 0, "user": 0, "both": 2, "fails": 1}
-    assert count(attempts) == 2, "one attempt, for all of them"
+    assert count(attempts) == 2, "one more attempt serves all builds"
     other.write_text("other")
     farm.command("restart", str(ids["fails"]))
     farm.command("worker", "--drain")
     assert ended() == dict.fromkeys(ids, 0)
-    assert count(attempts) == 2, "what succeeded was not built again"
+    assert count(attempts) == 2, "a successful derivation is not built again"
     assert farm.violations() == []
 
 
 def build_of_evaluator(farm: Farm, number: int, timeout: int = 3600, **scripts: str) -> dict[str, Any]:
-    """What becomes of a build that Hydra's evaluator adds, whose policy for known failures is its own."""
+    """Add a build as Hydra's evaluator does, with its policy for known failures; return how the build ended."""
     arguments = [word for name, text in {"number": number, **scripts}.items() for word in ("--arg", name, str(text))]
     drv = farm.nix("nix-instantiate", farm.write("chain.nix", CHAIN), "-A", "down", *arguments)
     with psycopg.connect(farm.conninfo, autocommit=True) as connection:
@@ -258,33 +258,33 @@ def quoted(script: str) -> str:
     return "''" + script + "''"
 
 
-def test_the_evaluators_builds_end_by_a_builders_failure_that_is_known(shared: Farm, attempts: Path) -> None:
+def test_a_known_failure_of_a_builder_ends_builds_of_the_evaluator(shared: Farm, attempts: Path) -> None:
     found = [build_of_evaluator(shared, number, down=quoted(failing(attempts))) for number in (1, 2, 3)]
     assert [(build["buildstatus"], build["iscachedbuild"]) for build in found] == [(1, 0), (1, 1), (1, 1)]
     assert count(attempts) == 1
 
 
-def test_a_timeout_is_not_remembered(shared: Farm, attempts: Path) -> None:
+def test_a_timeout_is_not_cached(shared: Farm, attempts: Path) -> None:
     slow = quoted(f"echo >> {attempts}; while :; do sleep 0.1; done")
     found = [build_of_evaluator(shared, number, timeout=1, down=slow) for number in (1, 2)]
     assert [(build["buildstatus"], build["iscachedbuild"]) for build in found] == [(7, 0), (7, 0)]
     assert count(attempts) == 2
 
 
-def test_a_fixed_output_that_failed_is_not_remembered(shared: Farm, attempts: Path) -> None:
+def test_a_failure_of_a_fixed_output_is_not_cached(shared: Farm, attempts: Path) -> None:
     wrong = f"echo >> {attempts}; echo wrong > $out"
     fixed = (
         'derivation { name = "fixed"; system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin";'
         f' args = [ "-c" "{wrong}" ]; outputHashAlgo = "sha256"; outputHash = builtins.hashString "sha256" "right"; }}'
     )
-    # The failing derivation is the input of another one in each round.
+    # The failing derivation is the input of a different one in each round.
     script = quoted("read x < ${" + fixed + "}; echo $x > $out")
     found = [build_of_evaluator(shared, number, script=script) for number in (1, 2)]
     assert [(build["buildstatus"], build["iscachedbuild"]) for build in found] == [(2, 0), (2, 0)]
     assert count(attempts) == 2
 
 
-def test_an_attempt_that_was_aborted_is_not_remembered(farm: Farm, attempts: Path, tmp_path: Path) -> None:
+def test_an_aborted_attempt_is_not_cached(farm: Farm, attempts: Path, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     down = f"echo >> {attempts}; while ! test -e {gate}; do sleep 0.05; done; echo done > $out"
     file = farm.write("chain.nix", CHAIN)
@@ -303,7 +303,7 @@ def test_an_attempt_that_was_aborted_is_not_remembered(farm: Farm, attempts: Pat
 # Coherence
 
 
-def test_what_is_not_deterministic_is_found_out_when_it_is_built_again(shared: Farm) -> None:
+def test_a_nondeterministic_derivation_is_detected_when_it_is_built_again(shared: Farm) -> None:
     farm, down = shared, f"{RANDOM}; : lost"
     first = run_chain(farm, 1, down=down)
     arguments = ["--arg", "number", "1", "--argstr", "down", down]
@@ -321,17 +321,17 @@ def test_what_is_not_deterministic_is_found_out_when_it_is_built_again(shared: F
     ]
     paths = [Path(build["outputs"]["out"]).name for build in (first, second)]
     assert farm.rows("select from resolver.incoherent_output where path = any (%s)", paths) == [], (
-        "never valid together"
+        "the two paths were never valid together"
     )
     (replaced,) = farm.rows("select * from resolver.replaced_input where path = any (%s)", paths)
-    assert replaced["drv"] == Path(before["drv"]).name, "but this one was made from the first"
+    assert replaced["drv"] == Path(before["drv"]).name, "`user` was built from the first path"
     assert [replaced["path"], replaced["new_path"]] == paths
     assert replaced["ceased_at"] is not None
     assert farm.violations() == []
 
 
 def build_behind(farm: Farm, drv: str, kept: str, archive: Path) -> str:
-    """Have Nix build a derivation whose output `kept` is valid, so that there are two of them; the other path."""
+    """Let Nix build a derivation again beside its valid output `kept`; return the second path."""
     with archive.open("wb") as file:
         subprocess.run(["nix-store", "--export", kept], env=farm.store.child_environment(), stdout=file, check=True)
     lose(farm, kept)
@@ -348,17 +348,17 @@ def build_behind(farm: Farm, drv: str, kept: str, archive: Path) -> str:
     return other
 
 
-def test_a_second_path_is_told_of_but_not_served_while_the_first_is_valid(shared: Farm, tmp_path: Path) -> None:
+def test_a_second_path_is_recorded_but_not_served_while_the_first_is_valid(shared: Farm, tmp_path: Path) -> None:
     farm, down = shared, f"{RANDOM}; : both"
     first = run_chain(farm, 1, down=down)
     served = first["outputs"]["out"]
     (step,) = farm.rows("select resolvedDrvPath from BuildSteps where status = 13 and build = %s", first["build"])
     resolved = step["resolveddrvpath"]
-    # Nix builds it behind the database's back, and forgets the first path meanwhile.
+    # Nix builds it without the database, and has forgotten the first path by then.
     other = build_behind(farm, resolved, served, tmp_path / "kept")
 
     second = run_chain(farm, 2, down=down)
-    assert second["outputs"]["out"] == served, "the first is served"
+    assert second["outputs"]["out"] == served, "the first path is served"
     assert second["cached"]
     (found,) = farm.rows("select * from resolver.incoherent_output where path = %s", Path(served).name)
     assert (found["drv"], found["output"]) == (resolved, "out")
@@ -367,7 +367,7 @@ def test_a_second_path_is_told_of_but_not_served_while_the_first_is_valid(shared
     assert found["time"] < found["other_time"]
     assert farm.violations() == []
 
-    # Now only the second is there: it is found, and served from now on.
+    # Only the second path is left: the worker finds it and serves it from now on.
     lose(farm, served)
     third = run_chain(farm, 3, down=down)
     assert third["outputs"]["out"] == other
@@ -376,12 +376,12 @@ def test_a_second_path_is_told_of_but_not_served_while_the_first_is_valid(shared
 
 
 def controlled(source: Path) -> str:
-    """A builder whose output is what a file contains at that time."""
+    """Return a builder whose output is the current content of a file."""
     return f"read x < $input; cat {source} > $out"
 
 
-def test_hydra_has_the_sizes_of_the_path_that_is_served(shared: Farm, tmp_path: Path) -> None:
-    """Nix has another one on record, and the database names its own when the resolution is reported."""
+def test_hydra_gets_the_sizes_of_the_served_path(shared: Farm, tmp_path: Path) -> None:
+    """Nix has another path on record; the database returns the served path with the report of the resolution."""
     farm, source = shared, tmp_path / "source"
     source.write_text("short")
     first = run_chain(farm, 1, down=controlled(source))
@@ -394,13 +394,13 @@ def test_hydra_has_the_sizes_of_the_path_that_is_served(shared: Farm, tmp_path: 
     sizes = farm.rows("select size, closureSize from Builds where id = any (%s)", [first["build"], second["build"]])
     assert sizes[0] == sizes[1]
     assert farm.rows("select from resolver.incoherent_output where other_path = %s", Path(other).name) != []
-    assert times_loaded(farm, second) == 1, "it ended with the report of what it resolves to"
+    assert times_loaded(farm, second) == 1, "the build ended with the report of its resolution"
 
 
 # Local outputs
 
 
-def test_what_is_learned_of_an_unresolved_derivation_serves_that_one_alone(farm: Farm, tmp_path: Path) -> None:
+def test_a_local_output_of_an_unresolved_derivation_serves_only_that_derivation(farm: Farm, tmp_path: Path) -> None:
     file = farm.write("chain.nix", CHAIN)
     drvs = [
         farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", number).partition("!")[0] for number in "12"
@@ -421,7 +421,7 @@ def test_what_is_learned_of_an_unresolved_derivation_serves_that_one_alone(farm:
     farm.command("worker", "--drain")
     outputs = farm.rows("select path, isCachedBuild from Builds join BuildOutputs on build = id order by id")
     assert outputs[0] == {"path": found, "iscachedbuild": 1}
-    assert outputs[1]["path"] != found, "the other resolves, and is built"
+    assert outputs[1]["path"] != found, "the other derivation is resolved and built"
     assert outputs[1]["iscachedbuild"] == 0
     assert [
         row["source"] for row in farm.rows("select source from resolver.realisation where path = %s", Path(found).name)
@@ -429,7 +429,7 @@ def test_what_is_learned_of_an_unresolved_derivation_serves_that_one_alone(farm:
     assert farm.violations() == []
 
 
-def test_an_original_that_the_store_knows_is_found_when_its_inputs_are_gone(farm: Farm) -> None:
+def test_a_derivation_that_the_store_knows_is_found_even_if_its_inputs_are_gone(farm: Farm) -> None:
     file = farm.write("chain.nix", CHAIN)
     drv = farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", "1").partition("!")[0]
     path = farm.nix("nix-store", "--realise", drv)
@@ -439,14 +439,14 @@ def test_an_original_that_the_store_knows_is_found_when_its_inputs_are_gone(farm
     assert build["outputs"]["out"] == path
     assert farm.steps(build["build"]) == [(1, 0, "down")]
     assert farm.rows("select source from resolver.realisation") == [{"source": "local"}]
-    # Another original has to have its inputs built before it is known to be the same.
+    # The inputs of another original must be built before its resolution is known to be the same.
     other = run_chain(farm, 2)
     assert other["outputs"]["out"] == path
     assert farm.steps(other["build"]) == [(0, 0, "up"), (0, 13, "down"), (1, 0, "down")]
 
 
 def foreign(farm: Farm, *words: str | Path) -> None:
-    """A command on a store that is named, and so is not ours; its place is in the environment."""
+    """Run a command on a named store, which counts as a user's own; the environment says where the store is."""
     verb, *rest = words
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
     done = subprocess.run(
@@ -460,7 +460,7 @@ def foreign(farm: Farm, *words: str | Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_cut_off_ends_the_build_at_once_though_the_store_is_not_asked(farm: Farm) -> None:
+def test_a_cut_off_ends_the_build_at_once_on_a_store_that_is_not_trusted(farm: Farm) -> None:
     file = farm.write("chain.nix", CHAIN)
     for number in "12":
         foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", number)
@@ -472,10 +472,10 @@ def test_a_cut_off_ends_the_build_at_once_though_the_store_is_not_asked(farm: Fa
 
 
 @pytest.mark.parametrize(("words", "attempts"), [((), 2), (("--trust-store",), 0)])
-def test_a_store_is_asked_for_its_realisations_only_if_it_is_trusted(
+def test_a_stores_realisations_are_used_only_if_the_store_is_trusted(
     farm: Farm, words: tuple[str, ...], attempts: int
 ) -> None:
-    """If it is not, they are not used to build, either."""
+    """On a store that is not trusted, they are not used to build, either."""
     file = farm.write("chain.nix", CHAIN)
     farm.nix("nix-store", "--realise", farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", "1"))
     foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", "1")
@@ -487,7 +487,7 @@ def test_a_store_is_asked_for_its_realisations_only_if_it_is_trusted(
     assert farm.rows("select buildStatus from Builds") == [{"buildstatus": 0}]
 
 
-def test_what_somebody_has_registered_is_not_served_by_a_store_that_is_not_trusted(farm: Farm, tmp_path: Path) -> None:
+def test_a_forged_realisation_is_not_served_on_a_store_that_is_not_trusted(farm: Farm, tmp_path: Path) -> None:
     file = farm.write("chain.nix", CHAIN)
     drv = farm.nix("nix-instantiate", file, "-A", "down", "--arg", "number", "1").partition("!")[0]
     honest = farm.nix("nix-store", "--realise", drv)
@@ -495,7 +495,7 @@ def test_what_somebody_has_registered_is_not_served_by_a_store_that_is_not_trust
     forged = farm.nix("nix-store", "--add", tmp_path / "forged")
     with sqlite3.connect(next(farm.store.directory.rglob("db.sqlite"))) as records:
         records.execute("update Realisations set outputPath = (select id from ValidPaths where path = ?)", [forged])
-    assert farm.nix("nix-store", "--realise", drv) == forged, "Nix believes it"
+    assert farm.nix("nix-store", "--realise", drv) == forged, "Nix accepts the forged realisation"
     before = farm.built_by_nix()
 
     foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", "1")
@@ -507,19 +507,19 @@ def test_what_somebody_has_registered_is_not_served_by_a_store_that_is_not_trust
     assert farm.rows("select path from resolver.realisation where path = %s", Path(forged).name) == []
     traced = farm.rows("select source, machine, seconds > 0 as took from resolver.realisation")
     assert traced == 2 * [{"source": "built", "machine": "localhost", "took": True}]
-    # Copies were built, whose names are the same.
+    # Nix built copies, which have the same names.
     assert sorted(map(name_of, farm.built_by_nix() - before)) == sorted(map(name_of, farm.built_by_rows()))
 
     assert farm.violations() == []
 
 
-def test_what_our_own_trace_knows_is_not_built_again_by_a_store_that_is_not_trusted(farm: Farm) -> None:
+def test_a_derivation_in_our_own_trace_is_not_built_again_on_a_store_that_is_not_trusted(farm: Farm) -> None:
     file = farm.write("chain.nix", CHAIN)
     for number in "12":
         before = farm.built_by_nix()
         foreign(farm, "enqueue", file, "-A", "down", "--arg", "number", number)
         foreign(farm, "worker", "--drain")
-        if number == "1":  # somebody says that it is gone, and it is not
+        if number == "1":  # the withdrawal is a false alarm
             with psycopg.connect(farm.conninfo, autocommit=True) as connection:
                 connection.execute("select resolver.invalidate_paths(array(select path from BuildOutputs))")
     assert farm.steps(2) == [(0, 0, "up"), (0, 13, "down"), (0, 0, "down")]
@@ -531,7 +531,7 @@ def test_what_our_own_trace_knows_is_not_built_again_by_a_store_that_is_not_trus
     assert farm.rows(traced) == [{"source": "built", "in_force": False}, {"source": "local", "in_force": True}]
 
 
-def test_a_realisation_of_an_untrusted_store_can_not_replace_a_path_that_is_known(farm: Farm) -> None:
+def test_a_realisation_of_a_store_that_is_not_trusted_cannot_replace_a_known_path(farm: Farm) -> None:
     first = run_chain(farm, 1)
     with sqlite3.connect(next(farm.store.directory.rglob("db.sqlite"))) as records:
         records.execute("update Realisations set outputPath = (select id from ValidPaths where path like '%-up')")

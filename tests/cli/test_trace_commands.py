@@ -1,4 +1,4 @@
-"""`trace`, `savings`, `what-if` and `prune` on what real builds left behind."""
+"""`trace`, `savings`, `what-if` and `prune` after real builds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ in {
 
 
 class Made:
-    """Three evaluations: all new; another comment in the library; another word, which the library puts out."""
+    """Three evaluations: the first, one with another comment in the library, one with another output of the library."""
 
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
@@ -38,11 +38,11 @@ class Made:
         ]
 
     def drv(self, run: int, job: str) -> str:
-        """Base name of the derivation of a job."""
+        """Return the base name of a job's derivation."""
         return Path(self.runs[run][job]["drv"]).name
 
     def inputs(self, run: int, name: str, *, job: str = "program") -> str:
-        """Base name of the derivation of that name below a job."""
+        """Return the base name of the derivation with this name below a job."""
         (found,) = {
             path.name
             for drv in [self.runs[run][job]["drv"]]
@@ -52,7 +52,7 @@ class Made:
         return found
 
     def output(self, drv: str, name: str = "out") -> str:
-        """Base name of the path that an output has."""
+        """Return the base name of an output's path."""
         (row,) = self.farm.rows("select resolver.output_paths(%s) as paths", drv)
         return str(row["paths"][name])
 
@@ -60,7 +60,7 @@ class Made:
         return json.loads(self.farm.command(*words, "--json").stdout)
 
     def fails(self, *words: str) -> str:
-        """What a command says that can't be run."""
+        """Run a command that must end with status 2; return its stderr."""
         done = self.farm.command(*words, check=False)
         assert (done.returncode, done.stdout) == (2, "")
         assert "Traceback" not in done.stderr
@@ -74,7 +74,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
 
 
 def everything(farm: Farm) -> tuple[dict[str, Any], list[str]]:
-    """What is in all tables, and what is in the store."""
+    """Return digests of all tables, and the names of all files in the store."""
     tables = {}
     with psycopg.connect(farm.conninfo) as connection:
         names = connection.execute(
@@ -89,7 +89,7 @@ def everything(farm: Farm) -> tuple[dict[str, Any], list[str]]:
 # trace
 
 
-def test_trace_tells_why_a_derivation_was_cut_off(made: Made) -> None:
+def test_trace_shows_why_a_derivation_was_cut_off(made: Made) -> None:
     drv = made.inputs(1, "middle")
     text = made.farm.command("trace", drv).stdout
     assert f"resolved to {made.json('trace', drv)['resolutions'][0]['resolved'][:7]}-middle.drv" in text
@@ -103,7 +103,7 @@ def test_trace_tells_why_a_derivation_was_cut_off(made: Made) -> None:
     )
 
 
-def test_trace_tells_what_differed(made: Made) -> None:
+def test_trace_shows_the_input_that_differed(made: Made) -> None:
     drv = made.inputs(2, "middle")
     text = made.farm.command("trace", drv).stdout
     before, now = (made.output(made.inputs(run, "library"))[:7] for run in (1, 2))
@@ -113,7 +113,7 @@ def test_trace_tells_what_differed(made: Made) -> None:
     assert "built in" in text
 
 
-def test_trace_tells_what_was_built_with_its_outputs(made: Made) -> None:
+def test_trace_shows_attempts_with_their_outputs(made: Made) -> None:
     text = made.farm.command("trace", made.farm.store.store_dir / made.inputs(0, "library")).stdout
     assert "for build" in text
     assert "on localhost" in text
@@ -121,7 +121,7 @@ def test_trace_tells_what_was_built_with_its_outputs(made: Made) -> None:
     assert f"dev {made.output(made.inputs(0, 'library'), 'dev')}" in text
 
 
-def test_trace_tells_who_resolved_to_it(made: Made) -> None:
+def test_trace_shows_the_derivations_that_resolved_to_this_one(made: Made) -> None:
     resolved = made.json("trace", made.inputs(0, "middle"))["resolutions"][0]["resolved"]
     text = made.farm.command("trace", resolved).stdout
     assert f"{made.inputs(0, 'middle')[:7]}-middle.drv resolved to this one" in text
@@ -129,7 +129,7 @@ def test_trace_tells_who_resolved_to_it(made: Made) -> None:
     assert text.count("cut off early") == 1
 
 
-def test_the_json_of_trace_has_all_of_it(made: Made) -> None:
+def test_the_json_of_trace_is_complete(made: Made) -> None:
     found = made.json("trace", made.inputs(2, "middle"))
     assert found["drv"] == made.inputs(2, "middle")
     (resolution,) = found["resolutions"]
@@ -150,10 +150,10 @@ def test_an_unknown_derivation_has_no_trace(made: Made, drv: str) -> None:
 # savings
 
 
-def test_savings_are_told_by_evaluation(made: Made) -> None:
+def test_savings_are_listed_by_evaluation(made: Made) -> None:
     lines = [line.split() for line in made.farm.command("savings").stdout.splitlines()]
     assert lines[0] == ["evaluation", "builds", "resolutions", "cut", "off", "spared"]
-    # The third time, headers are cut off: the library has the same ones.
+    # In the third evaluation, headers are cut off: they use the unchanged output of the library.
     assert [line[:4] for line in lines[1:]] == [
         ["1", "3", "4", "0"],
         ["2", "3", "4", "4"],
@@ -163,7 +163,7 @@ def test_savings_are_told_by_evaluation(made: Made) -> None:
     assert float(lines[2][4]) >= 0.2
 
 
-def test_savings_of_one_evaluation_and_one_build(made: Made) -> None:
+def test_savings_can_be_limited_to_one_evaluation_or_one_build(made: Made) -> None:
     found = made.json("savings", "--eval", "2")
     assert (found["evaluation"], found["builds"], found["resolutions"], found["cut_off"]) == (2, 3, 4, 4)
     found = made.json("savings", str(made.runs[1]["program"]["build"]))
@@ -171,7 +171,7 @@ def test_savings_of_one_evaluation_and_one_build(made: Made) -> None:
     assert found["seconds"] >= 0.2
 
 
-def test_savings_of_what_is_not_there(made: Made) -> None:
+def test_savings_of_an_unknown_build_or_evaluation_are_refused(made: Made) -> None:
     assert "there is no build 999" in made.fails("savings", "999")
     assert "there is no evaluation 999" in made.fails("savings", "--eval", "999")
     assert "there is no build 3000000000" in made.fails("savings", "3000000000")
@@ -182,7 +182,7 @@ def test_savings_of_what_is_not_there(made: Made) -> None:
 # what-if
 
 
-def test_what_if_tells_what_would_be_cut_off_and_changes_nothing(made: Made) -> None:
+def test_what_if_shows_cut_offs_and_changes_nothing(made: Made) -> None:
     other = made.output(made.inputs(2, "library"))
     given = f"{made.inputs(0, 'library')}^out={other}"
     before = everything(made.farm)
@@ -199,7 +199,7 @@ def test_what_if_tells_what_would_be_cut_off_and_changes_nothing(made: Made) -> 
     assert "with the same outputs" in text
 
 
-def test_what_if_tells_what_would_be_built_and_what_can_not_be_known(made: Made) -> None:
+def test_what_if_shows_derivations_to_build_and_unknown_ones(made: Made) -> None:
     unknown = f"/{made.farm.store.store_dir}/11111111111111111111111111111111-library"
     text = made.farm.command("what-if", f"{made.farm.store.store_dir}/{made.inputs(0, 'library')}^out={unknown}").stdout
     assert text.splitlines()[-1] == (
@@ -208,25 +208,25 @@ def test_what_if_tells_what_would_be_built_and_what_can_not_be_known(made: Made)
     assert f"{made.inputs(0, 'middle')[:7]}-middle.drv has to be built first" in text
 
 
-def test_what_if_a_resolved_derivation_had_another_output(made: Made) -> None:
+def test_what_if_accepts_outputs_of_resolved_derivations(made: Made) -> None:
     resolved = made.json("trace", made.inputs(0, "middle"))["resolutions"][0]["resolved"]
     found = made.json("what-if", f"{resolved}^out=11111111111111111111111111111111-middle")
     assert {one["drv"] for one in found["derivations"]} == {made.drv(0, "program"), made.drv(1, "program")}
 
 
-def test_what_if_the_path_stayed_as_it_is(made: Made) -> None:
+def test_what_if_with_the_current_path_changes_nothing(made: Made) -> None:
     drv = made.inputs(0, "library")
     assert made.farm.command("what-if", f"{drv}^out={made.output(drv)}").stdout == (
         "0 derivations would resolve differently: 2 would stay as they are\n"
     )
 
 
-def test_what_if_something_on_which_nothing_depends(made: Made) -> None:
+def test_what_if_of_an_output_without_dependents_says_so(made: Made) -> None:
     text = made.farm.command("what-if", f"{made.drv(0, 'program')}^out=11111111111111111111111111111111-program").stdout
     assert text == "no known derivation depends on the given outputs\n"
 
 
-def test_what_if_refuses_what_can_not_be(made: Made) -> None:
+def test_what_if_refuses_invalid_realisations(made: Made) -> None:
     drv, path = made.inputs(0, "library"), "11111111111111111111111111111111-x"
     for given, reason in {
         f"{drv}={path}": "Write it as DRV^OUT=PATH",
@@ -242,7 +242,7 @@ def test_what_if_refuses_what_can_not_be(made: Made) -> None:
 # prune
 
 
-def test_prune_keeps_what_is_valid_and_forgets_what_is_gone(made: Made) -> None:
+def test_prune_keeps_valid_outputs_and_forgets_lost_ones(made: Made) -> None:
     farm = made.farm
     before = everything(farm)
     assert made.json("prune", "--older-than", "1w", "--dry-run") == {
@@ -250,7 +250,7 @@ def test_prune_keeps_what_is_valid_and_forgets_what_is_gone(made: Made) -> None:
         "goals": 0, "leases": 0,
     }  # fmt: skip
     assert "forgotten: nothing" in farm.command("prune", "--older-than", "90d").stdout
-    assert everything(farm) == before, "nothing is that old"
+    assert everything(farm) == before, "no row is that old"
 
     text = farm.command("prune", "--older-than", "0h", "--dry-run").stdout
     assert text.startswith("would be forgotten: 9 ends of builds, ")
@@ -269,14 +269,14 @@ def test_prune_keeps_what_is_valid_and_forgets_what_is_gone(made: Made) -> None:
     assert lines[0] == f"{would['withdrawn']} paths of old derivations are not in the store any more"
     assert lines[1].startswith(f"forgotten: {would['derivations']} derivations, ")
     assert {row["path"] for row in farm.rows("select path from resolver.realisation where ceased_at is null")} == {keep}
-    # Both library derivations have it.
+    # The output belongs to both library derivations.
     assert {name_of(row["drv"]) for row in farm.rows("select drv from resolver.derivation")} == {"library"}
-    assert farm.rows("select count(*) from Builds") == [{"count": 9}], "Hydra's rows are its own"
+    assert farm.rows("select count(*) from Builds") == [{"count": 9}], "prune deletes no rows of Hydra"
     assert farm.command("prune", "--older-than", "0h").stdout == "forgotten: nothing\n"
     assert farm.violations() == []
 
 
-def test_builds_that_come_after_a_prune_succeed(made: Made) -> None:
+def test_builds_after_a_prune_succeed(made: Made) -> None:
     farm = made.farm
     file = farm.write("jobs.nix", JOBS)
     again = farm.run(file, "--argstr", "comment", "one", "--argstr", "word", "hello")
@@ -288,11 +288,11 @@ def test_builds_that_come_after_a_prune_succeed(made: Made) -> None:
 
 
 @pytest.mark.parametrize("age", ["90", "d", "3m", "-1d", "1.5d", "999999d", ""])
-def test_an_age_is_a_number_of_hours_days_or_weeks(made: Made, age: str) -> None:
+def test_a_malformed_age_is_refused(made: Made, age: str) -> None:
     assert "is not an age" in made.fails("prune", f"--older-than={age}")
 
 
-def test_only_the_store_that_the_database_speaks_about_is_asked(made: Made) -> None:
+def test_commands_refuse_another_store_than_that_of_the_database(made: Made) -> None:
     before = everything(made.farm)
     place = made.farm.state / "other"
     output = f"{made.inputs(0, 'library')}^out=11111111111111111111111111111111-x"
@@ -302,10 +302,10 @@ def test_only_the_store_that_the_database_speaks_about_is_asked(made: Made) -> N
     assert everything(made.farm) == before
 
 
-# What the tests above must not know of.
+# The tests above must not see this failure.
 
 
-def test_trace_tells_how_that_failed_which_it_was_resolved_to(made: Made) -> None:
+def test_trace_shows_the_failures_of_the_resolved_derivation(made: Made) -> None:
     file = made.farm.write(
         "bad.nix",
         """

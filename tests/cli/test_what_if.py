@@ -1,4 +1,4 @@
-"""What would happen if an output had another path: in graphs that are written down here, with easy paths."""
+"""`what-if` for an output with another path, in graphs that are written down here with short paths."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FLOATING = Floating(Method.NAR, "sha256")
 
 @dataclass
 class Graph:
-    """Derivations by name: `a` resolves to `a(x=1)` when output `out` of its input `x` has the path `1`."""
+    """Derivations by name: `a` resolves to `a(x=1)` if output `out` of its input `x` has the path `1`."""
 
     nodes: dict[str, Dependent] = field(default_factory=dict)
     known: dict[str, Outcome] = field(default_factory=dict)
     broken: dict[str, Exception] = field(default_factory=dict)
     resolved: list[str] = field(default_factory=list)
-    """What was resolved, in order."""
+    """The resolved derivations, in order."""
 
     def add(
         self,
@@ -37,7 +37,7 @@ class Graph:
         outputs: Sequence[str] = ("out",),
         wanted: Sequence[str] = ("out",),
     ) -> None:
-        """A derivation that was resolved with these paths (`{"x^out": "1"}`), and built: output `out` is `drv-out`."""
+        """Add a derivation, resolved with these paths (`{"x^out": "1"}`) and built: output `out` is `drv-out`."""
         grouped: dict[str, dict[str, str | None]] = {}
         for output, path in inputs.items():
             source, _, name = output.partition("^")
@@ -49,7 +49,7 @@ class Graph:
         self.known[drv] = Outcome(drv, outputs, None)
 
     def what_if(self, **paths: str) -> dict[str, Finding]:
-        """Findings by derivation, in their order, if output `out` of these had these paths."""
+        """Return findings by derivation, in their order, if output `out` of the given derivations had these paths."""
         return self.what_if_outputs({f"{drv}^out": path for drv, path in paths.items()})
 
     def what_if_outputs(self, paths: Mapping[str, str]) -> dict[str, Finding]:
@@ -95,11 +95,11 @@ def fates(findings: Mapping[str, Finding]) -> dict[str, str]:
     return {drv: str(finding.fate) for drv, finding in findings.items()}
 
 
-def test_nothing_depends_on_it(graph: Graph) -> None:
+def test_an_output_without_dependents_has_no_findings(graph: Graph) -> None:
     assert graph.what_if(x="2") == {}
 
 
-def test_the_path_that_it_has_changes_nothing(graph: Graph) -> None:
+def test_the_current_path_of_an_output_changes_nothing(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     found = graph.what_if(x="1")
@@ -107,7 +107,7 @@ def test_the_path_that_it_has_changes_nothing(graph: Graph) -> None:
     assert found["a"].resolved == found["a"].before == "a(x^out=1)"
 
 
-def test_what_is_not_known_has_to_be_built_and_what_needs_it_can_not_be_told(graph: Graph) -> None:
+def test_an_unknown_resolution_must_be_built_and_its_dependents_are_unknown(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     graph.add("c", {"b^out": "b-out"})
@@ -118,7 +118,7 @@ def test_what_is_not_known_has_to_be_built_and_what_needs_it_can_not_be_told(gra
     assert graph.resolved == ["a"]
 
 
-def test_what_is_known_with_the_same_outputs_is_cut_off_and_ends_the_search(graph: Graph) -> None:
+def test_a_known_resolution_with_the_same_outputs_is_cut_off_and_ends_the_search(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     graph.has_built("a(x^out=2)", out="a-out")
@@ -126,7 +126,7 @@ def test_what_is_known_with_the_same_outputs_is_cut_off_and_ends_the_search(grap
     assert list(found.values()) == [Finding("a", Fate.CUT_OFF, "a(x^out=1)", "a(x^out=2)", {"out": "a-out"}, ())]
 
 
-def test_what_is_known_with_other_outputs_goes_on(graph: Graph) -> None:
+def test_the_search_continues_above_a_known_resolution_with_other_outputs(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     graph.add("c", {"b^out": "b-out"})
@@ -138,7 +138,7 @@ def test_what_is_known_with_other_outputs_goes_on(graph: Graph) -> None:
     assert found["b"].changed == ()
 
 
-def test_only_those_who_use_the_output_that_would_change_are_told_of(graph: Graph) -> None:
+def test_only_dependents_of_a_changed_output_are_found(graph: Graph) -> None:
     graph.add("a", {"x^dev": "1"})
     graph.add("b", {"x^out": "1"}, outputs=["out", "dev"])
     graph.add("on-out", {"b^out": "b-out"})
@@ -149,7 +149,7 @@ def test_only_those_who_use_the_output_that_would_change_are_told_of(graph: Grap
     assert found["b"].changed == ("out",)
 
 
-def test_what_is_wanted_is_enough_for_a_cut_off(graph: Graph) -> None:
+def test_the_wanted_outputs_suffice_for_a_cut_off(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"}, outputs=["out", "dev"])
     graph.add("both", {"x^out": "1"}, outputs=["out", "dev"], wanted=["out", "dev"])
     graph.add("on-out", {"a^out": "a-out", "both^out": "both-out"})
@@ -160,10 +160,10 @@ def test_what_is_wanted_is_enough_for_a_cut_off(graph: Graph) -> None:
     assert fates(found) == {"a": "cut off", "both": "built", "on-out": "built", "on-dev": "unknown"}
     assert found["a"].outputs == {"out": "new", "dev": None}
     assert found["both"].outputs == {"out": "newer", "dev": None}
-    assert found["on-out"].resolved == "on-out(a^out=new, both^out=newer)", "what there is keeps its path"
+    assert found["on-out"].resolved == "on-out(a^out=new, both^out=newer)", "known outputs keep their paths"
 
 
-def test_what_failed_later_has_what_it_has(graph: Graph) -> None:
+def test_a_failed_resolution_is_cut_off_if_it_has_the_wanted_outputs(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"}, outputs=["out", "dev"])
     graph.add("b", {"x^out": "1"}, outputs=["out", "dev"], wanted=["out", "dev"])
     graph.known["a(x^out=2)"] = Outcome("a(x^out=2)", {"out": "new"}, "it is broken now")
@@ -171,7 +171,7 @@ def test_what_failed_later_has_what_it_has(graph: Graph) -> None:
     assert fates(graph.what_if(x="2")) == {"a": "cut off", "b": "fails"}
 
 
-def test_inputs_come_first_and_are_seen_together(graph: Graph) -> None:
+def test_inputs_come_before_their_dependents_and_count_together(graph: Graph) -> None:
     graph.add("top", {"x^out": "1", "left^out": "left-out", "right^out": "right-out"})
     graph.add("right", {"left^out": "left-out"})
     graph.add("left", {"x^out": "1"})
@@ -183,25 +183,25 @@ def test_inputs_come_first_and_are_seen_together(graph: Graph) -> None:
     assert graph.resolved == ["left", "right", "top"]
 
 
-def test_an_input_whose_path_stays_keeps_it(graph: Graph) -> None:
+def test_an_input_with_an_unchanged_path_keeps_it(graph: Graph) -> None:
     graph.add("a", {"x^out": "1", "y^out": "7"})
     assert graph.what_if(x="2")["a"].resolved == "a(x^out=2, y^out=7)"
 
 
-def test_several_paths_can_be_given(graph: Graph) -> None:
+def test_what_if_accepts_several_paths(graph: Graph) -> None:
     graph.add("a", {"x^out": "1", "x^dev": "1", "y^out": "7"})
     found = graph.what_if_outputs({"x^dev": "2", "y^out": "8"})
     assert found["a"].resolved == "a(x^dev=2, x^out=1, y^out=8)"
 
 
-def test_what_is_given_is_not_computed(graph: Graph) -> None:
+def test_a_given_path_is_not_computed(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     found = graph.what_if(x="2", a="other")
     assert found["b"].resolved == "b(a^out=other)"
 
 
-def test_a_fixed_output_stays_and_so_does_all_that_depends_on_it(graph: Graph) -> None:
+def test_a_fixed_output_and_its_dependents_stay_the_same(graph: Graph) -> None:
     graph.add("source", {"x^out": "1"}, kind="fixed")
     graph.add("a", {"source^out": "source-out"})
     found = graph.what_if(x="2")
@@ -209,7 +209,7 @@ def test_a_fixed_output_stays_and_so_does_all_that_depends_on_it(graph: Graph) -
     assert found["source"].reason == "its outputs are fixed"
 
 
-def test_the_path_of_a_deferred_derivation_is_computed_so_the_search_goes_on(graph: Graph) -> None:
+def test_the_search_continues_with_the_computed_path_of_a_deferred_derivation(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"}, kind="deferred")
     graph.add("b", {"a^out": "a-out"})
     found = graph.what_if(x="2")
@@ -220,7 +220,7 @@ def test_the_path_of_a_deferred_derivation_is_computed_so_the_search_goes_on(gra
     assert found["b"].resolved == f"b(a^out={path})"
 
 
-def test_a_failure_that_is_known_fails_all_that_depends_on_it(graph: Graph) -> None:
+def test_a_known_failure_fails_all_dependents(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     graph.known["a(x^out=2)"] = Outcome("a(x^out=2)", None, "it is broken")
@@ -229,7 +229,7 @@ def test_a_failure_that_is_known_fails_all_that_depends_on_it(graph: Graph) -> N
     assert (found["a"].reason, found["b"].reason) == ("it is broken", "a fails")
 
 
-def test_what_can_not_be_resolved_fails_all_that_depends_on_it(graph: Graph) -> None:
+def test_a_derivation_that_cannot_be_resolved_fails_all_dependents(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     graph.broken["a"] = DerivationError("it is odd")
@@ -238,7 +238,7 @@ def test_what_can_not_be_resolved_fails_all_that_depends_on_it(graph: Graph) -> 
     assert (found["a"].reason, found["b"].reason) == ("it is odd", "a can't be built")
 
 
-def test_a_derivation_that_the_store_does_not_have_can_not_be_told(graph: Graph) -> None:
+def test_a_derivation_that_the_store_lacks_is_unknown(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("b", {"a^out": "a-out"})
     graph.broken["a"] = NixError(0, "it is gone")
@@ -247,14 +247,14 @@ def test_a_derivation_that_the_store_does_not_have_can_not_be_told(graph: Graph)
     assert found["b"].reason == "its .drv can't be read: it is gone"
 
 
-def test_what_has_an_input_that_was_never_built_can_not_be_told(graph: Graph) -> None:
+def test_a_derivation_with_an_input_that_was_never_built_is_unknown(graph: Graph) -> None:
     graph.add("a", {"x^out": "1", "y^out": None})
     found = graph.what_if(x="2")
     assert fates(found) == {"a": "unknown"}
     assert found["a"].reason == "y^out was never built"
 
 
-def test_an_unknown_input_does_not_hide_what_would_fail_for_sure(graph: Graph) -> None:
+def test_an_unknown_input_does_not_hide_a_certain_failure(graph: Graph) -> None:
     graph.add("a", {"x^out": "1"})
     graph.add("z", {"x^out": "1"})
     graph.add("top", {"a^out": "a-out", "z^out": "z-out"})
@@ -262,7 +262,7 @@ def test_an_unknown_input_does_not_hide_what_would_fail_for_sure(graph: Graph) -
     assert fates(graph.what_if(x="2")) == {"a": "built", "z": "fails", "top": "fails"}
 
 
-def test_a_thousand_dependents_are_asked_for_in_parts(graph: Graph) -> None:
+def test_a_thousand_dependents_are_queried_in_parts(graph: Graph) -> None:
     for number in range(1200):
         graph.add(f"a{number:04}", {"x^out": "1"})
         graph.add(f"b{number:04}", {f"a{number:04}^out": f"a{number:04}-out"})

@@ -1,4 +1,4 @@
-"""`db check` says what is wrong with a database, and what to do."""
+"""`db check` reports problems of a database, with the remedy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_sound_database_is_ready(database: str) -> None:
+def test_the_check_finds_nothing_in_a_sound_database(database: str) -> None:
     found = diagnose(database, database)
     assert found.findings == []
     done = command("db", "check", "--database", database)
@@ -50,7 +50,7 @@ WRONG_SETTINGS = [
 
 
 @pytest.mark.parametrize(("name", "value", "grave"), WRONG_SETTINGS, ids=[name for name, *_ in WRONG_SETTINGS])
-def test_a_setting_that_breaks_procedures_is_named_with_the_statement_that_mends_it(
+def test_the_check_reports_a_harmful_setting_with_the_statement_that_corrects_it(
     database: str, name: str, value: str, grave: bool
 ) -> None:
     execute(database, f"alter role hydra in database {name_of(database)} set {name} = '{value}'")
@@ -62,13 +62,13 @@ def test_a_setting_that_breaks_procedures_is_named_with_the_statement_that_mends
     assert f'alter role "hydra" set {name} = ' in message
 
 
-def test_a_setting_of_the_server_that_breaks_the_tables_is_named(cluster: EmbeddedPostgres, database: str) -> None:
+def test_the_check_reports_a_server_setting_that_stops_statistics(cluster: EmbeddedPostgres, database: str) -> None:
     execute(cluster.superuser_conninfo(), f"alter database {name_of(database)} set track_counts = off")
     assert findings(diagnose(database, database)) == [("settings", True)]
 
 
 @pytest.mark.parametrize(("table", "column"), INDEXES, ids=[".".join(pair) for pair in INDEXES])
-def test_an_index_of_hydra_that_is_missing_is_named(database: str, table: str, column: str) -> None:
+def test_the_check_reports_a_missing_index_of_hydra(database: str, table: str, column: str) -> None:
     execute(
         database,
         f"""
@@ -106,21 +106,25 @@ def test_an_index_of_hydra_that_is_missing_is_named(database: str, table: str, c
         ("revoke insert on BuildSteps from hydra", "privileges", True, "lacks rights to Hydra's tables: INSERT on b"),
     ],
 )
-def test_what_hydra_should_have_is_missed(database: str, change: str, topic: str, grave: bool, words: str) -> None:
+def test_the_check_reports_missing_parts_of_hydra(
+    database: str, change: str, topic: str, grave: bool, words: str
+) -> None:
     execute(database, change)
     found = diagnose(database, database)
     assert findings(found) == [(topic, grave)]
     assert words in found.findings[0].message
 
 
-def test_a_public_schema_that_is_open_to_all_is_told_of(cluster: EmbeddedPostgres, database: str) -> None:
+def test_the_check_reports_a_public_schema_in_which_every_role_may_create_objects(
+    cluster: EmbeddedPostgres, database: str
+) -> None:
     execute(cluster.superuser_conninfo(name_of(database)), "grant create on schema public to public")
     found = diagnose(database, database)
     assert findings(found) == [("privileges", True)]
     assert "revoke create on schema public from public" in found.findings[0].message
 
 
-def test_a_listening_address_that_hears_nothing_is_told_of(database: str, empty_database: str) -> None:
+def test_the_check_reports_a_listening_address_without_notifications(database: str, empty_database: str) -> None:
     assert diagnose(database, None).findings == []
     found = diagnose(database, empty_database)
     assert findings(found) == [("pooler", True)]
@@ -130,7 +134,7 @@ def test_a_listening_address_that_hears_nothing_is_told_of(database: str, empty_
     assert "workers can't listen: " in found.findings[0].message
 
 
-def test_the_check_can_be_read_by_programs(database: str, empty_database: str) -> None:
+def test_the_check_has_output_for_programs(database: str, empty_database: str) -> None:
     execute(database, "delete from NrBuilds", "update SchemaVersion set version = 88")
     done = command("db", "check", "--json", "--database", database)
     assert (done.returncode, done.stderr) == (1, "")
@@ -157,7 +161,7 @@ def test_the_check_can_be_read_by_programs(database: str, empty_database: str) -
         ("soon", "1 day", False),
     ],
 )
-def test_a_time_limit_of_hydras_own_that_is_not_ours_is_named_with_the_statement_that_makes_it_so(
+def test_the_check_reports_a_time_limit_that_differs_from_hydras_with_the_statement_that_adopts_it(
     database: str, tmp_path: Path, said: str, kept: str, differs: bool
 ) -> None:
     execute(database, f"update resolver.setting set max_unsupported_time = {kept if kept == 'null' else repr(kept)}")
@@ -171,7 +175,7 @@ def test_a_time_limit_of_hydras_own_that_is_not_ours_is_named_with_the_statement
         assert diagnose(database, database, config).findings == []
 
 
-def test_the_command_finds_hydras_configuration(database: str, tmp_path: Path) -> None:
+def test_the_check_finds_hydras_configuration(database: str, tmp_path: Path) -> None:
     (tmp_path / "hydra.conf").write_text("max_unsupported_time = 30\n")
     done = command("db", "check", "--database", database, HYDRA_DATA=str(tmp_path))
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""The embedded database and store: they start, survive kills, are shared, and work where directories are closed."""
+"""The embedded database and store: they start, survive kills, can be shared, and work below closed directories."""
 
 import os
 import signal
@@ -61,12 +61,12 @@ def test_the_database_belongs_to_a_plain_role(server: EmbeddedPostgres) -> None:
     assert ask(server.superuser_conninfo(), "select rolsuper from pg_roles where rolname = current_user") is True
 
 
-def test_the_server_is_reached_by_a_private_socket_only(server: EmbeddedPostgres) -> None:
+def test_the_server_has_a_private_socket_only(server: EmbeddedPostgres) -> None:
     assert ask(server.conninfo(), "select current_setting('listen_addresses')") == ""
     assert socket_of(server).stat().st_mode & 0o077 == 0
 
 
-def test_what_was_committed_is_there_after_a_stop_and_a_start(server: EmbeddedPostgres) -> None:
+def test_committed_data_is_there_after_a_stop_and_a_start(server: EmbeddedPostgres) -> None:
     ask(server.conninfo(), "create table kept as select 1 as one")
     server.stop()
     assert server_pid(server.data) is None
@@ -112,7 +112,7 @@ def test_a_running_server_is_used_as_it_is(server: EmbeddedPostgres, directory: 
     assert server_pid(server.data) == pid
 
 
-def test_an_interrupted_creation_is_done_again(directory: Path) -> None:
+def test_an_interrupted_creation_of_a_cluster_is_repeated(directory: Path) -> None:
     rest = directory / "postgres" / "data.new"
     rest.mkdir(parents=True)
     (rest / "PG_VERSION").write_text("15\n")
@@ -129,7 +129,7 @@ def test_a_cluster_of_a_version_that_is_not_installed_is_refused(directory: Path
         EmbeddedPostgres(directory / "postgres").start()
 
 
-def test_a_long_path_gets_a_short_socket_that_stays_the_same(directory: Path) -> None:
+def test_a_long_directory_path_gets_a_short_and_stable_socket(directory: Path) -> None:
     deep = directory / ("d" * 100) / "postgres"
     deep.parent.mkdir()
     with EmbeddedPostgres(deep, fsync=False) as running:
@@ -146,7 +146,7 @@ def test_a_long_path_gets_a_short_socket_that_stays_the_same(directory: Path) ->
 
 
 @as_root
-def test_a_directory_that_the_servers_user_cannot_enter_is_no_obstacle(directory: Path) -> None:
+def test_a_cluster_below_a_directory_closed_to_the_servers_user_lives_elsewhere(directory: Path) -> None:
     directory.chmod(0o700)
     with EmbeddedPostgres(directory / "postgres", fsync=False) as running:
         assert ask(running.conninfo()) == 1
@@ -161,14 +161,14 @@ def test_a_directory_that_the_servers_user_cannot_enter_is_no_obstacle(directory
 
 
 @as_root
-def test_no_place_at_all_is_said(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lack_of_any_place_for_a_cluster_is_reported(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory.chmod(0o700)
     monkeypatch.setattr(place, "SHARED_CLUSTERS", directory / "clusters")
     with pytest.raises(EmbeddedError, match="--state"):
         EmbeddedPostgres(directory / "postgres", fsync=False).start()
 
 
-def test_the_last_user_stops_the_server(directory: Path) -> None:
+def test_the_last_user_of_a_shared_server_stops_it(directory: Path) -> None:
     with shared_postgres(StateDirectory(directory), fsync=False) as first:
         with shared_postgres(StateDirectory(directory), fsync=False) as second:
             assert ask(second.conninfo()) == 1
@@ -189,7 +189,7 @@ with shared_postgres(StateDirectory({str(directory)!r}), fsync=False) as server:
     assert server_pid(directory / "postgres" / "data") is None
 
 
-def test_a_killed_user_leaves_the_server_to_the_next(directory: Path) -> None:
+def test_a_killed_user_leaves_the_server_running_for_the_next_user(directory: Path) -> None:
     program = f"""
 import os, signal
 from hydra_resolver.embedded.postgres import shared_postgres
@@ -205,7 +205,7 @@ with shared_postgres(StateDirectory({str(directory)!r}), fsync=False):
     assert server_pid(directory / "postgres" / "data") is None
 
 
-def test_the_state_directory_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_state_directory_is_in_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HYDRA_RESOLVER_STATE", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
     assert StateDirectory().path == tmp_path / "xdg" / "hydra-resolver"
@@ -216,7 +216,7 @@ def test_the_state_directory_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert StateDirectory().path == tmp_path / "chosen"
 
 
-def test_a_state_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_state_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EmbeddedError, match="--state"):
         StateDirectory(tmp_path / "file" / "state")
@@ -227,7 +227,7 @@ def evaluate(store: EmbeddedStore, expression: str) -> str:
     return subprocess.check_output(command, env=store.child_environment(), text=True).strip()
 
 
-def test_the_store_evaluates_in_a_directory_of_its_own(
+def test_the_embedded_store_evaluates_in_its_own_directory(
     nix_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NIX_REMOTE", "daemon")
@@ -237,7 +237,7 @@ def test_the_store_evaluates_in_a_directory_of_its_own(
     assert evaluate(nix_store, "builtins.storeDir") == f'"{nix_store.store_dir}"'
 
 
-def test_the_store_builds_content_addressed_derivations(
+def test_the_embedded_store_builds_content_addressed_derivations(
     nix_store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", "/nowhere")
@@ -260,7 +260,7 @@ def test_a_store_behind_a_link_is_used_by_its_real_path(tmp_path: Path) -> None:
     assert evaluate(store, "builtins.storeDir") == f'"{tmp_path}/real/nix/store"'
 
 
-def test_the_version_of_a_nix_is_not_that_of_who_made_it(tmp_path: Path) -> None:
+def test_the_version_of_nix_is_not_confused_with_that_of_its_distribution(tmp_path: Path) -> None:
     program = tmp_path / "nix"
     for said, version in {
         "nix (Nix) 2.26.3": (2, 26, 3),
@@ -272,7 +272,7 @@ def test_the_version_of_a_nix_is_not_that_of_who_made_it(tmp_path: Path) -> None
         assert nix_version(program) == version
 
 
-def test_a_program_finds_database_and_store(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_program_started_by_exec_finds_database_and_store(directory: Path, capfd: pytest.CaptureFixture[str]) -> None:
     script = "psql -XAtc 'select current_user' && nix-instantiate --eval -E builtins.storeDir && exit 3"
     assert run_in_environment(["sh", "-c", script], state=directory, store=None, database=None) == 3
     assert capfd.readouterr().out.splitlines() == ["hydra", f'"{directory}/nix/store"']
@@ -280,7 +280,7 @@ def test_a_program_finds_database_and_store(directory: Path, capfd: pytest.Captu
     assert run_in_environment(["no-such-program"], state=directory, store=None, database=None) == 127
 
 
-def test_a_program_that_is_ended_from_outside_stops_the_server_too(directory: Path) -> None:
+def test_terminating_exec_stops_the_server_too(directory: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
@@ -296,7 +296,7 @@ sys.exit(run_in_environment(command, state=Path({str(directory)!r}), store=None,
     assert server_pid(directory / "postgres" / "data") is None
 
 
-def test_a_database_is_passed_on_as_libpqs_variables() -> None:
+def test_a_database_url_becomes_variables_of_libpq() -> None:
     assert database_environment("postgresql://me@db.example:5433/hydra?sslmode=require") == {
         "PGHOST": "db.example",
         "PGPORT": "5433",

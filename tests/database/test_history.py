@@ -1,4 +1,4 @@
-"""The checker of histories: it finds nothing in what is legal, and each rule finds what breaks it."""
+"""The checker of histories: it accepts legal histories, and each rule finds its violations."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def move(
     transaction: int, derivation: int, stages: str, by: str, *, lease: tuple[int | None, int | None] = (None, None),
     follows: int | None = None,
 ) -> Event:  # fmt: skip
-    """`stages` as in 'waiting -> resolvable', or the one that it stays in; `by` as in 'settle in finish_steps'."""
+    """Make a move; `stages` is like 'waiting -> resolvable', or one stage; `by` is like 'settle in finish_steps'."""
     before, _, after = stages.partition(" -> ")
     function, _, procedure = by.partition(" in ")
     return Event(0, transaction, derivation, procedure, function, before, after or before, *lease, resolved_to=follows)
 
 
 def output(transaction: int, derivation: int, path: str | None, by: str) -> Event:
-    """Output `out` is wanted, and valid when it has a path."""
+    """Make an event of output `out`, which is wanted, and valid if it has a path."""
     function, _, procedure = by.partition(" in ")
     return Event(
         0, transaction, derivation, procedure, function, output="out", path=path, valid=path is not None, wanted=True
@@ -117,7 +117,7 @@ LEGAL = Record(
 
 
 def told(change: Callable[[list[Event]], list[Event]], stages: dict[int, str] | None = None) -> Record:
-    """The legal record with other events; and with stages in which they end, so that none is missing."""
+    """Return the legal record with changed events, and with the stages in which they end, so that none is missing."""
     ends = {
         derivation: (stage, None, None if stage == "unloaded" else LEGAL.stages[derivation][2])
         for derivation, stage in (stages or {}).items()
@@ -126,7 +126,7 @@ def told(change: Callable[[list[Event]], list[Event]], stages: dict[int, str] | 
 
 
 def changed(number: int, **fields: object) -> Record:
-    """One event is another one."""
+    """Return the legal record with one event changed."""
     return told(lambda events: [*events[:number], replace(events[number], **fields), *events[number + 1 :]])  # type: ignore[arg-type]
 
 
@@ -135,13 +135,13 @@ def without(number: int) -> Record:
 
 
 def then(*events: Event, **stages: str) -> Record:
-    """More happens at the end."""
+    """Return the legal record with more events at the end."""
     numbers = {"library": LIBRARY, "tool": TOOL, "resolved": RESOLVED}
     return told(lambda before: [*before, *events], {numbers[name]: stage for name, stage in stages.items()})
 
 
 def leased(number: int, **fields: object) -> Record:
-    """One lease is another one."""
+    """Return the legal record with one lease changed."""
     leases = [replace(row, **fields) if row.lease == number else row for row in LEGAL.leases]  # type: ignore[arg-type]
     return replace(LEGAL, leases=leases)
 
@@ -271,25 +271,25 @@ ILLEGAL: dict[str, tuple[str, Record]] = {
 }
 
 
-def test_a_legal_history_is_legal() -> None:
+def test_a_legal_history_breaks_no_rule() -> None:
     assert judge(LEGAL) == []
     assert unsettled(LEGAL) == []
 
 
-def test_what_was_lost_may_be_built_again() -> None:
+def test_a_lost_output_may_be_built_again() -> None:
     again = replace(then(*LOST, *BUILT_AGAIN), leases=LEASED_AGAIN, steps=STEPPED_AGAIN)
     assert judge(again) == []
 
 
-def test_each_attempt_that_was_reported_has_a_row() -> None:
+def test_each_reported_attempt_may_have_a_row() -> None:
     rows = stepped(*(Step(JOB, n, TOOL, 0, 0, 3) for n in (4, 5)))
     retried = [lease(100 + n, TOOL, "build", n, "retried") for n in (4, 5)]
     assert not any("no_second_row" in problem for problem in judge(replace(rows, leases=[*rows.leases, *retried])))
 
 
-def test_what_was_found_in_part_may_be_built() -> None:
+def test_an_output_may_be_built_after_another_one_was_found() -> None:
     found = replace(LEGAL, steps=[Step(JOB, 0, LIBRARY, 1, 0, 0), *LEGAL.steps])
-    assert any("no_second_row" in problem for problem in judge(found)), "it has one output"
+    assert any("no_second_row" in problem for problem in judge(found)), "there is only one output"
     dev = replace(output(16, LIBRARY, "library-dev", f"record_built {BUILT}"), output="dev")
     two = replace(told(lambda e: [*e[:9], dev, *e[9:]]), steps=found.steps)
     assert not any("no_second_row" in problem for problem in judge(two))
@@ -298,12 +298,12 @@ def test_what_was_found_in_part_may_be_built() -> None:
 
 
 @pytest.mark.parametrize("case", ILLEGAL)
-def test_an_illegal_history_is_found_out(case: str) -> None:
+def test_each_illegal_history_breaks_its_rule(case: str) -> None:
     rule, record = ILLEGAL[case]
     assert rule in {problem.partition(":")[0] for problem in judge(record)}
 
 
-def test_every_rule_is_tested() -> None:
+def test_every_rule_about_histories_has_an_illegal_case() -> None:
     assert {rule.__name__ for rule in RULES} == {rule for rule, _ in ILLEGAL.values()}
 
 
@@ -316,7 +316,7 @@ def test_every_rule_is_tested() -> None:
         ("2 walks are not at their end", replace(LEGAL, walks=2)),
     ],
 )
-def test_what_is_not_done_is_named(problem: str, record: Record) -> None:
+def test_unfinished_work_is_listed(problem: str, record: Record) -> None:
     assert unsettled(record) == [problem]
 
 
@@ -341,7 +341,7 @@ def test_a_real_history_is_legal(tmp_path: Path) -> None:
     assert unsettled(record) == []
 
 
-def test_an_upgrade_ends_the_history_until_it_is_asked_for_again(database: str) -> None:
+def test_an_upgrade_ends_the_history_until_keep_history_is_called_again(database: str) -> None:
     triggers = "select count(*) from pg_trigger where tgname like 'history%'"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("select resolver.keep_history(true)")

@@ -1,4 +1,4 @@
-"""Installing beside a live Hydra: nothing of it is locked against anybody, and nothing of it is read."""
+"""Installing beside a live Hydra: it takes no lock that blocks Hydra, and reads none of its rows but the version."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from ..support.databases import execute, force_upgrade, name_of, open_transactio
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["first", "upgrade"])
-def test_installing_holds_no_lock_on_hydras_tables_that_a_reader_or_writer_would_notice(
-    hydra: str, upgrade: bool
-) -> None:
+def test_installing_takes_no_lock_on_hydras_tables_that_blocks_readers_or_writers(hydra: str, upgrade: bool) -> None:
     if upgrade:
         install(hydra)
         force_upgrade(hydra)
@@ -28,7 +26,7 @@ def test_installing_holds_no_lock_on_hydras_tables_that_a_reader_or_writer_would
             f" where l.pid = {connection.info.backend_pid} and l.locktype = 'relation' and l.database <> 0"
             " and c.relnamespace = 'public'::regnamespace",
         )
-        assert ("AccessShareLock", "buildsteps") in held, "there is something to look at: a view of ours reads it"
+        assert ("AccessShareLock", "buildsteps") in held, "our views lock the tables that they read"
         assert {mode for mode, _ in held} == {"AccessShareLock"}
         execute(
             hydra,
@@ -41,7 +39,7 @@ def test_installing_holds_no_lock_on_hydras_tables_that_a_reader_or_writer_would
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["first", "upgrade"])
-def test_installing_reads_no_row_of_hydras_tables_but_the_version(hydra: str, upgrade: bool) -> None:
+def test_installing_reads_no_row_of_hydras_tables_except_the_version(hydra: str, upgrade: bool) -> None:
     if upgrade:
         install(hydra)
         force_upgrade(hydra)
@@ -62,13 +60,13 @@ def test_installing_reads_no_row_of_hydras_tables_but_the_version(hydra: str, up
         "lock table Builds, BuildSteps, BuildOutputs in exclusive mode",
     ],
 )
-def test_installing_waits_for_no_evaluator_and_no_web_page(hydra: str, other: str) -> None:
+def test_installing_does_not_wait_for_an_evaluator_or_a_web_page(hydra: str, other: str) -> None:
     with open_transaction(hydra, other), administration(hydra, lock_seconds=2) as connection:
         install_in(connection)
     check(hydra)
 
 
-def test_installing_does_not_queue_before_hydras_programs_for_long(hydra: str) -> None:
+def test_installing_gives_up_soon_instead_of_blocking_hydras_programs(hydra: str) -> None:
     with (
         open_transaction(hydra, "lock table BuildSteps in access exclusive mode"),
         pytest.raises(BusyError, match=r"for 1 s\. Nothing was changed"),
@@ -78,7 +76,7 @@ def test_installing_does_not_queue_before_hydras_programs_for_long(hydra: str) -
     assert rows(hydra, "select to_regnamespace('resolver') is null") == [(True,)]
 
 
-def test_installing_needs_no_more_than_a_plain_owner_has(hydra: str) -> None:
+def test_installing_needs_only_the_rights_of_a_plain_owner(hydra: str) -> None:
     extensions = rows(hydra, "select extname from pg_extension order by 1")
     install(hydra)
     assert rows(
@@ -106,7 +104,9 @@ def test_installing_under_any_search_path_binds_the_same_names(hydra: str) -> No
     assert rows(hydra, "select resolver.invariant_violations()") == []
 
 
-def test_what_a_superuser_installs_belongs_to_the_owner_of_hydras_tables(cluster: EmbeddedPostgres, hydra: str) -> None:
+def test_an_installation_by_a_superuser_belongs_to_the_owner_of_hydras_tables(
+    cluster: EmbeddedPostgres, hydra: str
+) -> None:
     superuser = cluster.superuser_conninfo(name_of(hydra))
     install(superuser)
     force_upgrade(hydra)
@@ -119,7 +119,9 @@ def test_what_a_superuser_installs_belongs_to_the_owner_of_hydras_tables(cluster
     assert rows(hydra, owners) == [("hydra",)]
 
 
-def test_a_role_that_may_not_install_is_told_so(cluster: EmbeddedPostgres, hydra: str, database: str) -> None:
+def test_a_role_without_the_rights_to_install_gets_a_clear_error(
+    cluster: EmbeddedPostgres, hydra: str, database: str
+) -> None:
     with role_of(cluster) as role:
         with pytest.raises(NotOwnerError, match="may not read Hydra's tables"):
             install(cluster.conninfo(name_of(hydra), role))

@@ -1,4 +1,4 @@
-"""The list of mutations is about the code as it is: what it takes away is there, and what is left still runs."""
+"""The mutations fit the current code: each replaced text exists, and each mutated function is valid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_function_that_takes_the_graph_lock_is_on_the_list() -> None:
     assert taking == {*LOCKS}
 
 
-def test_every_test_that_is_expected_to_notice_exists() -> None:
+def test_every_test_that_is_expected_to_notice_a_mutation_exists() -> None:
     assert {LOCK_KILLER, *(fence.killer for fence in FENCES)} <= {*all_tests()}
 
 
@@ -30,8 +30,8 @@ def test_no_mutation_is_on_the_list_twice() -> None:
     assert len(names) == len({*names})
 
 
-def test_a_function_without_its_fence_is_still_a_function(cluster: EmbeddedPostgres, database_template: str) -> None:
-    """Else any test would notice."""
+def test_every_mutated_function_is_still_valid(cluster: EmbeddedPostgres, database_template: str) -> None:
+    """Any test would notice an invalid one."""
     name = create_database(cluster, database_template)
     try:
         with psycopg.connect(cluster.superuser_conninfo(name), autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""The newest PostgreSQL that can be had does as well as Debian's."""
+"""The newest PostgreSQL that is available works as well as Debian's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..support.farm import open_farm
 from ..support.newest_postgres import newest_postgres
 
 
-def test_a_jobset_is_built(tmp_path: Path) -> None:
+def test_the_newest_postgres_builds_a_jobset(tmp_path: Path) -> None:
     with newest_postgres(), open_farm(tmp_path) as farm:
         (server,) = farm.rows("select current_setting('server_version_num')::integer as version")
         assert server["version"] >= 180000

@@ -1,4 +1,4 @@
-"""Behind a transaction pooler: all works but LISTEN, which has an address of its own, or none: then workers poll."""
+"""Behind a transaction pooler everything works except LISTEN: workers listen at another address, or poll."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def pooler(database: str) -> Iterator[Pooler]:
 # Calls
 
 
-def test_procedures_are_called_by_many_over_few_connections(database: str, pooler: Pooler) -> None:
+def test_many_callers_of_procedures_share_few_connections(database: str, pooler: Pooler) -> None:
     procedures = [Procedures(pooler.conninfo(database), connections=2) for _ in range(4)]
     try:
         workers = [one.register_worker(name="w", verbs=["load"], systems=[], features=[], store_directory="/nix/store",
@@ -62,7 +62,7 @@ def test_procedures_are_called_by_many_over_few_connections(database: str, poole
     ]
 
 
-def test_nothing_of_a_session_is_left_to_the_next_one(database: str, pooler: Pooler) -> None:
+def test_a_session_leaves_nothing_to_the_next_session(database: str, pooler: Pooler) -> None:
     pooled = pooler.conninfo(database)
     uninstall(pooled)
     install(pooled)
@@ -80,7 +80,7 @@ def test_nothing_of_a_session_is_left_to_the_next_one(database: str, pooler: Poo
         procedures.close()
     assert rows(database, "select finished, buildStatus from Builds") == [(1, 0)]
     settings = ("search_path", "lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "role")
-    with ThreadPoolExecutor(POOL_SIZE) as threads:  # one for each connection to the server, at the same time
+    with ThreadPoolExecutor(POOL_SIZE) as threads:  # all connections to the server at the same time, one thread each
         query = (
             f"select pg_sleep(0.3), (select count(*) from pg_prepared_statements), {', '.join(map(_current, settings))}"
         )
@@ -92,7 +92,7 @@ def _current(setting: str) -> str:
     return f"current_setting('{setting}')"
 
 
-def test_the_check_tells_a_pooler_and_is_content_with_an_address_to_listen_at(database: str, pooler: Pooler) -> None:
+def test_the_check_reports_a_pooler_and_accepts_a_direct_address_to_listen_at(database: str, pooler: Pooler) -> None:
     pooled = pooler.conninfo(database)
     found = diagnose(pooled, pooled)
     assert [finding.topic for finding in found.findings] == ["pooler"]
@@ -114,7 +114,7 @@ def pooled_farm(state: Path, *users: str) -> Iterator[tuple[Farm, Pooler]]:
 
 
 def builds_all(farm: Farm, *words: str | Path, database: str) -> str:
-    """Two builds, one after the other, by a worker that goes on; what it says. It ends in order."""
+    """Let a worker build two derivations, one after the other, and stop it; return its output."""
     with running(farm, "worker", "--database", database, *words) as worker:
         farm.command("enqueue", farm.write("chain.nix", CHAIN))
         all_finished = "select where not exists (select from Builds where finished = 0)"
@@ -132,7 +132,7 @@ def _ended(worker: Running) -> bool:
     return worker.process.poll() is not None
 
 
-def test_a_worker_listens_at_an_address_of_its_own(tmp_path: Path) -> None:
+def test_a_worker_can_listen_at_a_separate_address(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         pooled = pooler.conninfo(farm.conninfo)
         with running(farm, "worker", "--database", pooled, "--listen-database", farm.conninfo) as worker:
@@ -150,30 +150,30 @@ def test_a_worker_listens_at_an_address_of_its_own(tmp_path: Path) -> None:
 def test_a_worker_without_an_address_to_listen_at_polls(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         output = builds_all(farm, "--listen-database", "none", database=pooler.conninfo(farm.conninfo))
-        assert "by polling" not in output, "it was told to"
+        assert "by polling" not in output, "a worker that is configured to poll need not say so"
         assert farm.rows("select from pg_stat_activity where query ~ '^listen'") == []
 
 
-def test_a_worker_whose_listening_is_refused_says_so_once_and_polls(tmp_path: Path) -> None:
+def test_a_worker_that_may_not_listen_says_so_once_and_polls(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         database = pooler.conninfo(farm.conninfo)
         output = builds_all(farm, "--listen-database", pooler.console(farm.conninfo), database=database)
         assert output.count("listen: the worker polls, without notifications: ") == 1
 
 
-def test_a_worker_whose_listening_address_is_out_of_reach_says_so_once_and_polls(tmp_path: Path) -> None:
+def test_a_worker_whose_listening_address_is_unreachable_says_so_once_and_polls(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         database = pooler.conninfo(farm.conninfo)
         output = builds_all(farm, "--listen-database", "postgresql:///x?host=/nowhere", database=database)
         assert output.count("listen: the worker polls, without notifications: ") == 1
 
 
-def test_a_worker_that_listens_at_a_pooler_without_knowing_works_all_the_same(tmp_path: Path) -> None:
+def test_a_worker_that_unknowingly_listens_at_a_pooler_still_works(tmp_path: Path) -> None:
     with pooled_farm(tmp_path) as (farm, pooler):
         builds_all(farm, database=pooler.conninfo(farm.conninfo))
 
 
-def test_a_worker_runs_as_a_role_that_can_touch_no_table(tmp_path: Path) -> None:
+def test_a_worker_can_run_as_a_role_without_access_to_tables(tmp_path: Path) -> None:
     with pooled_farm(tmp_path, "ci") as (farm, pooler):
         superuser = make_conninfo(farm.conninfo, user="postgres")
         execute(superuser, "create role ci login")

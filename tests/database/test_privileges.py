@@ -1,4 +1,4 @@
-"""Roles of workers and monitors: what each of them may do, object by object, and what it can't be tricked into."""
+"""Roles of workers and monitors: the rights of each, object by object, and attempts to exceed them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..support.databases import execute, force_upgrade, name_of, role_of, rows
 
 
 class Roles(NamedTuple):
-    """URLs of one database for roles of each kind."""
+    """URLs of one database for each kind of role."""
 
     owner: str
     worker: str
     monitor: str
     curious: str
-    """May look into the schema, and was given nothing in it."""
+    """May use the schema, but has no rights to anything in it."""
     stranger: str
 
 
@@ -80,14 +80,14 @@ def relations(database: str, kinds: str) -> list[str]:
 
 
 def refuses(connection: psycopg.Connection, statement: str) -> bool:
-    """Whether the role may not do this; it is undone in any case."""
+    """Whether the role lacks the right to execute a statement; the statement is undone in any case."""
     try:
         with connection.transaction(force_rollback=True):
             connection.execute(statement.encode())
     except InsufficientPrivilege:
         return True
     except psycopg.Error:
-        return False  # it got further than it should, or was allowed to be wrong
+        return False  # the role got further than it should, or the statement is merely wrong
     return False
 
 
@@ -110,11 +110,11 @@ def table_statements(relation: str) -> list[str]:
     ]
 
 
-# What each may do
+# Rights of each role
 
 
 @pytest.mark.parametrize("who", ["stranger", "curious", "worker", "monitor"])
-def test_nobody_else_touches_a_table(roles: Roles, who: str) -> None:
+def test_no_role_but_the_owner_touches_a_table(roles: Roles, who: str) -> None:
     with psycopg.connect(getattr(roles, who)) as connection:
         for relation in relations(roles.owner, "r"):
             for statement in table_statements(relation):
@@ -131,7 +131,7 @@ def test_nobody_else_touches_a_table(roles: Roles, who: str) -> None:
 
 
 @pytest.mark.parametrize("who", ["stranger", "curious", "worker", "monitor"])
-def test_hydras_tables_are_out_of_reach_as_before(roles: Roles, who: str) -> None:
+def test_other_roles_get_no_access_to_hydras_tables(roles: Roles, who: str) -> None:
     with psycopg.connect(getattr(roles, who)) as connection:
         for relation in ("Builds", "BuildSteps", "BuildOutputs", "NrBuilds", "Users"):
             for statement in table_statements(relation)[:5]:
@@ -139,7 +139,7 @@ def test_hydras_tables_are_out_of_reach_as_before(roles: Roles, who: str) -> Non
 
 
 @pytest.mark.parametrize("who", ["stranger", "curious"])
-def test_without_a_grant_nothing_can_be_called_and_no_view_read(roles: Roles, who: str) -> None:
+def test_a_role_without_a_grant_can_call_nothing_and_read_no_view(roles: Roles, who: str) -> None:
     with psycopg.connect(getattr(roles, who)) as connection:
         for function in functions(roles.owner):
             assert refuses(connection, call(function)), function
@@ -147,7 +147,7 @@ def test_without_a_grant_nothing_can_be_called_and_no_view_read(roles: Roles, wh
             assert refuses(connection, f"select * from {view}"), view
 
 
-def test_a_worker_calls_the_procedures_and_no_helper(roles: Roles) -> None:
+def test_a_worker_can_call_the_procedures_but_no_helper(roles: Roles) -> None:
     with psycopg.connect(roles.worker) as connection:
         for function in functions(roles.owner):
             own = function.name.removeprefix("resolver.") in OWNER_ONLY
@@ -156,7 +156,7 @@ def test_a_worker_calls_the_procedures_and_no_helper(roles: Roles) -> None:
             assert refuses(connection, f"select * from {view}"), view
 
 
-def test_a_monitor_reads_all_and_writes_nothing(roles: Roles) -> None:
+def test_a_monitor_can_read_everything_and_write_nothing(roles: Roles) -> None:
     with psycopg.connect(roles.monitor) as connection:
         for function in functions(roles.owner):
             assert refuses(connection, call(function)) is (function.writes or not function.api), function
@@ -171,7 +171,7 @@ def test_a_monitor_reads_all_and_writes_nothing(roles: Roles) -> None:
                 connection.execute(call(function).encode())
 
 
-def test_a_role_gets_from_the_check_what_it_needs_to_know(roles: Roles) -> None:
+def test_the_check_tells_each_role_whether_its_rights_suffice(roles: Roles) -> None:
     for url in (roles.worker, roles.monitor):
         check(url)
     assert diagnose(roles.worker, roles.worker).findings == []
@@ -186,7 +186,7 @@ def test_a_role_gets_from_the_check_what_it_needs_to_know(roles: Roles) -> None:
 # Granting
 
 
-def test_a_worker_becomes_a_monitor_and_nothing_in_the_end(roles: Roles, names: list[str]) -> None:
+def test_a_worker_can_become_a_monitor_and_then_lose_all_rights(roles: Roles, names: list[str]) -> None:
     worker = names[0]
     grant(roles.owner, worker, "monitor")
     with psycopg.connect(roles.worker) as connection:
@@ -204,7 +204,7 @@ def test_a_worker_becomes_a_monitor_and_nothing_in_the_end(roles: Roles, names: 
     assert not [acl for (acl,) in acls if acl and worker in str(acl)]
 
 
-def test_granting_twice_is_granting_once(roles: Roles, names: list[str]) -> None:
+def test_granting_is_idempotent(roles: Roles, names: list[str]) -> None:
     before = rows(roles.owner, "select proname, proacl::text from pg_proc where proacl is not null")
     grant(roles.owner, names[0], "worker")
     assert (
@@ -216,7 +216,7 @@ def test_granting_twice_is_granting_once(roles: Roles, names: list[str]) -> None
     assert len(after) == len(before)
 
 
-def test_roles_that_can_not_be_meant_are_refused(roles: Roles, hydra: str) -> None:
+def test_a_grant_to_an_unsuitable_role_is_refused(roles: Roles, hydra: str) -> None:
     with pytest.raises(NoSuchRoleError, match='create role "nobody at all" login'):
         grant(roles.owner, "nobody at all", "worker")
     with pytest.raises(NoSuchRoleError):
@@ -268,9 +268,9 @@ def test_grants_outlive_an_upgrade(roles: Roles, names: list[str]) -> None:
     assert rows(roles.owner, query) == before
 
 
-def test_a_worker_gets_what_an_upgrade_brings_and_nobody_else_does(roles: Roles, names: list[str]) -> None:
+def test_only_a_worker_and_a_monitor_get_rights_to_new_procedures_of_an_upgrade(roles: Roles, names: list[str]) -> None:
     worker, monitor, curious, _ = names
-    # An older release that did not have these two.
+    # An older release, without these two procedures.
     execute(
         roles.owner,
         f"grant execute on function resolver.clock() to {curious}",
@@ -289,7 +289,7 @@ def test_a_worker_gets_what_an_upgrade_brings_and_nobody_else_does(roles: Roles,
     assert granted == [("build_report", [monitor, worker]), ("clock", [curious]), ("sync_builds", [worker])]
 
 
-def test_default_privileges_of_the_owner_give_nothing_away(hydra: str, names: list[str]) -> None:
+def test_default_privileges_of_the_owner_do_not_apply_to_the_schema(hydra: str, names: list[str]) -> None:
     execute(
         hydra,
         f"alter default privileges grant all on tables to {names[3]}",

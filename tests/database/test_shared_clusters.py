@@ -1,4 +1,4 @@
-"""Clusters that are not in their state directories: nobody takes one for an orphan that is not."""
+"""Clusters outside of their state directories: only real orphans count as orphans."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place.find_place(directory, USER)
 
 
-def test_a_cluster_is_an_orphan_when_its_state_directory_is_gone(shared: Path, tmp_path: Path) -> None:
+def test_a_cluster_becomes_an_orphan_when_its_state_directory_is_removed(shared: Path, tmp_path: Path) -> None:
     assert place.orphans() == []
     (tmp_path / "state" / "postgres").unlink()
     assert place.orphans() == [shared]
 
 
-def test_a_cluster_that_does_not_say_whose_it_is_is_no_orphan(shared: Path) -> None:
+def test_a_cluster_without_an_owners_name_is_not_an_orphan(shared: Path) -> None:
     (shared / place.OWNER_FILE).write_text("")
     assert place.orphans() == []
 
 
-def test_starting_again_leaves_the_name_of_the_owner_alone(shared: Path, tmp_path: Path) -> None:
+def test_another_start_does_not_rewrite_the_owners_name(shared: Path, tmp_path: Path) -> None:
     before = (shared / place.OWNER_FILE).stat()
     assert place.find_place(tmp_path / "state" / "postgres", USER) == shared
     after = (shared / place.OWNER_FILE).stat()

@@ -1,4 +1,4 @@
-"""The files of sql/functions: one function a file, all in the manifest, and what is installed comes from them."""
+"""The files of sql/functions: one function per file, all in the manifest, and the installed functions are theirs."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ OVERLOADS = {"set_resolved_to_one.sql": "set_resolved_to"}
 
 
 def defined(path: Path) -> list[tuple[str, str]]:
-    """(function or view, name) of what a file defines."""
+    """Return (function or view, name) for each definition in a file."""
     return DEFINED.findall(path.read_text())
 
 
@@ -28,20 +28,20 @@ def test_the_manifest_names_every_file_once() -> None:
 
 
 @pytest.mark.parametrize("path", function_files(), ids=lambda path: path.stem)
-def test_a_file_defines_what_its_name_says(path: Path) -> None:
+def test_a_file_defines_the_function_of_its_name(path: Path) -> None:
     found = defined(path)
     if path.parent == FUNCTIONS:
-        assert not found, "what is in no folder is about all functions, and defines none"
+        assert not found, "a file outside of the folders defines nothing"
     elif path.name in SEVERAL_VIEWS:
         assert found
         assert all(kind == "view" for kind, _ in found)
     else:
         assert [name for _, name in found] == [OVERLOADS.get(path.name, path.stem)]
     text = path.read_text()
-    assert text.startswith("-- "), "it begins with its purpose"
-    assert text.count("\ncomment on ") == len(found), "each has a comment for people in psql"
+    assert text.startswith("-- "), "the file begins with its purpose"
+    assert text.count("\ncomment on ") == len(found), "each definition has a comment for users of psql"
     if path.name not in SEVERAL_VIEWS:
-        assert len(text.splitlines()) <= 100, "it can be read at once"
+        assert len(text.splitlines()) <= 100, "the file is short"
 
 
 def test_the_manifest_lists_one_folder_after_another() -> None:
@@ -62,7 +62,7 @@ def test_functions_call_only_functions_of_their_own_folder_and_of_earlier_folder
     assert calls == set()
 
 
-def test_what_is_installed_comes_from_the_files(database: str) -> None:
+def test_the_installed_functions_and_views_are_those_of_the_files(database: str) -> None:
     expected = sorted(entry for path in function_files() for entry in defined(path))
     with psycopg.connect(database) as connection:
         installed = connection.execute(

@@ -1,4 +1,4 @@
-"""Removing the schema: not while workers live, and without a trace."""
+"""Uninstalling the schema: not while workers live, and completely."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ CATALOGS = (
 
 
 def catalog(database: str) -> set[tuple[object, ...]]:
-    """All that the database knows of objects, owners and rights."""
+    """Return everything that the catalogs contain about objects, owners and rights."""
     return {row for query in CATALOGS for row in rows(database, query)}
 
 
-def test_removing_leaves_no_trace(cluster: EmbeddedPostgres, hydra: str) -> None:
+def test_uninstalling_leaves_no_trace(cluster: EmbeddedPostgres, hydra: str) -> None:
     with role_of(cluster) as worker, role_of(cluster, "watcher") as monitor:
         before = catalog(hydra)
         contents = rows(hydra, "select * from Builds")
@@ -56,7 +56,7 @@ def test_removing_leaves_no_trace(cluster: EmbeddedPostgres, hydra: str) -> None
         install(hydra)
 
 
-def test_removing_is_refused_while_a_worker_lives(database: str) -> None:
+def test_uninstalling_is_refused_while_a_worker_lives(database: str) -> None:
     build = running_build(database)
     with pytest.raises(WorkersLiveError, match=r"'tests' \(last seen 0 s ago\).* count as dead in 60 s"):
         uninstall(database)
@@ -66,7 +66,7 @@ def test_removing_is_refused_while_a_worker_lives(database: str) -> None:
     assert rows(database, f"select busy, status from BuildSteps where build = {build}") == [(0, 3)]
 
 
-def test_removing_ends_the_steps_of_a_worker_that_was_killed(database: str) -> None:
+def test_uninstalling_ends_the_steps_of_a_killed_worker(database: str) -> None:
     build = running_build(database)
     execute(database, "update resolver.worker set heartbeat = heartbeat - interval '61 seconds'")
     uninstall(database)
@@ -76,7 +76,7 @@ def test_removing_ends_the_steps_of_a_worker_that_was_killed(database: str) -> N
     assert rows(database, f"select finished from Builds where id = {build}") == [(0,)]
 
 
-def test_removing_waits_for_no_row_and_loses_no_end(database: str) -> None:
+def test_uninstalling_does_not_wait_for_a_locked_row_and_loses_no_end_of_a_build(database: str) -> None:
     build = running_build(database)
     execute(database, "update resolver.worker set heartbeat = heartbeat - interval '61 seconds'")
     with open_transaction(database, f"update BuildSteps set errorMsg = 'held' where build = {build}"):
@@ -86,13 +86,13 @@ def test_removing_waits_for_no_row_and_loses_no_end(database: str) -> None:
     uninstall(database)
 
 
-def test_removing_twice_is_refused_in_words(database: str) -> None:
+def test_uninstalling_twice_is_refused(database: str) -> None:
     uninstall(database)
     with pytest.raises(NotInstalledError, match="there is nothing to remove"):
         uninstall(database)
 
 
-def test_what_others_built_on_the_schema_is_not_taken_along(database: str) -> None:
+def test_objects_of_other_users_that_depend_on_the_schema_are_not_dropped(database: str) -> None:
     execute(database, "create view public.mine as select build from resolver.resolved_step")
     for change in (uninstall, install):
         force_upgrade(database) if change is install else None

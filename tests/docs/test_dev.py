@@ -1,4 +1,4 @@
-"""./dev: it explains itself, and says what to do when it can't go on."""
+"""./dev: it explains itself, and says what to do if it cannot continue."""
 
 import os
 import re
@@ -29,13 +29,13 @@ def dev(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_help_names_every_form() -> None:
+def test_dev_help_names_every_subcommand() -> None:
     done = subprocess.run([ROOT / "dev", "--help"], capture_output=True, text=True, check=True)
     for form in ("demo", "test", "bench", "exec", "setup"):
         assert f"./dev {form}" in done.stdout
 
 
-def test_who_is_not_root_gets_one_command_to_run(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dev_gives_one_command_to_a_user_who_is_not_root(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(dev.shutil, "which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(dev.SetupError) as raised:
@@ -45,7 +45,7 @@ def test_who_is_not_root_gets_one_command_to_run(dev: ModuleType, monkeypatch: p
     assert line.endswith("apt-get install -y --no-install-recommends postgresql gcc'")
 
 
-def test_a_python_that_is_too_old_is_said(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dev_reports_a_python_that_is_too_old(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 0))
     monkeypatch.setattr(dev.shutil, "which", lambda _name: None)
     with pytest.raises(dev.SetupError, match=r"3\.11, 3\.12 or 3\.13"):
@@ -60,7 +60,7 @@ def test_every_locked_package_has_hashes_and_no_address() -> None:
     assert "://" not in text
 
 
-def test_a_nix_that_cannot_be_downloaded_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_of_nix_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("apt-get", "dpkg-deb"):
@@ -74,7 +74,7 @@ def test_a_nix_that_cannot_be_downloaded_leaves_nothing(tmp_path: Path, monkeypa
 
 @pytest.fixture
 def fake_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A Debian on PATH whose suites have Nixes of their own; the file that is returned names what was downloaded."""
+    """Put a Debian on PATH whose suites have Nixes of their own; return the file in which downloads are recorded."""
     programs = tmp_path / "bin"
     programs.mkdir()
     scripts = {
@@ -106,7 +106,7 @@ def fake_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def links() -> dict[str, str]:
-    """The links in the cache directory, and what they name."""
+    """Return the links in the cache directory, with their targets."""
     return {path.name: str(path.readlink()) for path in cache_directory().iterdir() if path.is_symlink()}
 
 
@@ -128,7 +128,7 @@ def test_the_nix_of_each_suite_is_downloaded_once(
     assert nix_version(cache_directory() / "nix-trixie" / "bin" / "nix") == (2, 26, 3)
 
 
-def test_a_nix_that_is_there_is_linked_only(fake_debian: Path) -> None:
+def test_a_downloaded_nix_is_only_linked(fake_debian: Path) -> None:
     cache = cache_directory()
     private_nix.install(cache, Path("patchelf"), print, ["trixie"])
     private_nix.install(cache, Path("patchelf"), print, ["trixie"], "other")
@@ -138,7 +138,7 @@ def test_a_nix_that_is_there_is_linked_only(fake_debian: Path) -> None:
     assert len(fake_debian.read_text().split()) == 2
 
 
-def test_tests_run_without_the_nix_that_is_for_them_only(
+def test_dev_test_runs_without_the_nix_that_only_tests_need(
     dev: ModuleType, fake_debian: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev, "VENV", fake_debian.parent)
@@ -149,7 +149,9 @@ def test_tests_run_without_the_nix_that_is_for_them_only(
     assert links() == {"nix": "nix-2.34.8"}
 
 
-def test_other_nixes_are_named_from_anywhere(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dev_test_accepts_other_nixes_by_any_path(
+    dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bin").mkdir()
     with pytest.raises(dev.SetupError, match="no nix is in"):

@@ -1,6 +1,6 @@
-"""The documents agree with the code, and what they show works.
+"""The documents agree with the code, and their examples work.
 
-With HYDRA_RESOLVER_UPDATE_DOCS set, the picture of the stages and the answers of the session are written anew.
+With HYDRA_RESOLVER_UPDATE_DOCS set, the tests rewrite the diagram of the stages and the answers of the session.
 """
 
 import ast
@@ -37,36 +37,36 @@ UPDATE = bool(os.environ.get("HYDRA_RESOLVER_UPDATE_DOCS"))
 
 
 def blocks(text: str, language: str) -> list[str]:
-    """The fenced blocks of a language."""
+    """Return the fenced blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def prose(text: str) -> str:
-    """A document without its fenced blocks."""
+    """Return a document without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def section(text: str, heading: str) -> str:
-    """What is below a heading of the second level, up to the next."""
+    """Return the text below a heading of the second level, up to the next one."""
     found = re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"there is no section {heading}"
     return found[1]
 
 
 def table(text: str) -> list[list[str]]:
-    """The rows of the tables in a text, as cells, without headings."""
+    """Return the rows of all tables in a text, as cells, without the headings."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     rules = [number for number, row in enumerate(rows) if all(re.fullmatch(r":?-+:?", cell) for cell in row)]
     return [row for number, row in enumerate(rows) if number not in rules and number + 1 not in rules]
 
 
 def quoted(text: str) -> list[str]:
-    """What stands in backquotes."""
+    """Return all texts in backquotes."""
     return re.findall(r"`([^`]+)`", text)
 
 
 def compare_or_update(document: Path, old: str, new: str) -> None:
-    """Compare two texts of a document; write the new one if that was asked for."""
+    """Compare two texts of a document; write the new one if HYDRA_RESOLVER_UPDATE_DOCS is set."""
     if UPDATE and old != new:
         document.write_text(new)
     else:
@@ -76,7 +76,7 @@ def compare_or_update(document: Path, old: str, new: str) -> None:
 # Errors
 
 
-def test_every_code_is_in_the_docs_raised_and_mapped() -> None:
+def test_every_error_code_is_documented_raised_and_mapped() -> None:
     raised = {code for text in FUNCTIONS.values() for code in re.findall(r"errcode = '(\w+)'", text)}
     rows = [row for row in table((DOCS / "errors.md").read_text()) if re.fullmatch(r"NX\d+", row[0])]
     documented = [row[0] for row in rows]
@@ -87,7 +87,7 @@ def test_every_code_is_in_the_docs_raised_and_mapped() -> None:
     }
 
 
-def test_every_code_says_who_raises_it() -> None:
+def test_every_error_code_names_the_functions_that_raise_it() -> None:
     rows = table((DOCS / "errors.md").read_text())
     raised_by = {row[0]: set(quoted(row[1])) for row in rows if row[0].startswith("NX")}
     for path, text in FUNCTIONS.items():
@@ -99,13 +99,13 @@ def test_every_code_says_who_raises_it() -> None:
                 assert path.stem in raised_by[code], code
 
 
-def test_every_class_of_the_python_side_is_named() -> None:
+def test_every_error_class_of_the_python_side_is_documented() -> None:
     names = set(re.findall(r"^class (\w+)", Path(errors.__file__).read_text(), re.MULTILINE))
     assert names == {name for name in quoted((DOCS / "errors.md").read_text()) if name in names}
 
 
 def bodies() -> dict[str, str]:
-    """The functions, by name."""
+    """Return the functions by name."""
     return {
         name: text
         for text in FUNCTIONS.values()
@@ -117,7 +117,7 @@ def bodies() -> dict[str, str]:
 
 
 def picture(transitions: Iterable[tuple[str, str, str]], stages: list[str]) -> str:
-    """A state diagram in mermaid: a line for each move, with the procedures that make it."""
+    """Draw a state diagram in mermaid: a line for each move, with the procedures that make it."""
     moves: dict[tuple[str, str], list[str]] = {}
     for source, target, procedure in transitions:
         moves.setdefault((source, target), []).append(procedure)
@@ -126,7 +126,7 @@ def picture(transitions: Iterable[tuple[str, str, str]], stages: list[str]) -> s
     return "\n".join(["stateDiagram-v2", "    [*] --> unloaded", *lines, ""])
 
 
-def test_the_picture_of_the_stages_is_the_list_of_transitions(database: str) -> None:
+def test_the_diagram_of_the_stages_shows_the_list_of_transitions(database: str) -> None:
     with psycopg.connect(database) as connection:
         transitions = connection.execute("select from_stage, to_stage, procedure from resolver.transition").fetchall()
         known = connection.execute(
@@ -142,7 +142,7 @@ def test_the_picture_of_the_stages_is_the_list_of_transitions(database: str) -> 
     compare_or_update(document, text, text.replace(f"```mermaid\n{drawn}```", f"```mermaid\n{fresh}```"))
 
 
-def test_every_table_of_the_schema_is_named(database: str) -> None:
+def test_every_table_of_the_schema_is_documented(database: str) -> None:
     with psycopg.connect(database) as connection:
         tables = connection.execute("select tablename from pg_tables where schemaname = 'resolver'").fetchall()
     rows = table(section((DOCS / "architecture.md").read_text(), "The tables"))
@@ -154,7 +154,7 @@ def test_every_table_of_the_schema_is_named(database: str) -> None:
 
 
 def public_procedures(connection: psycopg.Connection) -> set[tuple[str, str, str]]:
-    """Name, arguments and result of all functions that may be called from outside."""
+    """Return name, arguments and result of all functions that callers may use."""
     rows = connection.execute(
         "select proname, pg_get_function_identity_arguments(oid), pg_get_function_result(oid) from pg_proc "
         "where pronamespace = 'resolver'::regnamespace and prosecdef"
@@ -162,7 +162,7 @@ def public_procedures(connection: psycopg.Connection) -> set[tuple[str, str, str
     return {(name, re.sub(r"\bp_", "", arguments), result.lower()) for name, arguments, result in rows}
 
 
-def test_every_public_procedure_is_described_and_nothing_else(database: str) -> None:
+def test_exactly_the_public_procedures_are_documented(database: str) -> None:
     text = prose((DOCS / "sql-api.md").read_text())
     with psycopg.connect(database) as connection:
         procedures = public_procedures(connection)
@@ -176,21 +176,21 @@ def test_every_public_procedure_is_described_and_nothing_else(database: str) -> 
     assert set(described) == procedures
 
 
-def test_every_outcome_is_described() -> None:
+def test_every_outcome_of_a_report_is_documented() -> None:
     rows = table(section((DOCS / "sql-api.md").read_text(), "Rules for callers"))
     judging = ("match_reports", "validate_resolutions", "register_derivations", "finish_steps", "fail_steps")
     given = {word for name in judging for word in re.findall(r"(?:then|else) '([a-z_]+)'", bodies()[name])}
     assert {quoted(row[0])[0] for row in rows} == given - {"open"}
 
 
-def test_every_json_example_is_json() -> None:
+def test_every_json_example_is_valid() -> None:
     examples = [example for document in DOCUMENTS for example in blocks(document.read_text(), "json")]
     assert len(examples) > 5
     for example in examples:
         json.loads(example)
 
 
-def test_the_views_are_described(database: str) -> None:
+def test_the_views_of_the_schema_are_documented(database: str) -> None:
     with psycopg.connect(database) as connection:
         views = connection.execute("select viewname from pg_views where schemaname = 'resolver'").fetchall()
     described = re.findall(r"`resolver\.(\w+)`", section((DOCS / "sql-api.md").read_text(), "Views"))
@@ -200,14 +200,14 @@ def test_the_views_are_described(database: str) -> None:
 # Hydra's tables
 
 
-def test_every_table_of_hydra_that_is_written_is_named_and_nothing_else() -> None:
+def test_exactly_the_written_tables_of_hydra_are_documented() -> None:
     writing = re.compile(r"(?:insert into|update|delete from) public\.(\w+)")
     written = {name for text in FUNCTIONS.values() for name in writing.findall(text)}
     rows = table(section((DOCS / "hydra.md").read_text(), "What is written"))
     assert {name for row in rows for name in row[0].split(", ")} == written
 
 
-def test_the_columns_of_builds_that_are_written_are_named() -> None:
+def test_exactly_the_written_columns_of_builds_are_documented() -> None:
     (row,) = [row for row in table(section((DOCS / "hydra.md").read_text(), "What is written")) if row[0] == "Builds"]
     written = set()
     for text in FUNCTIONS.values():
@@ -216,7 +216,7 @@ def test_the_columns_of_builds_that_are_written_are_named() -> None:
     assert set(quoted(row[1])) == written
 
 
-def test_every_channel_is_named_and_nothing_else() -> None:
+def test_exactly_the_notified_channels_are_documented() -> None:
     documented = {
         quoted(row[0])[0]
         for document in ("hydra.md", "sql-api.md")
@@ -224,7 +224,7 @@ def test_every_channel_is_named_and_nothing_else() -> None:
     }
     notifying = [text for text in FUNCTIONS.values() if "pg_notify" in text]
     sent = {name for text in notifying for name in re.findall(r"pg_notify\('(\w+)'", text)}
-    # Some functions notify several channels, by a list.
+    # Some functions notify several channels from a list.
     sent |= {name for text in notifying for name in re.findall(r"'(\w+_\w+)'", text) if name in documented}
     assert documented == sent
 
@@ -233,7 +233,7 @@ def test_every_channel_is_named_and_nothing_else() -> None:
 
 
 def session(text: str) -> list[tuple[str, str]]:
-    """The parts of the session in a section: what is typed, and what is answered."""
+    """Return the parts of the session in a section: typed text and answer."""
     part = re.compile(r"^```sql\n(.*?)^```\n+```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
     parts: list[tuple[str, str]] = part.findall(text)
     assert [typed for typed, _ in parts] == blocks(text, "sql"), "a part has no answer"
@@ -241,13 +241,13 @@ def session(text: str) -> list[tuple[str, str]]:
 
 
 def with_answers(text: str, parts: list[tuple[str, str]], answers: list[str]) -> str:
-    """The text with new answers to the parts of a session."""
+    """Return the text with new answers to the parts of a session."""
     for (typed, old), answer in zip(parts, answers, strict=True):
         text = text.replace(f"```sql\n{typed}```\n\n```text\n{old}```", f"```sql\n{typed}```\n\n```text\n{answer}```")
     return text
 
 
-def test_the_session_in_psql_is_what_psql_does(database: str) -> None:
+def test_the_session_in_the_docs_works_in_psql(database: str) -> None:
     document = DOCS / "sql-api.md"
     text = document.read_text()
     parts = session(section(text, "A session"))
@@ -271,7 +271,7 @@ def test_the_session_in_psql_is_what_psql_does(database: str) -> None:
 
 
 def tidy(answer: str) -> str:
-    """What psql printed, without blanks at the ends of lines and empty lines at the end."""
+    """Return psql's output without blanks at the ends of lines and empty lines at both ends."""
     return "\n".join(line.rstrip() for line in answer.splitlines()).strip("\n") + "\n"
 
 
@@ -279,13 +279,13 @@ def tidy(answer: str) -> str:
 
 
 def anchors(document: Path) -> set[str]:
-    """The fragments that lead to a document's headings."""
+    """Return the fragments of a document's headings."""
     headings = re.findall(r"^#+ (.*)$", prose(document.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_every_link_in_the_documents_has_a_target(document: Path) -> None:
     links = re.findall(r"\]\(([^)]+)\)", prose(document.read_text()))
     assert links
     for link in links:
@@ -297,13 +297,13 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         assert not fragment or fragment in anchors(target), link
 
 
-def test_the_readme_leads_to_every_document() -> None:
+def test_the_readme_links_to_every_document() -> None:
     text = (ROOT / "README.md").read_text()
     assert all(f"(docs/{document.name})" in text for document in DOCUMENTS[1:])
 
 
 def commands(document: Path) -> Iterator[list[str]]:
-    """The words of every command line of ours in a document's blocks."""
+    """Yield the words of every command line of ours in a document's blocks."""
     text = document.read_text()
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
     lines += re.findall(r"^    (\./dev .*)$", text, re.MULTILINE)
@@ -316,7 +316,7 @@ def commands(document: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_that_is_shown_exists(document: Path) -> None:
+def test_every_command_in_the_documents_exists(document: Path) -> None:
     own_words = set(re.findall(r"^    \./dev (\w+)", (ROOT / "dev").read_text(), re.MULTILINE))
     for program, *words in commands(document):
         shown = " ".join([program, *words])
@@ -340,7 +340,7 @@ def test_the_readme_shows_every_command() -> None:
     assert set(COMMANDS) <= shown
 
 
-def test_every_file_that_a_command_shows_exists() -> None:
+def test_every_file_in_a_documented_command_exists() -> None:
     for document in DOCUMENTS:
         for words in commands(document):
             for word in words:
@@ -348,11 +348,11 @@ def test_every_file_that_a_command_shows_exists() -> None:
                     assert (ROOT / word).exists(), word
 
 
-# The source
+# The package
 
 
 def imports(path: Path) -> set[str]:
-    """What a module of the package imports of the package: top-level parts, such as `nix` or `loop`."""
+    """Return the top-level parts of the package, such as `nix` or `loop`, that a module imports."""
     found = set()
     inside = path.relative_to(ROOT / "worker").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -379,13 +379,13 @@ def imports(path: Path) -> set[str]:
         ("database", {"cli", "embedded", "loop", "verbs", "nix"}),
     ],
 )
-def test_imports_go_the_way_of_the_arrows(part: str, forbidden: set[str]) -> None:
+def test_imports_follow_the_layers_of_the_package(part: str, forbidden: set[str]) -> None:
     for path in (ROOT / "worker" / part).rglob("*.py"):
         assert not imports(path) & forbidden, path
 
 
 def foreign_imports(path: Path) -> set[str]:
-    """What a module imports that is neither of the package nor of the standard library."""
+    """Return the imports of a module from outside of the package and the standard library."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -395,7 +395,7 @@ def foreign_imports(path: Path) -> set[str]:
     return found - sys.stdlib_module_names - {"hydra_resolver"}
 
 
-def test_the_nix_library_stands_alone() -> None:
+def test_the_nix_library_imports_no_other_part_and_no_dependency() -> None:
     for path in (ROOT / "worker" / "nix").rglob("*.py"):
         assert imports(path) <= {"nix"}, path
         assert not foreign_imports(path), path
@@ -406,7 +406,7 @@ def test_the_nix_library_stands_alone() -> None:
 
 
 def nix_modules() -> dict[str, ModuleType]:
-    """The modules of the library, by the names that they have in it."""
+    """Return the modules of the library by name."""
     return {
         found.name.removeprefix(f"{nix.__name__}."): import_module(found.name)
         for found in pkgutil.walk_packages(nix.__path__, f"{nix.__name__}.")
@@ -414,18 +414,18 @@ def nix_modules() -> dict[str, ModuleType]:
 
 
 def listed_names() -> dict[str, set[str]]:
-    """What the document names of each module of the library, errors included."""
+    """Return the documented names of each module of the library, errors included."""
     library = (DOCS / "nix-library.md").read_text()
     listed: dict[str, set[str]] = {}
     for _, module, names in table(section(library, "What is in it")):
-        listed.setdefault(module.strip("`"), set()).update(re.findall(r"`(\w+)`", names))  # not `Store.connect`
+        listed.setdefault(module.strip("`"), set()).update(re.findall(r"`(\w+)`", names))  # without `Store.connect`
     for name, module, _ in table(section(library, "Errors")):
         listed.setdefault(module.strip("`"), set()).add(name.strip("-` "))
     return listed
 
 
 def public_names(module: ModuleType) -> set[str]:
-    """What a module defines without an underscore."""
+    """Return the names that a module defines without an underscore."""
     found = set()
     for node in ast.parse(Path(str(module.__file__)).read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -436,17 +436,17 @@ def public_names(module: ModuleType) -> set[str]:
     return {name for name in found if not name.startswith("_")}
 
 
-def test_the_nix_library_has_what_its_document_names_and_nothing_besides() -> None:
+def test_exactly_the_public_names_of_the_nix_library_are_documented() -> None:
     modules, listed = nix_modules(), listed_names()
     for module, names in listed.items():
         public = public_names(modules[module])
         assert names <= public, module
-        # These two have what serves other modules, too.
+        # These two also have names for other modules of the library.
         assert module == "errors" or module.startswith("protocol.") or names == public, module
 
 
 def named_in_signatures(thing: object) -> set[tuple[str, str]]:
-    """Classes of the library, as (module, name), that the signatures of a function or of a class's members name."""
+    """Return the library's classes, as (module, name), in the signatures of a function or of a class's members."""
     signatures = [thing] if callable(thing) else []
     if isinstance(thing, type):
         for name, member in vars(thing).items():
@@ -463,18 +463,18 @@ def named_in_signatures(thing: object) -> set[tuple[str, str]]:
     return found
 
 
-def test_what_signatures_of_the_nix_library_name_is_in_its_document() -> None:
+def test_every_class_in_a_signature_of_the_nix_library_is_documented() -> None:
     modules, listed = nix_modules(), listed_names()
     named = set()
     for module, names in listed.items():
         for name in names:
             named |= named_in_signatures(getattr(modules[module], name))
     unlisted = {(module, name) for module, name in named if name not in listed.get(module, ())}
-    # What `Store.connect` makes a client of.
+    # `Store.connect` makes a client from it.
     assert unlisted == {("protocol.transport", "Transport")}
 
 
-def test_every_error_of_the_nix_library_is_described() -> None:
+def test_every_error_of_the_nix_library_is_documented() -> None:
     modules, library = nix_modules(), (DOCS / "nix-library.md").read_text()
     defined = {
         (name, module)

@@ -1,4 +1,4 @@
-"""The examples, built by Nix alone: they are what their comments say, whoever builds them."""
+"""The examples, built by Nix alone: their comments are true for any builder."""
 
 from __future__ import annotations
 
@@ -44,24 +44,26 @@ def jobs_of(store: EmbeddedStore, file: Path, roots: Path, **argstrs: str) -> di
 
 
 def realise(store: EmbeddedStore, *drvs: str) -> list[Path] | None:
-    """The output paths of these derivations; None if one of them fails."""
+    """Realise derivations; return the output paths, or None if a derivation fails."""
     words = ["nix-store", "--realise", "--keep-going", *drvs]
     done = subprocess.run(words, env=store.child_environment(), check=False, capture_output=True, text=True)
     return [Path(line) for line in done.stdout.split()] if done.returncode == 0 else None
 
 
 def built(store: EmbeddedStore) -> set[str]:
-    """The names of all .drv files that Nix has built in this store, by its logs."""
+    """Return the names of all .drv files that Nix has built in this store, according to Nix's logs."""
     logs = Path(store.child_environment()["NIX_LOG_DIR"]) / "drvs"
     return {(log.parent.name + log.name).removesuffix(".bz2") for log in logs.glob("??/*")}
 
 
 def by_name(paths: list[Path]) -> list[Path]:
-    """Sorted by what comes after the hash: `out` first, whose name has nothing appended."""
+    """Sort paths by their names without the hash: `out` comes first, since its name has no suffix."""
     return sorted(paths, key=lambda path: path.name.split("-", 1)[1])
 
 
-def test_the_demo_shows_what_it_promises(nix_store: EmbeddedStore, tmp_path: Path) -> None:
+def test_the_demo_has_the_outputs_and_failures_that_its_comments_promise(
+    nix_store: EmbeddedStore, tmp_path: Path
+) -> None:
     jobs = jobs_of(nix_store, EXAMPLES / "demo.nix", tmp_path / "roots")
     assert set(jobs) == FAILING | SUCCEEDING
     realise(nix_store, *(job.drv for job in jobs.values()))
@@ -98,7 +100,7 @@ def test_the_demo_is_cut_off_early(nix_store: EmbeddedStore, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not shutil.which("cc", path="/usr/bin:/bin"), reason="there is no C compiler")
-def test_a_comment_in_the_library_rebuilds_the_library_alone(nix_store: EmbeddedStore, tmp_path: Path) -> None:
+def test_a_comment_in_the_library_rebuilds_only_the_library(nix_store: EmbeddedStore, tmp_path: Path) -> None:
     old = jobs_of(nix_store, EXAMPLES / "library.nix", tmp_path / "old")
     outputs = {name: realise(nix_store, job.drv) for name, job in old.items()}
     assert set(outputs) == {"library", "to-fahrenheit", "to-kelvin"}
@@ -115,8 +117,8 @@ def test_a_comment_in_the_library_rebuilds_the_library_alone(nix_store: Embedded
     assert subprocess.run(program, check=True, capture_output=True, text=True).stdout == "283.15\n"
 
 
-def test_what_builders_write_is_built_as_the_example_says(nix_store: EmbeddedStore, tmp_path: Path) -> None:
-    """By us, since a Nix before 2.30 can't; what the demo shows, it shows after this."""
+def test_the_dynamic_example_is_built_as_its_comments_say(nix_store: EmbeddedStore, tmp_path: Path) -> None:
+    """Our command builds it, since a Nix before 2.30 cannot."""
     done = subprocess.run(
         [sys.executable, "-m", "hydra_resolver", "demo", "--dynamic", "--state", tmp_path / "state"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The page of guarantees names tests and rules that there are."""
+"""The page of guarantees names only existing tests and rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (DOCS / "guarantees.md").read_text()
 
 
-def test_the_tests_that_are_named_exist() -> None:
+def test_the_tests_on_the_page_exist() -> None:
     defined = {
         name
         for file in (ROOT / "tests").rglob("test_*.py")
@@ -25,6 +25,6 @@ def test_the_tests_that_are_named_exist() -> None:
     assert named <= defined
 
 
-def test_the_rules_of_a_legal_history_are_those_of_the_checker() -> None:
+def test_the_rules_of_a_legal_history_on_the_page_are_those_of_the_checker() -> None:
     rows = table(section(TEXT, "How it is shown"))
     assert [quoted(rule)[0] for rule, _ in rows] == [rule.__name__ for rule in RULES]

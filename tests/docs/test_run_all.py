@@ -1,4 +1,4 @@
-"""./dev test: parts that run side by side are told of one after the other, and leave nothing when they are stopped."""
+"""./dev test: parts that run side by side have separate output, and leave nothing behind when they are stopped."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Scripted(Runner):
 
 
 def part(name: str, script: str) -> Part:
-    """A part whose heading is what it runs."""
+    """Make a part whose heading is its script."""
     return Part(name, script, lambda: True)
 
 
-def test_what_a_part_prints_is_told_as_a_whole(
+def test_the_output_of_a_part_is_printed_as_a_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_all, "CORES", 3)
@@ -52,7 +52,7 @@ def test_what_a_part_prints_is_told_as_a_whole(
     assert "\n== echo nothing >&2; exit 3\nnothing\n" in shown
 
 
-def test_of_parts_that_take_long_it_is_told_how_far_they_are(
+def test_the_progress_of_long_parts_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def progress(running: Running) -> str:
@@ -74,7 +74,7 @@ def test_of_parts_that_take_long_it_is_told_how_far_they_are(
         ("", ""),
     ],
 )
-def test_a_part_is_as_far_as_it_has_printed(printed: str, progress: str) -> None:
+def test_the_progress_of_a_part_is_its_last_percentage_or_line(printed: str, progress: str) -> None:
     running = Running(part("one", ""), ["printf", "%s", printed], os.environ)
     running.process.wait()
     assert running.progress() == f"one {progress}"
@@ -82,7 +82,7 @@ def test_a_part_is_as_far_as_it_has_printed(printed: str, progress: str) -> None
 
 
 @pytest.mark.parametrize("parts", [["isolation"], ["isolation", "lint"]], ids=len)
-def test_a_run_that_is_terminated_stops_its_servers(parts: list[str]) -> None:
+def test_a_terminated_run_stops_its_servers(parts: list[str]) -> None:
     command = [sys.executable, "-m", "tests.run_all", *(word for name in parts for word in ("--only", name))]
     with temporary_directory() as directory:
         environment = {**os.environ, "TMPDIR": str(directory)}
@@ -95,14 +95,14 @@ def test_a_run_that_is_terminated_stops_its_servers(parts: list[str]) -> None:
         assert list(directory.iterdir()) == []
 
 
-def test_only_a_run_of_everything_is_divided() -> None:
+def test_only_a_run_of_all_tests_uses_several_processes() -> None:
     assert runs_all([])
     assert runs_all(["--nix=/somewhere"])
     assert not runs_all(["tests/docs/test_docs.py"])
     assert not runs_all(["-x"])
 
 
-def test_what_takes_longest_is_there() -> None:
+def test_the_test_files_that_begin_first_exist() -> None:
     assert {*LONG} <= {path.name for path in (ROOT / "tests").rglob("test_*.py")}
 
 
@@ -120,7 +120,7 @@ def test_a_directory_in_memory_is_removed_in_the_end(room: Path) -> None:
     assert list(room.iterdir()) == []
 
 
-def test_what_a_killed_run_has_left_in_memory_is_removed_and_nothing_else(room: Path) -> None:
+def test_the_directory_of_a_killed_run_is_removed_from_memory_and_no_other(room: Path) -> None:
     killed = room / f"{memory.NAME}1"
     killed.mkdir()
     (killed / "file").touch()
@@ -130,7 +130,7 @@ def test_what_a_killed_run_has_left_in_memory_is_removed_and_nothing_else(room: 
     assert [path.name for path in room.iterdir()] == ["other"]
 
 
-def test_where_there_is_no_room_in_memory_nothing_is_put_there(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_directory_is_made_in_memory_without_room(room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "NEEDED", 1 << 60)
     with directory_in_memory() as directory:
         assert directory is None

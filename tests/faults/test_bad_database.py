@@ -1,4 +1,4 @@
-"""Databases that can't be used, and one that goes away: a clear word, and nothing half-done."""
+"""Databases that cannot be used, and databases that go away: a clear error, and no half-done change."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SLOW = """rec {
 
 @contextmanager
 def farm_with_server(state: Path) -> Iterator[tuple[Farm, EmbeddedPostgres]]:
-    """A farm whose server the test may stop; it is up again in the end."""
+    """Open a farm whose server the test may stop; start the server again in the end."""
     with open_server(state) as server:
         farm = Farm(state, server.conninfo())
         yield farm, server
@@ -45,7 +45,7 @@ def farm_with_server(state: Path) -> Iterator[tuple[Farm, EmbeddedPostgres]]:
 
 
 def kill_server(server: EmbeddedPostgres) -> None:
-    """End the server at once: it does not write anything any more, and has to recover."""
+    """Crash the server: it writes nothing more, and must recover at the next start."""
     pid = server_pid(server.data)
     assert pid is not None
     os.kill(pid, signal.SIGQUIT)
@@ -54,7 +54,7 @@ def kill_server(server: EmbeddedPostgres) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def deserted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Farm, EmbeddedPostgres, Running]]:
-    """A run whose database went away and stays away: it is given time while the other tests run."""
+    """A run whose database went away and stays away; its time limit passes while the other tests run."""
     with farm_with_server(tmp_path_factory.mktemp("deserted")) as (farm, server):
         execute(farm.conninfo, "update resolver.setting set lease_time = '3 seconds'")
         with running(farm, "run", farm.write("slow.nix", SLOW)) as run:
@@ -69,7 +69,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refused(state: Path, verb: str, database: str) -> str:
-    """What a command says that must end with status 2."""
+    """Run a command that must end with status 2; return its error."""
     file = Farm(state, "").write("fine.nix", 'floating "fine" "echo > $out" { }')
     words = [word.format(file=file) for word in VERBS[verb]]
     done = subprocess.run(
@@ -93,7 +93,7 @@ def execute(database: str, statement: str) -> None:
 
 
 def relations(database: str) -> list[tuple[str, ...]]:
-    """All that is in the database."""
+    """Return all relations and schemas of the database."""
     with psycopg.connect(database) as connection:
         return connection.execute(
             "select relname::text, relkind::text from pg_class"
@@ -104,29 +104,29 @@ def relations(database: str) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("database", ["nonsense", "http://example.org/x"])
-def test_what_is_no_connection_string(state: Path, verb: str, database: str) -> None:
+def test_a_malformed_connection_string_is_refused(state: Path, verb: str, database: str) -> None:
     error = refused(state, verb, database)
     assert "not a PostgreSQL URL or connection string" in error
     assert "Write it as postgresql://USER@HOST/NAME" in error
 
 
-def test_a_password_is_not_shown(state: Path) -> None:
+def test_an_error_does_not_show_the_password(state: Path) -> None:
     assert "secret" not in refused(state, "status", "postgresql://user:secret@host:port/name")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_server_that_is_not_there(state: Path, verb: str) -> None:
+def test_an_unreachable_server_is_reported(state: Path, verb: str) -> None:
     error = refused(state, verb, "postgresql:///x?host=/nowhere")
     assert "the database can't be reached" in error
     assert "Is it running, and is --database right?" in error
 
 
-def test_a_database_that_is_not_there(state: Path, cluster: EmbeddedPostgres) -> None:
+def test_a_missing_database_is_reported(state: Path, cluster: EmbeddedPostgres) -> None:
     assert 'database "nowhere" does not exist' in refused(state, "run", cluster.conninfo("nowhere"))
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_database_that_is_not_hydras(state: Path, empty_database: str, verb: str) -> None:
+def test_a_database_without_hydra_is_refused_and_left_unchanged(state: Path, empty_database: str, verb: str) -> None:
     execute(empty_database, "create table customers (name text)")
     before = relations(empty_database)
     assert "this database is not Hydra's" in refused(state, verb, empty_database)
@@ -134,7 +134,7 @@ def test_a_database_that_is_not_hydras(state: Path, empty_database: str, verb: s
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_hydra_that_is_too_old(state: Path, empty_database: str, verb: str) -> None:
+def test_a_hydra_that_is_too_old_is_refused_and_left_unchanged(state: Path, empty_database: str, verb: str) -> None:
     execute(empty_database, "create table SchemaVersion (version integer not null)")
     execute(empty_database, "insert into SchemaVersion values (86)")
     before = relations(empty_database)
@@ -144,13 +144,15 @@ def test_a_hydra_that_is_too_old(state: Path, empty_database: str, verb: str) ->
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "install"])
-def test_a_database_without_our_schema(state: Path, empty_database: str, verb: str) -> None:
+def test_a_database_without_the_schema_is_refused_with_the_install_command(
+    state: Path, empty_database: str, verb: str
+) -> None:
     assert "hydra-resolver db install --database URL" in refused(state, verb, empty_database)
     assert ("resolver", "schema") not in relations(empty_database)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_schema_of_a_newer_release(state: Path, database: str, verb: str) -> None:
+def test_a_schema_of_a_newer_release_is_refused_and_left_unchanged(state: Path, database: str, verb: str) -> None:
     execute(database, "insert into resolver.migration (number, name, checksum) values (9999, 'later', '')")
     before = relations(database)
     assert "a newer release installed it. Use that release, or a later one." in refused(state, verb, database)
@@ -158,20 +160,20 @@ def test_a_schema_of_a_newer_release(state: Path, database: str, verb: str) -> N
 
 
 @pytest.mark.parametrize("verb", ["run", "enqueue", "worker", "check"])
-def test_a_database_that_is_read_only(state: Path, database: str, verb: str) -> None:
+def test_a_read_only_database_is_refused(state: Path, database: str, verb: str) -> None:
     with psycopg.connect(database) as connection:
         execute(database, f"alter database {connection.info.dbname} set default_transaction_read_only = on")
     assert "the database is read-only: name its primary server with --database." in refused(state, verb, database)
 
 
-def test_an_empty_database_that_is_read_only(state: Path, empty_database: str) -> None:
+def test_installing_into_a_read_only_database_is_refused(state: Path, empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
         execute(empty_database, f"alter database {connection.info.dbname} set default_transaction_read_only = on")
     assert "the database is read-only" in refused(state, "install", empty_database)
     assert ("resolver", "schema") not in relations(empty_database)
 
 
-def test_a_database_that_comes_back_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_goes_on_when_the_database_comes_back(tmp_path: Path) -> None:
     with farm_with_server(tmp_path) as (farm, server):
         with running(farm, "run", farm.write("slow.nix", SLOW)) as run:
             run.says("building")
@@ -184,7 +186,7 @@ def test_a_database_that_comes_back_is_gone_on_with(tmp_path: Path) -> None:
         assert farm.built_by_nix() == farm.built_by_rows()
 
 
-def test_a_database_that_stays_away_ends_a_run_and_nothing_is_lost(
+def test_a_run_ends_when_the_database_stays_away_and_nothing_is_lost(
     deserted: tuple[Farm, EmbeddedPostgres, Running],
 ) -> None:
     farm, server, run = deserted

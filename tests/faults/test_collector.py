@@ -1,4 +1,4 @@
-"""The garbage collector runs while something is built."""
+"""The garbage collector during builds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..support.waiting import wait_until
 
 
 @pytest.mark.parametrize("outputs", ["out", "out dev"])
-def test_a_collection_during_a_build_leaves_its_unfinished_outputs_alone(tmp_path: Path, outputs: str) -> None:
+def test_a_collection_during_a_build_spares_the_unfinished_outputs(tmp_path: Path, outputs: str) -> None:
     with open_farm(tmp_path) as farm:
         names = outputs.split()
         script = "".join(f"mkdir ${name}; " for name in names) + "echo > $started; sleep 3; "

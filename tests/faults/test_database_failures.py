@@ -1,4 +1,4 @@
-"""The database fails in every way: a worker goes on as soon as it can; everything is done, once."""
+"""The database fails in every way: a worker goes on as soon as it can, and everything is done exactly once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONG = """{
     pids = "@pids@";
   };
 }"""
-"""Its first attempt takes longer than anybody waits."""
+"""The first attempt takes longer than the patience of any test."""
 
 CALLS = ("sync_builds", "claim_derivations", "register_derivations", "set_resolved_to", "finish_steps", "fail_steps")
 OWN_CONNECTIONS = "from pg_stat_activity where usename = 'hydra' and backend_type = 'client backend'"
@@ -45,12 +45,12 @@ def world_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def world(world_of_all: World) -> World:
-    if world_of_all.worker.process.poll() is not None:  # another test's doing
+    if world_of_all.worker.process.poll() is not None:  # another test has ended it
         world_of_all.worker = world_of_all.start_worker(world_of_all.proxy.conninfo)
     return world_of_all
 
 
-def test_a_server_that_crashes_again_and_again(world: World) -> None:
+def test_a_worker_survives_a_server_that_crashes_again_and_again(world: World) -> None:
     builds = world.enqueue()
     world.begun(builds)
     for _ in range(3):
@@ -61,7 +61,7 @@ def test_a_server_that_crashes_again_and_again(world: World) -> None:
     world.all_is_well(builds)
 
 
-def test_each_session_of_a_worker_is_ended_by_an_administrator(world: World) -> None:
+def test_a_worker_survives_the_end_of_each_of_its_sessions(world: World) -> None:
     builds = world.enqueue()
     for query in ("listen%", "%heartbeat%", *["%"] * 8, "%claim%", "%"):
         which = f"{OWN_CONNECTIONS} and query like '{query}' order by random() limit 1"
@@ -71,13 +71,13 @@ def test_each_session_of_a_worker_is_ended_by_an_administrator(world: World) -> 
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_connections_are_cut_at_every_call(world: World, moment: Moment) -> None:
+def test_a_worker_survives_a_cut_connection_at_every_call(world: World, moment: Moment) -> None:
     seen = len(world.events("built")), len(world.events("build_failed"))
     cuts = {call: world.proxy.cut(call, moment) for call in [*CALLS, "heartbeat", "sweep", "advance"]}
     builds = world.enqueue()
     world.all_is_well(builds)
     assert [call for call, cut in cuts.items() if not cut.happened.is_set()] == []
-    # What was done, but not answered, was told once more, and that changed nothing.
+    # Reports that were done but not answered were sent again, and answered with `already`.
     outcomes = [event["outcome"] for event in world.events("built")[seen[0] :]]
     assert ("already" in outcomes) == (moment == "after")
     assert [event["outcome"] for event in world.events("build_failed")[seen[1] :]] == [
@@ -86,7 +86,7 @@ def test_connections_are_cut_at_every_call(world: World, moment: Moment) -> None
 
 
 @pytest.mark.storm
-def test_a_network_that_comes_and_goes(world: World) -> None:
+def test_a_worker_survives_a_network_that_comes_and_goes(world: World) -> None:
     builds = world.enqueue()
     for seconds in (0.5, 1, 2 * LEASE_SECONDS, 4, 1, 3 * LEASE_SECONDS, 2):
         with world.proxy.black_hole():
@@ -95,7 +95,7 @@ def test_a_network_that_comes_and_goes(world: World) -> None:
     world.all_is_well(builds)
 
 
-def test_a_network_that_stands_still_for_less_than_the_lease_time_costs_nothing(world: World) -> None:
+def test_a_network_outage_that_is_shorter_than_the_lease_time_costs_no_claim(world: World) -> None:
     before = ends_of_leases(world)
     builds = world.enqueue()
     world.begun(builds)
@@ -105,7 +105,7 @@ def test_a_network_that_stands_still_for_less_than_the_lease_time_costs_nothing(
     assert ends_of_leases(world) == before
 
 
-def test_a_worker_that_is_cut_off_stops_its_builds_before_another_one_takes_them_over(world: World) -> None:
+def test_a_worker_without_its_database_stops_its_builds_before_another_worker_takes_them_over(world: World) -> None:
     pids = world.farm.state / "pids"
     pids.mkdir()
     pids.chmod(0o777)
@@ -125,7 +125,7 @@ def test_a_worker_that_is_cut_off_stops_its_builds_before_another_one_takes_them
 
 
 @pytest.mark.storm
-def test_a_slow_network_is_only_slow(world: World) -> None:
+def test_a_slow_network_costs_no_claim(world: World) -> None:
     before = ends_of_leases(world)
     world.proxy.delay = 0.05
     try:
@@ -135,7 +135,7 @@ def test_a_slow_network_is_only_slow(world: World) -> None:
     assert ends_of_leases(world) == before
 
 
-def test_a_server_without_a_connection_to_spare(world: World) -> None:
+def test_a_worker_survives_a_server_without_free_connections(world: World) -> None:
     builds = world.enqueue()
     world.begun(builds)
     world.execute("alter role hydra connection limit 1")
@@ -145,7 +145,7 @@ def test_a_server_without_a_connection_to_spare(world: World) -> None:
     world.all_is_well(builds)
 
 
-def test_a_database_that_is_read_only_for_a_while(world: World) -> None:
+def test_a_worker_survives_a_database_that_is_read_only_for_a_while(world: World) -> None:
     builds = world.enqueue()
     world.begun(builds)
     world.execute("alter database hydra set default_transaction_read_only = on")
@@ -155,7 +155,7 @@ def test_a_database_that_is_read_only_for_a_while(world: World) -> None:
     world.all_is_well(builds)
 
 
-def test_a_disk_of_the_database_that_is_full_for_a_while(world: World, tmp_path: Path) -> None:
+def test_a_worker_survives_a_database_whose_disk_is_full_for_a_while(world: World, tmp_path: Path) -> None:
     with temporary_directory() as directory, small_disk(directory / "disk", "64m"):
         server_user().own(directory / "disk")
         world.execute(f"create tablespace small location '{directory}/disk'")
@@ -179,7 +179,7 @@ def test_a_disk_of_the_database_that_is_full_for_a_while(world: World, tmp_path:
 
 @contextmanager
 def filled(disk: Path) -> Iterator[None]:
-    """A disk without a byte to spare."""
+    """Fill the disk to the last byte."""
     filling = disk / "filling"
     with suppress(OSError), filling.open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
@@ -191,12 +191,12 @@ def filled(disk: Path) -> Iterator[None]:
 
 
 def ends_of_leases(world: World) -> list[dict[str, object]]:
-    """How many claims were not reported, but released or taken back."""
+    """Count the claims that ended without a report: released ones and swept ones."""
     return world.farm.rows(
         "select outcome, count(*) from resolver.lease where outcome in ('swept', 'released') group by 1"
     )
 
 
 def runs(pid: str) -> bool:
-    """Whether there is such a process."""
+    """Whether the process exists."""
     return Path("/proc", pid).exists()

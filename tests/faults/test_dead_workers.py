@@ -1,4 +1,4 @@
-"""A worker whose process has died is missed at once on its own machine, not only when the lease time has passed."""
+"""On its own machine, a dead worker is noticed at once, not only after the lease time."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ..worker.test_workers import start_worker
 
 LONG = '{ long = floating "long" "echo $$ >> @file@; sleep 600" { }; }'
 WITHIN = 20.0
-"""Seconds within which work must go on: much less than the lease time, which is 60 s here."""
+"""Seconds within which work must go on: far fewer than the lease time, which is 60 s here."""
 
 
 def enqueue_long(farm: Farm) -> Path:
-    """A build that takes longer than any test; whenever it begins, it writes a line to this file."""
+    """Enqueue a build that takes longer than any test; whenever it begins, it adds a line to the returned file."""
     begun = farm.state / "begun"
     farm.command("enqueue", farm.write("long.nix", LONG.replace("@file@", str(begun))))
     return begun
@@ -47,7 +47,7 @@ def stop(*workers: object) -> None:
         assert worker.wait(30) == 0  # type: ignore[attr-defined]
 
 
-def test_a_worker_takes_over_at_once_from_one_that_was_killed_on_its_machine(tmp_path: Path) -> None:
+def test_a_new_worker_takes_over_at_once_from_a_killed_worker_on_its_machine(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         assert farm.rows("select resolver.lease_time() = '60 s' as usual") == [{"usual": True}]
         begun = enqueue_long(farm)
@@ -68,7 +68,7 @@ def test_a_worker_takes_over_at_once_from_one_that_was_killed_on_its_machine(tmp
         assert farm.violations() == []
 
 
-def test_so_does_one_that_was_there_before_and_leaves_those_alone_that_live(tmp_path: Path) -> None:
+def test_a_running_worker_takes_over_at_once_from_a_killed_worker_and_spares_living_ones(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         begun = enqueue_long(farm)
         first = start_worker(farm, "--jobs", "1")
@@ -76,7 +76,7 @@ def test_so_does_one_that_was_there_before_and_leaves_those_alone_that_live(tmp_
         second, third = start_worker(farm, "--jobs", "1"), start_worker(farm, "--jobs", "1")
         wait_until(lambda: len(files(farm)) == 3)
         os.kill(third.pid, signal.SIGSTOP)
-        time.sleep(3)  # some ticks
+        time.sleep(3)  # several ticks
         assert times(begun) == 1
         assert farm.rows("select 1 from resolver.worker where gone_at is not null") == []
         os.kill(third.pid, signal.SIGCONT)
@@ -88,7 +88,7 @@ def test_so_does_one_that_was_there_before_and_leaves_those_alone_that_live(tmp_
         assert farm.violations() == []
 
 
-def test_a_worker_that_was_declared_dead_and_lives_holds_its_file_under_its_new_number(tmp_path: Path) -> None:
+def test_a_living_worker_that_was_declared_dead_renames_its_file_to_its_new_number(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         worker = start_worker(farm)
         (row,) = farm.wait_for("select worker from resolver.worker")
@@ -99,11 +99,11 @@ def test_a_worker_that_was_declared_dead_and_lives_holds_its_file_under_its_new_
         stop(worker)
 
 
-# What the files say, and what follows
+# The files of workers, and their consequences
 
 
 class Register:
-    """Takes the place of the database: keeps which workers are declared dead."""
+    """Replaces the database: records which workers are declared dead."""
 
     def __init__(self) -> None:
         self.dead: list[list[int]] = []
@@ -121,14 +121,14 @@ def own(tmp_path: Path) -> WorkerFiles:
 
 
 def abandon(directory: Path, worker: int, database: str = "database", boot: str | None = None) -> Path:
-    """The file of a process that has died."""
+    """Leave the file of a dead process behind."""
     boot = worker_files.BOOT_ID.read_text().strip() if boot is None else boot
     path = directory / f"{worker}.json"
     path.write_text(json.dumps({"worker": worker, "database": database, "boot": boot}))
     return path
 
 
-def test_workers_whose_files_are_not_locked_are_dead(tmp_path: Path, own: WorkerFiles) -> None:
+def test_workers_whose_files_are_not_locked_are_declared_dead(tmp_path: Path, own: WorkerFiles) -> None:
     abandon(tmp_path, 4), abandon(tmp_path, 5)
     register = Register()
     assert own.bury(register) == 2
@@ -139,7 +139,7 @@ def test_workers_whose_files_are_not_locked_are_dead(tmp_path: Path, own: Worker
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_stay_if_the_database_could_not_be_reached(tmp_path: Path, own: WorkerFiles) -> None:
+def test_files_of_dead_workers_stay_if_the_database_cannot_be_reached(tmp_path: Path, own: WorkerFiles) -> None:
     abandon(tmp_path, 4)
 
     def refuse(_: Sequence[int]) -> int:
@@ -151,21 +151,21 @@ def test_files_stay_if_the_database_could_not_be_reached(tmp_path: Path, own: Wo
     assert register.dead == [[4]]
 
 
-def test_a_process_that_lives_is_not_dead(tmp_path: Path, own: WorkerFiles) -> None:
+def test_a_living_process_is_not_declared_dead(tmp_path: Path, own: WorkerFiles) -> None:
     other = WorkerFiles(tmp_path, "database")
     other.hold(8)
     assert own.bury(Register()) == other.bury(Register()) == 0
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_while_a_process_makes_its_file_it_is_not_dead(tmp_path: Path, own: WorkerFiles) -> None:
+def test_a_process_that_is_still_writing_its_file_is_not_declared_dead(tmp_path: Path, own: WorkerFiles) -> None:
     (tmp_path / "9.json").touch()
     assert own.bury(Register()) == 0
     assert (tmp_path / "9.json").exists()
 
 
 @pytest.mark.parametrize(("database", "boot"), [("another", None), ("database", "another")])
-def test_workers_of_another_database_or_boot_are_left_alone_and_forgotten_in_the_end(
+def test_files_of_another_database_or_boot_are_ignored_and_removed_in_the_end(
     tmp_path: Path, own: WorkerFiles, database: str, boot: str | None
 ) -> None:
     path = abandon(tmp_path, 4, database, boot)
@@ -177,7 +177,7 @@ def test_workers_of_another_database_or_boot_are_left_alone_and_forgotten_in_the
     assert not path.exists()
 
 
-def test_a_number_that_a_live_worker_has_is_not_dead_whatever_an_old_file_says(
+def test_the_number_of_a_living_worker_is_not_declared_dead_because_of_an_old_file(
     tmp_path: Path, own: WorkerFiles
 ) -> None:
     other = WorkerFiles(tmp_path, "database")
@@ -187,7 +187,7 @@ def test_a_number_that_a_live_worker_has_is_not_dead_whatever_an_old_file_says(
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_file_that_another_one_is_about_to_bury_is_left_to_it(tmp_path: Path, own: WorkerFiles) -> None:
+def test_a_file_that_another_worker_is_about_to_bury_is_skipped(tmp_path: Path, own: WorkerFiles) -> None:
     path = abandon(tmp_path, 4)
     with path.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -195,7 +195,7 @@ def test_a_file_that_another_one_is_about_to_bury_is_left_to_it(tmp_path: Path, 
     assert own.bury(Register()) == 1
 
 
-def test_each_installation_of_the_schema_has_a_name_of_its_own(database: str) -> None:
+def test_each_installation_of_the_schema_has_its_own_identity(database: str) -> None:
     def identity() -> str:
         procedures = Procedures(database, connections=1)
         try:
@@ -222,7 +222,7 @@ def test_a_builder_that_kills_its_worker_is_not_started_for_ever(tmp_path: Path)
         farm.command("enqueue", farm.write("kills.nix", expression))
         for attempt in range(1, 4):
             worker = start_worker(farm, "--drain")
-            pid.write_text(f"{worker.pid}\n")  # read by the builder
+            pid.write_text(f"{worker.pid}\n")  # the builder reads it
             assert worker.wait(PATIENCE) == -signal.SIGKILL
             assert times(begun) == attempt
         last = start_worker(farm, "--drain")

@@ -1,4 +1,4 @@
-"""Points at which tests stop and kill: each is somewhere in the code, and somewhere in a test."""
+"""Failpoints, at which tests stop or kill a process: each is in the code and in a test."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_failpoint_in_the_database_is_used_by_a_spec() -> None:
         ("here in another thread", 0, 3),
     ],
 )
-def test_a_process_dies_at_the_point_it_is_told_to(tmp_path: Path, wanted: str, status: int, reached: int) -> None:
+def test_a_process_dies_at_its_failpoint(tmp_path: Path, wanted: str, status: int, reached: int) -> None:
     log = tmp_path / "log"
     come = "from hydra_resolver import failpoints\nfor _ in range(3): failpoints.reach('here')"
     variables = {failpoints.VARIABLE: wanted, failpoints.LOG_VARIABLE: str(log), "PATH": "/bin:/usr/bin"}
@@ -49,6 +49,6 @@ def test_a_process_dies_at_the_point_it_is_told_to(tmp_path: Path, wanted: str, 
     assert log.read_text() == "here in MainThread\n" * reached
 
 
-def test_nothing_happens_where_nobody_asks_for_it() -> None:
+def test_a_failpoint_does_nothing_unless_it_is_armed() -> None:
     assert not failpoints.armed
     failpoints.reach("here")

@@ -1,4 +1,4 @@
-"""The garbage collector, and whoever deletes by hand: what is needed is rooted, what is gone is made anew."""
+"""Garbage collection, and deletions by hand: needed paths are rooted, and lost paths are built again."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ NAMES = ("low", "middle", "side", "high")
 
 
 class Colony:
-    """A farm on a store that is named as somebody's own: our roots are in a directory of our own."""
+    """A farm on a store that is treated as a user's own: our roots are in a directory of our own."""
 
     def __init__(self, farm: Farm) -> None:
         self.farm = farm
@@ -54,7 +54,7 @@ class Colony:
         self.released: list[str] = []
 
     def enqueue(self, salt: str, expression: str = CHAIN, names: Iterable[str] = NAMES) -> None:
-        """Builds of these derivations."""
+        """Enqueue builds of these derivations."""
         text = expression.replace("@salt@", salt).replace("@log@", str(self.farm.state / salt))
         words = ["--store", "local", "--database", self.farm.conninfo]
         jobs = [word for name in names for word in ("-A", name)]
@@ -62,7 +62,7 @@ class Colony:
 
     @contextmanager
     def worker(self, *verbs: Verb, jobs: int = 2) -> Iterator[Worker]:
-        """A worker that does these verbs."""
+        """Run a worker for these verbs."""
         colony = self
 
         class Watcher(Observer):
@@ -77,16 +77,16 @@ class Colony:
             yield worker
 
     def do(self, *verbs: Verb) -> None:
-        """All that there is of these verbs."""
+        """Do all work of these verbs."""
         with self.worker(*verbs) as worker:
             worker.drain()
 
     def collect(self) -> None:
-        """Collect garbage."""
+        """Collect garbage in the store."""
         self.farm.nix("nix-store", "--gc")
 
     def delete(self, *names: str) -> None:
-        """Take outputs of derivations out of the store, whoever needs them: Nix itself would refuse."""
+        """Delete outputs of derivations from the store even if others need them, which Nix itself would refuse."""
         with closing(sqlite3.connect(self.farm.store.directory / "var" / "db" / "db.sqlite")) as database, database:
             database.execute("pragma foreign_keys = on")
             for path in self.outputs(*names):
@@ -96,7 +96,7 @@ class Colony:
                 Path(path).unlink()
 
     def outputs(self, *names: str) -> list[str]:
-        """Output paths of derivations, by their names."""
+        """Return the output paths of derivations by their names."""
         query = "select d.name, o.path from resolver.output o join resolver.derivation d using (derivation)"
         rows = self.farm.rows(f"{query} where d.name = any (%s) and o.path is not null", list(names))
         return sorted({f"{self.farm.store.store_dir}/{row['path']}" for row in rows})
@@ -106,12 +106,12 @@ class Colony:
             connection.execute(statement.encode())
 
     def built(self, salt: str) -> dict[str, int]:
-        """How often each derivation was built."""
+        """Count the builds of each derivation."""
         logs = {name: Path(f"{self.farm.state / salt}-{name}") for name in NAMES}
         return {name: len(log.read_text().splitlines()) if log.exists() else 0 for name, log in logs.items()}
 
     def all_succeeded(self) -> None:
-        """All builds are done, and nothing is left."""
+        """Assert that all builds have succeeded and nothing is claimed."""
         assert self.farm.rows("select distinct finished, buildStatus from Builds") == [
             {"finished": 1, "buildstatus": 0}
         ]
@@ -133,7 +133,7 @@ def colony(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> Colony:
 
 
 def sweep_roots(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names of derivations, or of outputs, that are still rooted when the roots have been looked through."""
+    """Let a worker sweep the roots; return the names of derivations and outputs that are still rooted."""
     with monkeypatch.context() as patched:
         patched.setattr(ticker, "ROOTS_KEPT_SECONDS", 0.0)
         with colony.worker("load"):
@@ -141,7 +141,7 @@ def sweep_roots(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return {root.name[33:] for root in colony.roots.iterdir()}
 
 
-def test_garbage_is_collected_after_every_verb(colony: Colony) -> None:
+def test_builds_succeed_once_if_garbage_is_collected_after_every_verb(colony: Colony) -> None:
     colony.enqueue("collected")
     for _ in range(4):
         for verb in VERBS:
@@ -151,7 +151,7 @@ def test_garbage_is_collected_after_every_verb(colony: Colony) -> None:
     assert colony.built("collected") == dict.fromkeys(NAMES, 1)
 
 
-def test_roots_stay_as_long_as_they_are_needed_and_go_then(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roots_stay_as_long_as_they_are_needed(colony: Colony, monkeypatch: pytest.MonkeyPatch) -> None:
     colony.enqueue("rooted")
     colony.do("load", "build")
     colony.execute("update resolver.output set valid_since = valid_since - interval '2 days'")
@@ -161,7 +161,7 @@ def test_roots_stay_as_long_as_they_are_needed_and_go_then(colony: Colony, monke
     colony.all_succeeded()
     assert colony.built("rooted") == dict.fromkeys(NAMES, 1)
 
-    # One that was found two days ago is that of a build which has ended just now.
+    # An output that was found two days ago stays rooted, because its build has only just ended.
     assert {"rooted-low", "rooted-middle", "rooted-side", "rooted-high"} == {
         name for name in sweep_roots(colony, monkeypatch) if name.startswith("rooted")
     }
@@ -171,14 +171,14 @@ def test_roots_stay_as_long_as_they_are_needed_and_go_then(colony: Colony, monke
     colony.collect()
     assert not any(Path(path).exists() for path in colony.outputs(*(f"rooted-{name}" for name in NAMES)))
 
-    # What is on record and gone is not taken for granted.
+    # A known output that is gone from the store is not used.
     colony.enqueue("rooted")
     colony.do(*VERBS)
     colony.all_succeeded()
     assert colony.built("rooted") == dict.fromkeys(NAMES, 2)
 
 
-def test_an_input_that_vanished_before_the_build_is_made_again(colony: Colony) -> None:
+def test_an_input_that_is_deleted_before_the_build_is_built_again(colony: Colony) -> None:
     colony.enqueue("vanished")
     colony.do("load", "build")
     colony.do("resolve")
@@ -188,7 +188,7 @@ def test_an_input_that_vanished_before_the_build_is_made_again(colony: Colony) -
     colony.all_succeeded()
     assert colony.built("vanished") == {"low": 2, "middle": 1, "side": 1, "high": 1}
     assert any("inputs are gone from the store: " in reason for reason in colony.released)
-    # Nobody waits for a back-off, of a minute: it was not the fault of what was to be built.
+    # No derivation waits for a back-off (one minute): the derivations to build were not at fault.
     assert time.monotonic() < began + 50
 
 
@@ -204,9 +204,9 @@ READER = """rec {
 }"""
 
 
-def test_an_input_that_vanished_during_the_build_is_made_again(colony: Colony) -> None:
+def test_an_input_that_is_deleted_during_the_build_is_built_again(colony: Colony) -> None:
     colony.enqueue("raced", READER, ["reader"])
-    # The Nix that builds the reader remembers the input as valid, since it has built it.
+    # The Nix process of the reader remembers the input as valid, since it has built it.
     with colony.worker(*VERBS, jobs=1) as worker:
         wait_until(lambda: Path(f"{colony.farm.state}/raced-began").exists())
         colony.delete("raced-low")
@@ -216,7 +216,7 @@ def test_an_input_that_vanished_during_the_build_is_made_again(colony: Colony) -
     assert any("inputs are gone from the store: " in reason for reason in colony.released)
 
 
-def test_an_output_that_a_collector_took_before_it_was_registered_is_made_again(
+def test_an_output_that_is_deleted_before_it_is_reported_is_built_again(
     colony: Colony, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken: list[Path] = []
@@ -225,7 +225,7 @@ def test_an_output_that_a_collector_took_before_it_was_registered_is_made_again(
         result = real_build(self, *words, **options)
         if not taken:
             taken.extend(colony.farm.store.store_dir / path for path in result.built_outputs.values())
-            taken[0].unlink()  # to Nix it is valid all the same
+            taken[0].unlink()  # Nix still takes it as valid
         return result
 
     real_build = Client.build
@@ -251,7 +251,7 @@ WAITER = """rec {
 }"""
 
 
-def test_an_input_that_vanished_for_a_while_is_no_fault_of_the_builder(colony: Colony) -> None:
+def test_a_builder_is_not_blamed_for_an_input_that_is_missing_for_a_while(colony: Colony) -> None:
     colony.enqueue("returned", WAITER, ["reader"])
     with colony.worker(*VERBS) as worker:
         wait_until(lambda: Path(f"{colony.farm.state}/returned-began").exists())
@@ -265,7 +265,7 @@ def test_an_input_that_vanished_for_a_while_is_no_fault_of_the_builder(colony: C
     assert any("inputs were gone from the store for a while: " in reason for reason in colony.released)
 
 
-def test_outputs_that_were_deleted_after_they_were_recorded_are_built_again(colony: Colony) -> None:
+def test_outputs_that_are_deleted_after_they_were_recorded_are_built_again(colony: Colony) -> None:
     colony.enqueue("deleted")
     colony.do(*VERBS)
     colony.delete("deleted-high", "deleted-low")
@@ -278,19 +278,19 @@ def test_outputs_that_were_deleted_after_they_were_recorded_are_built_again(colo
 
 @pytest.fixture
 def broken_path(tmp_path: Path) -> str:
-    """A PATH with a Nix that does nothing."""
+    """Return a PATH with a Nix that does not work."""
     (tmp_path / "nix-daemon").write_text("#!/bin/sh\necho it is broken >&2; exit 1\n")
     (tmp_path / "nix-daemon").chmod(0o755)
     return f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.mark.storm
-def test_a_command_whose_store_does_not_come_back_gives_up(
+def test_a_command_gives_up_if_its_store_does_not_come_back(
     colony: Colony, broken_path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colony.enqueue("given-up-slowly")
     settings = tmp_path / "settings.toml"
-    settings.write_text('hydra_data = "."\n')  # not that of this machine
+    settings.write_text('hydra_data = "."\n')  # a directory without Hydra's files
     words = ["--drain", "--store", "local", "--database", colony.farm.conninfo, "--config", settings]
     with monkeypatch.context() as patched:
         patched.setenv("PATH", f"{broken_path}{os.pathsep}{nix_bin()}{os.pathsep}{os.environ['PATH']}")
@@ -302,7 +302,7 @@ def test_a_command_whose_store_does_not_come_back_gives_up(
     colony.all_succeeded()
 
 
-def test_a_worker_whose_store_does_not_come_back_gives_up(
+def test_a_worker_gives_up_if_its_store_does_not_come_back(
     colony: Colony, broken_path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colony.enqueue("given-up")

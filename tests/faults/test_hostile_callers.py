@@ -1,4 +1,4 @@
-"""Who may call procedures calls them with objects of his own in the way, and with arguments that are statements."""
+"""Hostile callers of procedures: with objects of their own in the search path, and with SQL in arguments."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ CAPTURED = "captured by the caller"
 
 @pytest.fixture
 def caller(cluster: EmbeddedPostgres, database: str) -> Iterator[str]:
-    """The URL of a worker role that may create schemas and temporary tables in the database."""
+    """The URL of a worker's role that may create schemas and temporary tables in the database."""
     with role_of(cluster, "caller") as role:
         grant(database, role, "worker")
         execute(database, f"grant create, temporary on database {name_of(database)} to {role}")
         yield cluster.conninfo(name_of(database), role)
 
 
-# Objects in the way
+# Objects in the search path
 
 
 def words_used(database: str) -> tuple[set[str], set[str]]:
-    """Functions and operators of PostgreSQL that our functions and views may use, by their text."""
+    """Return the names of functions and the operators that our functions and views may use, from their texts."""
     texts = [str(text) for (text,) in rows(
         database,
         "select prosrc from pg_proc where pronamespace = 'resolver'::regnamespace"
@@ -46,7 +46,7 @@ def words_used(database: str) -> tuple[set[str], set[str]]:
 
 
 def put_in_the_way(connection: psycopg.Connection, database: str) -> tuple[int, int, int]:
-    """A schema with functions, operators and tables of the names that ours use: how many of each."""
+    """Make a schema with functions, operators and tables of the names that ours use; return how many of each."""
     functions, operators = words_used(database)
     connection.execute("create schema evil")
     overloads = connection.execute(
@@ -59,7 +59,7 @@ def put_in_the_way(connection: psycopg.Connection, database: str) -> tuple[int, 
         _created(connection, f"create function evil.{name}({', '.join(kinds)}) returns {result} volatile {_BODY}")
         for name, kinds, result in overloads
     )
-    # What pg_catalog has for any type can be had for these types: a better match.
+    # Functions that pg_catalog has for any type can be made for these types: a better match.
     general = {name for name, kinds, _ in overloads if any(re.search("any", kind) for kind in kinds)}
     for name in general:
         for left in KINDS:
@@ -89,7 +89,7 @@ def put_in_the_way(connection: psycopg.Connection, database: str) -> tuple[int, 
         connection.execute(f"create table evil.{name} ({', '.join(columns)})".encode())
         connection.execute(f"create temporary table {name} ({', '.join(columns)})".encode())
         connection.execute(f"grant all on {name} to public".encode())
-    # Procedures run as another role: a schema that it may not look into would be passed over.
+    # Procedures run as another role: without the grants, PostgreSQL would skip the schema.
     connection.execute("grant all on schema evil to public")
     connection.execute("grant all on all tables in schema evil to public")
     return made, tricks, len(tables)
@@ -103,12 +103,12 @@ def _created(connection: psycopg.Connection, statement: str) -> bool:
         with connection.transaction():
             connection.execute(statement.encode())
     except psycopg.Error:
-        return False  # such as for pseudo-types, which PL/pgSQL does not have
+        return False  # for example pseudo-types, which PL/pgSQL does not have
     return True
 
 
 def live(connection: psycopg.Connection) -> None:
-    """All that a worker does with one build, in one session."""
+    """Do everything that a worker does with one build, in one session."""
 
     def one(procedure: str, *arguments: Any) -> Any:
         places = ", ".join(["%s"] * len(arguments))
@@ -148,7 +148,7 @@ def live(connection: psycopg.Connection) -> None:
     lease = one("claim_derivations", worker, "build", 1)[0]
     failure = {"lease": lease, "class": "transient", "status": 3, "message": "x"}
     assert one("fail_steps", Jsonb([failure]))[1] == "retried"
-    one("enqueue", "p", "j", "f", Jsonb(jobs), None, True)  # its retry ends the back-off
+    one("enqueue", "p", "j", "f", Jsonb(jobs), None, True)  # the retry ends the back-off
     built(OUTPUT)
     for procedure in ("sync_builds", "advance", "sweep", "end_builds", "status", "invariant_violations", "installed"):
         one(procedure)
@@ -177,7 +177,7 @@ def test_a_hostile_search_path_captures_nothing(database: str, caller: str) -> N
         with pytest.raises(psycopg.errors.RaiseException, match=CAPTURED):
             connection.execute("select 'a'::text = 'a'::text")
         live(connection)
-        # What keeps it from being captured is what 00_catalog.sql asks for.
+        # Only the search path of each function, which 00_catalog.sql demands, prevents the capture.
         execute(database, "alter function resolver.output_paths(text) reset search_path")
         with pytest.raises((psycopg.errors.RaiseException, psycopg.errors.InvalidFunctionDefinition)):
             connection.execute("select resolver.output_paths(%s)", [DRV])
@@ -201,12 +201,12 @@ def test_a_monitor_reads_the_same_under_a_hostile_search_path(
         with psycopg.connect(cluster.conninfo(name_of(database), role), autocommit=True) as connection:
             before = [connection.execute(query.encode()).fetchall() for query in queries]
             connection.execute("set search_path = evil, pg_temp, pg_catalog, public")
-            # The count is the caller's own business, what the view does is not.
+            # The caller's own count() is captured; the views must not be.
             queries = [query.replace("count(*)", "pg_catalog.count(*)") for query in queries]
             assert [connection.execute(query.encode()).fetchall() for query in queries] == before
 
 
-# Arguments that are statements
+# Arguments that contain SQL
 
 HOSTILE = (
     "'; drop schema resolver cascade; --",
@@ -224,7 +224,7 @@ HOSTILE = (
 )
 NUMBERS = (0, -1, 2**31 - 1, -(2**31))
 ALLOWED = ("00", "22", "23", "NX", "54")
-"""Success, data that is wrong, a constraint, an error of ours, a limit such as that of a key's length."""
+"""SQLSTATE classes: success, invalid data, a constraint, an error of ours, a limit such as that of a key's length."""
 
 
 def hostile_values(kind: str) -> list[Any]:
@@ -250,7 +250,7 @@ def hostile_values(kind: str) -> list[Any]:
     raise AssertionError(f"no hostile values of type {kind}")
 
 
-def test_hostile_arguments_are_data_to_every_procedure(database: str, caller: str) -> None:
+def test_no_procedure_executes_a_hostile_argument(database: str, caller: str) -> None:
     found = rows(
         database,
         "select proname, array(select t::regtype::text from unnest(proargtypes) t) from pg_proc"
@@ -278,7 +278,7 @@ def test_hostile_arguments_are_data_to_every_procedure(database: str, caller: st
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text and len(text) < 1000], ids=json.dumps)
-def test_hostile_names_are_kept_as_they_are(database: str, caller: str, text: str) -> None:
+def test_hostile_names_are_stored_unchanged(database: str, caller: str, text: str) -> None:
     jobs = [{"job": text, "drv": f"/nix/store/{DRV}", "system": text, "nix_name": text, "outputs": {text: None}}]
     with psycopg.connect(caller, autocommit=True) as connection:
         connection.execute("select resolver.enqueue(%s, %s, %s, %s, %s, true)", [text, text, text, Jsonb(jobs), text])

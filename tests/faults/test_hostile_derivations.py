@@ -1,4 +1,4 @@
-"""Derivations that can't be used, and errors that were not expected: one derivation fails, and the workers go on."""
+"""Derivations that cannot be used, and unexpected errors: one derivation fails, and the workers go on."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ NAMES = r"""{
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     with open_farm(tmp_path_factory.mktemp("hostile")) as farm:
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
-            connection.execute("update resolver.setting set max_tries = 1")  # what is tried again ends at once
+            connection.execute("update resolver.setting set max_tries = 1")  # the first failed attempt is final
         yield farm
 
 
 def only_build(farm: Farm, job: str) -> tuple[int | None, str]:
-    """How the build of a job ended, and what its step says."""
+    """Return the status of a job's build, and the message of its step."""
     (build,) = farm.rows("select id, finished, buildStatus from Builds where job = %s", job)
     assert build["finished"] == 1
     return build["buildstatus"], str(only_step(farm, build["id"])["errormsg"] or "")
 
 
-def test_outputs_that_no_path_can_be_named_for_are_refused_with_that_reason(farm: Farm) -> None:
+def test_outputs_without_a_possible_path_are_refused_with_the_reason(farm: Farm) -> None:
     farm.command("enqueue", farm.write("names.nix", NAMES))
     ended(farm, "worker", "--drain", status=0)
     assert only_build(farm, "fine") == (0, "")
@@ -86,7 +86,7 @@ in { bad = high "bad"; } // builtins.listToAttrs (builtins.genList (number: rec 
 
 
 class Notes(Observer):
-    """All that a worker tells."""
+    """Records all events of a worker."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -95,7 +95,7 @@ class Notes(Observer):
         self.events.append((kind, details))
 
     def of(self, kind: str) -> list[dict[str, Any]]:
-        """What was told of this kind."""
+        """Return the details of all events of a kind."""
         return [details for told, details in self.events if told == kind]
 
 
@@ -104,7 +104,7 @@ def is_bad(drv: str) -> bool:
 
 
 def holds_bad(argument: Any) -> bool:
-    """Whether an argument of a verb is, or holds, the derivation whose name ends in `-bad`, or a claim of it."""
+    """Whether an argument of a verb is, or contains, the derivation whose name ends in `-bad`, or a claim of it."""
     if isinstance(argument, str):
         return argument.endswith(("-bad.drv", "-bad"))
     if isinstance(argument, dict):
@@ -115,7 +115,7 @@ def holds_bad(argument: Any) -> bool:
 
 
 def breaks_for_bad(monkeypatch: pytest.MonkeyPatch, place: Any, name: str, error: Exception) -> None:
-    """Have a function raise whenever it is about a derivation whose name ends in `-bad`, alone or among others."""
+    """Let a function raise whenever its arguments contain the derivation whose name ends in `-bad`."""
     real = getattr(place, name)
 
     def broken(*words: Any, **options: Any) -> Any:
@@ -178,7 +178,7 @@ in {
 }) 10)"""
 
 
-def test_what_the_database_can_not_take_of_one_derivation_keeps_no_other_from_being_recorded(farm: Farm) -> None:
+def test_a_derivation_that_the_database_cannot_store_does_not_stop_the_others_from_being_recorded(farm: Farm) -> None:
     farm.command("enqueue", farm.write("long-system.nix", LONG_SYSTEM))
     ended(farm, "worker", "--drain", status=0)
     for number in range(10):
@@ -189,7 +189,7 @@ def test_what_the_database_can_not_take_of_one_derivation_keeps_no_other_from_be
         assert "index row" in reason
 
 
-def test_an_unexpected_error_with_what_is_read_ahead_costs_nothing(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_while_reading_ahead_costs_nothing(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     real = load_module._unclaimed
 
     def broken(drv: str) -> Any:
@@ -213,11 +213,11 @@ UNFIT = {
     "can't be stored": ({"machine": "a\0b"}, "the database can't store the report: "),
     "is refused": ({"outputs": {}}, "the report was refused: the report has no path for out"),
 }
-"""What reports of success are made to say of one derivation, and the reason why it fails."""
+"""Changes of a report of success for one derivation, and the reason why the derivation fails then."""
 
 
 @pytest.mark.parametrize("how", UNFIT)
-def test_a_build_whose_report_is_not_taken_has_failed_and_those_reported_with_it_have_not(
+def test_a_build_fails_if_its_report_is_refused_and_the_builds_reported_with_it_do_not(
     farm: Farm, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     changed, reason = UNFIT[how]

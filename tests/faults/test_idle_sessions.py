@@ -1,4 +1,4 @@
-"""A session that calls a procedure in a transaction and then stops does not hold up the farm."""
+"""A session that calls a procedure in a transaction and then idles does not stop the farm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNLIMITED = "set idle_in_transaction_session_timeout = 0"
 
 @pytest.fixture
 def procedures(database: str) -> Procedures:
-    """A worker, and a build that it can load."""
+    """Procedures of a registered worker, with a build that it can load."""
     opened = Procedures(database, connections=2)
     enqueue(opened)
     opened.register_worker(
@@ -30,7 +30,7 @@ def procedures(database: str) -> Procedures:
 
 @pytest.mark.parametrize("undone", [(), (UNLIMITED,)], ids=["within-5-s", "that-undoes-its-limit"])
 @pytest.mark.parametrize("call", [CLAIM, HEARTBEAT], ids=["a-claim", "a-heartbeat"])
-def test_a_session_that_stops_in_a_transaction_is_ended(
+def test_a_session_that_idles_in_a_transaction_is_ended(
     database: str, procedures: Procedures, call: str, undone: tuple[str, ...]
 ) -> None:
     stopped = psycopg.connect(database)
@@ -39,7 +39,7 @@ def test_a_session_that_stops_in_a_transaction_is_ended(
     pid = stopped.info.backend_pid
 
     def is_gone() -> bool:
-        """Sweep, as workers do once a second; none of their calls waits for longer than a lock may be waited for."""
+        """Sweep, as workers do once a second, within the lock timeout; return whether the idle session is gone."""
         began = monotonic()
         try:
             procedures.sweep()
@@ -52,7 +52,7 @@ def test_a_session_that_stops_in_a_transaction_is_ended(
     wait_until(is_gone, within=30)
     with pytest.raises(psycopg.Error):
         stopped.execute("select 1")
-    assert [claim.drv for claim in procedures.claim(1, "load", 1)], "what it held is free"
+    assert [claim.drv for claim in procedures.claim(1, "load", 1)], "the derivation can be claimed again"
     procedures.close()
 
 

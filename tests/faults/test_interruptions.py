@@ -1,4 +1,4 @@
-"""Commands that are interrupted, run at the same time, or meet a full disk: they end in order, and nothing is lost."""
+"""Commands that are interrupted, run at the same time, or meet a full disk: they end in order and lose nothing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_interrupted_command_ends_its_builds_and_releases_its_claims(
     farm.command("cancel", str(step["build"]))
 
 
-def test_a_signal_that_reaches_another_thread_than_the_first_ends_the_worker_as_well(farm: Farm) -> None:
+def test_a_signal_to_any_thread_ends_the_worker(farm: Farm) -> None:
     with running(farm, "worker") as command:
         wait_until(lambda: bool(farm.rows("select 1 from resolver.worker where gone_at is null")))
         process = command.process.pid
@@ -77,7 +77,7 @@ def test_a_signal_that_reaches_another_thread_than_the_first_ends_the_worker_as_
 
 
 @pytest.mark.parametrize(("verb", "status"), [("run", 2), ("enqueue", 1)])
-def test_an_evaluation_is_interrupted_at_once(farm: Farm, verb: str, status: int) -> None:
+def test_a_signal_ends_an_evaluation_at_once(farm: Farm, verb: str, status: int) -> None:
     before = farm.rows("select count(*) from Builds")
     file = farm.state / "endless.nix"
     file.write_text(ENDLESS)
@@ -93,11 +93,11 @@ def test_an_evaluation_is_interrupted_at_once(farm: Farm, verb: str, status: int
 
 
 def processes_of(group: int) -> bytes:
-    """The commands of a process group."""
+    """Return the commands of a process group."""
     return subprocess.run(["pgrep", "-g", str(group), "-l"], capture_output=True, check=False).stdout
 
 
-def test_two_runs_at_once_on_a_new_state_directory(tmp_path: Path) -> None:
+def test_two_runs_can_share_a_new_state_directory(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     file = tmp_path / "chain.nix"
@@ -127,7 +127,7 @@ def test_two_runs_at_once_on_a_new_state_directory(tmp_path: Path) -> None:
 
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[None]:
-    """A file system of that size on a directory. Without the right to mount one, the test is skipped; not under CI."""
+    """Mount a file system of this size. Without the right to mount one, skip the test; under CI, fail."""
     place.mkdir()
     words: list[str | Path] = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place]
     mounted = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -173,16 +173,16 @@ def test_a_full_disk_aborts_the_step_and_loses_nothing(tmp_path: Path) -> None:
             )
             assert_sound(farm)
 
-            # Whoever asks again does not wait for the back-off, and whoever asked before gets it as well.
+            # A new run does not wait for the back-off, and the waiting run gets the result too.
             enlarge(disk)
             assert "3 builds: 3 succeeded" in ended(farm, "run", file, status=0).stdout
-            assert run.ends(within=40) == 0  # the back-off is a minute
+            assert run.ends(within=40) == 0  # less than the back-off, which is a minute
         assert farm.rows(steps)[:2] == [{"job": "large", "status": status, "busy": 0} for status in (3, 0)]
         assert farm.built_by_nix() == farm.built_by_rows()
         assert_sound(farm)
 
 
-def test_a_log_that_can_not_be_written_aborts_the_step(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_aborts_the_step(tmp_path: Path) -> None:
     logs = tmp_path / "build-logs"
     with small_disk(logs, "64k"), open_farm(tmp_path) as farm:
         script = "i=0; while [ $i -lt 1000 ]; do printf '%100d\\n' $i; i=$((i+1)); done; echo > $out"
@@ -196,7 +196,7 @@ def test_a_log_that_can_not_be_written_aborts_the_step(tmp_path: Path) -> None:
         )
         assert_sound(farm)
 
-        # A short back-off is waited for, a long one is not.
+        # A drain waits for a short back-off, but not for a long one.
         with psycopg.connect(farm.conninfo, autocommit=True) as connection:
             connection.execute("update resolver.derivation_state set not_before = now() + interval '3 minutes'")
         ended(farm, "worker", "--drain", status=0)

@@ -1,4 +1,4 @@
-"""Claims end with their workers, and in time: real processes that die, hang, or can't reach the database any more."""
+"""Claims end with their workers, and in time: real processes die, hang, or lose their database."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ in builtins.listToAttrs (map long (numbers 8))
 
 
 def stop_worker(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    """What it told until it ended."""
+    """Stop a worker; return its events."""
     worker.send_signal(signal.SIGTERM)
     said = worker.communicate(timeout=PATIENCE)[0]
     assert worker.returncode == 0, said
@@ -41,11 +41,11 @@ def stop_worker(worker: subprocess.Popen[str]) -> list[dict[str, Any]]:
 
 
 def children_of(task: Path) -> list[str]:
-    """Processes that a thread has started."""
+    """Return the processes that a thread has started."""
     return (task / "children").read_text().split()
 
 
-def test_a_dead_workers_claims_come_back_within_the_lease_time_and_a_tick(tmp_path: Path) -> None:
+def test_claims_of_a_dead_worker_come_back_within_the_lease_time_and_a_tick(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("slow.nix", SLOW))
@@ -54,7 +54,7 @@ def test_a_dead_workers_claims_come_back_within_the_lease_time_and_a_tick(tmp_pa
         heir = start_worker(farm)
         farm.wait_for("select 1 from resolver.worker having count(*) = 2")
         (file,) = (farm.state / "workers").glob(f"{killed.pid}-*")
-        file.unlink()  # as if it were on another machine
+        file.unlink()  # as if the worker were on another machine
         killed.kill()
         killed.wait()
         farm.wait_for("select 1 from Builds having min(finished) = 1")
@@ -64,13 +64,13 @@ def test_a_dead_workers_claims_come_back_within_the_lease_time_and_a_tick(tmp_pa
             " from resolver.lease l join resolver.worker w on w.worker = l.worker where l.outcome = 'swept'"
         )
         assert swept == {"in_time": True, "not_early": True}
-        # The heir's own build took longer than the lease time, and was not taken back.
+        # The heir's own claim outlived the lease time, and was not swept.
         assert [step[:2] for step in farm.steps(1)] == [(0, 0), (0, 13), (0, 0)]
         stop_worker(heir)
         assert farm.violations() == []
 
 
-def test_what_nix_had_finished_is_a_success_of_the_same_step_and_is_not_built_again(tmp_path: Path) -> None:
+def test_a_build_that_nix_had_finished_when_its_worker_died_is_recorded_without_a_second_build(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         set_lease_time(farm, "2s")
         ran = tmp_path / "ran"
@@ -106,7 +106,7 @@ def test_what_nix_had_finished_is_a_success_of_the_same_step_and_is_not_built_ag
         assert farm.violations() == []
 
 
-def test_a_claim_that_outlives_its_deadline_is_taken_over_though_its_worker_lives(tmp_path: Path) -> None:
+def test_a_claim_beyond_its_deadline_is_taken_over_even_if_its_worker_lives(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         hanging = start_worker(farm, "--verb", "load")
         farm.command("enqueue", farm.write("first.nix", '{ first = floating "first" "echo > $out" { }; }'))
@@ -130,7 +130,7 @@ def test_a_claim_that_outlives_its_deadline_is_taken_over_though_its_worker_live
         assert farm.violations() == []
 
 
-def test_what_waits_for_a_slot_is_not_begun_when_the_database_is_out_of_reach(tmp_path: Path) -> None:
+def test_builds_that_wait_for_a_slot_do_not_begin_while_the_database_is_out_of_reach(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         set_lease_time(farm, "8s")
         begun = tmp_path / "begun"
@@ -151,7 +151,7 @@ def test_what_waits_for_a_slot_is_not_begun_when_the_database_is_out_of_reach(tm
         assert farm.violations() == []
 
 
-def test_a_claim_that_is_made_after_its_connection_was_lost_comes_back(tmp_path: Path) -> None:
+def test_a_claim_that_was_made_after_its_connection_was_lost_comes_back(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm, psycopg.connect(farm.conninfo, autocommit=True) as gate:
         gate.execute("create sequence call")
         gate.execute(
@@ -166,18 +166,18 @@ def test_a_claim_that_is_made_after_its_connection_was_lost_comes_back(tmp_path:
         waiting = "select 1 from pg_stat_activity where wait_event = 'advisory' having count(*) = "
         farm.wait_for(waiting + "1")
         proxy.cut_all()
-        farm.wait_for(waiting + "2")  # the worker has looked for what it may have claimed, and claims again
+        farm.wait_for(waiting + "2")  # the worker has looked for lost claims, and claims again
         gate.execute("select pg_advisory_unlock(1)")
         farm.wait_for("select 1 from resolver.lease where verb = 'build'")
         gate.execute("select pg_advisory_unlock(2)")
-        farm.wait_for("select 1 from Builds where buildStatus = 0", within=45)  # the lease time is a minute
+        farm.wait_for("select 1 from Builds where buildStatus = 0", within=45)  # less than the lease time (a minute)
         stop_worker(worker)
         proxy.close()
         assert farm.steps(1) == [(0, 0, "one")]
         assert farm.violations() == []
 
 
-def test_what_a_killed_nix_has_left_in_the_store_is_not_in_the_way(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_nix_in_the_store_do_not_disturb_a_build(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         file = farm.write(
             "left.nix", 'floating "left" "echo > $out; mkdir $dev; echo $out > $dev/a" { outputs = [ "out" "dev" ]; }'
@@ -195,7 +195,7 @@ def test_what_a_killed_nix_has_left_in_the_store_is_not_in_the_way(tmp_path: Pat
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_worker_that_dies_while_it_looks_for_lost_claims_loses_none(tmp_path: Path, moment: Moment) -> None:
+def test_a_worker_that_dies_while_it_looks_for_lost_claims_loses_no_claim(tmp_path: Path, moment: Moment) -> None:
     with open_farm(tmp_path) as farm:
         set_lease_time(farm, "2s")
         proxy = Proxy(farm.conninfo)
@@ -212,7 +212,7 @@ def test_a_worker_that_dies_while_it_looks_for_lost_claims_loses_none(tmp_path: 
 
 
 @pytest.mark.parametrize("point", ["after enqueue", "before all_finished", "before build_report"])
-def test_what_a_killed_run_has_enqueued_is_built_by_any_worker(tmp_path: Path, point: str) -> None:
+def test_any_worker_builds_the_jobs_that_a_killed_run_has_enqueued(tmp_path: Path, point: str) -> None:
     with open_farm(tmp_path) as farm:
         set_lease_time(farm, "2s")
         one = farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }')

@@ -1,4 +1,4 @@
-"""A claimed derivation whose .drv is not in the store any more: it is said to be lost, or its builds end at once."""
+"""A claimed derivation whose .drv was deleted: its claim is released, or its builds are aborted at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..support.building import Builder
 
 @pytest.fixture(params=["read before", "not read before"])
 def lost(request: pytest.FixtureRequest, nix_store: EmbeddedStore, tmp_path: Path) -> tuple[Context, str]:
-    """A derivation that was collected, with a context that may remember it."""
+    """A derivation that was collected, with a context that may have read it before."""
     builder = Builder(nix_store, tmp_path)
     context = Context(builder.store, RootDirectory(tmp_path / "roots"), tmp_path / "logs", trust_store=False)
     drv = builder.instantiate("echo > $out")
@@ -32,7 +32,7 @@ def lost(request: pytest.FixtureRequest, nix_store: EmbeddedStore, tmp_path: Pat
 
 
 def attempt(lost: tuple[Context, str], known: int) -> tuple[Outcome, list[list[str]]]:
-    """What comes of building it when so many of the paths that are withdrawn were known; and which these are."""
+    """Build it while `known` of the withdrawn paths are known; return the outcome and the withdrawn paths."""
     context, drv = lost
     withdrawn: list[list[str]] = []
 
@@ -45,7 +45,7 @@ def attempt(lost: tuple[Context, str], known: int) -> tuple[Outcome, list[list[s
         return build(context, client, claim, withdraw), withdrawn
 
 
-def test_what_is_made_again_is_released(lost: tuple[Context, str]) -> None:
+def test_a_deleted_drv_that_another_derivation_writes_releases_the_claim(lost: tuple[Context, str]) -> None:
     outcome, withdrawn = attempt(lost, known=1)
     assert withdrawn == [[lost[1]]]
     assert outcome.report is None
@@ -53,7 +53,7 @@ def test_what_is_made_again_is_released(lost: tuple[Context, str]) -> None:
     assert outcome.is_counted
 
 
-def test_a_derivation_that_no_other_one_makes_is_aborted_for_good_with_what_to_do(lost: tuple[Context, str]) -> None:
+def test_a_deleted_drv_that_no_derivation_writes_aborts_its_builds_with_the_remedy(lost: tuple[Context, str]) -> None:
     outcome, withdrawn = attempt(lost, known=0)
     assert withdrawn == [[lost[1]]]
     assert outcome.report is not None

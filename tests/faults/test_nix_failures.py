@@ -1,4 +1,4 @@
-"""Nix fails in every way: a worker goes on as soon as it can; what it has recorded is there, or is made anew."""
+"""Nix fails in every way: a worker goes on as soon as it can, and every recorded output exists or is built again."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ OPERATIONS = (
     Op.QUERY_DERIVATION_OUTPUT_MAP,
     Op.BUILD_PATHS_WITH_RESULTS,
 )
-"""All that the verbs ask of Nix; NarFromPath is only for stores that are elsewhere."""
+"""All operations that the verbs ask of Nix, without NarFromPath, which is only for remote stores."""
 
 
 class Undisturbed:
-    """A place, and what a worker leaves there when nothing happens."""
+    """A place, and the result of a worker without disturbance there."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -49,7 +49,7 @@ class Undisturbed:
 
     @contextmanager
     def disturbed(self) -> Iterator[RestartedFarm]:
-        """A fresh farm, on which the same must come about."""
+        """Open a fresh farm; in the end its result must be the same."""
         with self.place.farm() as farm:
             yield farm
             found = farm.result()
@@ -64,7 +64,7 @@ def undisturbed(cluster: EmbeddedPostgres, database_template: str) -> Iterator[U
 
 
 def worker(farm: RestartedFarm, *words: str, path: Path | None = None) -> subprocess.Popen[bytes]:
-    """A worker that drains the queue; with a directory before all others on its PATH."""
+    """Start a worker that drains the queue, with `path` before all other directories of its PATH."""
     variables: Mapping[str, str] = {}
     if path is not None:
         variables = {"PATH": os.pathsep.join([str(path), str(nix_bin()), os.environ.get("PATH", os.defpath)])}
@@ -72,7 +72,7 @@ def worker(farm: RestartedFarm, *words: str, path: Path | None = None) -> subpro
 
 
 def drains(farm: RestartedFarm, *words: str, path: Path | None = None) -> int:
-    """The exit status of a worker; what is to be tried again is tried at once."""
+    """Run a worker without back-offs until it has drained the queue; return its exit status."""
     running = worker(farm, *words, path=path)
     deadline = time.monotonic() + PATIENCE
     while (status := running.poll()) is None:
@@ -88,7 +88,9 @@ def execute(farm: RestartedFarm, statement: str, *parameters: Any) -> None:
 
 
 @pytest.mark.parametrize("moment", [pytest.param("asked", marks=pytest.mark.storm), "halfway", "done"])
-def test_nix_is_killed_in_each_operation(undisturbed: Undisturbed, tmp_path: Path, moment: str) -> None:
+def test_a_worker_survives_a_killed_nix_in_each_operation(
+    undisturbed: Undisturbed, tmp_path: Path, moment: str
+) -> None:
     path = wrap(tmp_path, Path(str(nix_bin())), dict.fromkeys(map(int, OPERATIONS), moment))
     with undisturbed.disturbed() as farm:
         assert drains(farm, path=path) == 0, farm.output()
@@ -98,7 +100,7 @@ def test_nix_is_killed_in_each_operation(undisturbed: Undisturbed, tmp_path: Pat
 
 @contextmanager
 def locked(farm: RestartedFarm) -> Iterator[None]:
-    """Nix's own database, locked by somebody else."""
+    """Lock Nix's own database, as another program might."""
     with sqlite3.connect(farm.store.directory / "var" / "db" / "db.sqlite", isolation_level=None) as connection:
         connection.execute("pragma busy_timeout = 10000")
         connection.execute("begin exclusive")
@@ -107,7 +109,7 @@ def locked(farm: RestartedFarm) -> Iterator[None]:
     connection.close()
 
 
-def test_a_store_that_is_locked_for_longer_than_the_lease_time_is_waited_for(undisturbed: Undisturbed) -> None:
+def test_a_worker_waits_for_a_store_that_is_locked_for_longer_than_the_lease_time(undisturbed: Undisturbed) -> None:
     with undisturbed.disturbed() as farm:
         running = worker(farm)
         farm.wait_for("select 1 from BuildSteps where busy <> 0")
@@ -118,7 +120,7 @@ def test_a_store_that_is_locked_for_longer_than_the_lease_time_is_waited_for(und
         assert farm.rows("select 1 from resolver.lease where outcome = 'swept'") == []
 
 
-def test_a_collector_that_runs_all_the_time_takes_nothing_that_is_needed(undisturbed: Undisturbed) -> None:
+def test_a_collector_that_runs_all_the_time_takes_nothing_that_a_worker_needs(undisturbed: Undisturbed) -> None:
     with undisturbed.disturbed() as farm:
         execute(farm, "update resolver.setting set lease_time = '10 minutes'")
         points = ("before set_resolved_to in resolve-reporter", "before finish_steps in build-reporter")
@@ -127,13 +129,13 @@ def test_a_collector_that_runs_all_the_time_takes_nothing_that_is_needed(undistu
         while running.poll() is None:
             farm.nix("nix-store", "--gc")
             collections += 1
-            running.send_signal(signal.SIGCONT)  # it stops here and there until then: else it might be faster
+            running.send_signal(signal.SIGCONT)  # it stops at its points to give the collector time
         assert running.returncode == 0, farm.output()
         assert collections > 2
         assert "retrying" not in farm.output()
 
 
-def test_what_a_killed_worker_had_not_reported_is_safe_from_the_collector(undisturbed: Undisturbed) -> None:
+def test_unreported_results_of_a_killed_worker_are_safe_from_the_collector(undisturbed: Undisturbed) -> None:
     with undisturbed.disturbed() as farm:
         kept = set()
         for point in ("before set_resolved_to in resolve-reporter", "before finish_steps in build-reporter"):
@@ -141,7 +143,7 @@ def test_what_a_killed_worker_had_not_reported_is_safe_from_the_collector(undist
             assert killed.wait(PATIENCE) == -signal.SIGKILL, farm.output()
             farm.bury(killed)
             farm.wait_for_orphans()
-            # Not every link that there is: a thread may have been killed before it told Nix of one.
+            # Only roots that Nix knows: the worker may have died between making a link and registering it.
             own = StateDirectory(farm.state).roots
             roots = dict(line.split(" -> ") for line in farm.nix("nix-store", "--gc", "--print-roots").splitlines())
             rooted = [path for link, path in roots.items() if Path(link.strip('"')).parent == own]

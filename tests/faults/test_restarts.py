@@ -1,4 +1,4 @@
-"""A worker that is killed at any point, and started again, leaves what an undisturbed one would have left."""
+"""A worker that is killed at any point and restarted leaves the same result as an undisturbed worker."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ NOT_REACHED = {
         "not called by workers, but by people's commands: see test_leases.py for `run`",
     ),
 }
-"""What a worker that drains the queue does not call, and why that is so."""
+"""The calls that a worker does not make while it drains the queue, with the reasons."""
 SOMETIMES = {f"{when} {call}" for when in ("before", "after") for call in ("known_outputs", "report_dead_workers")}
-"""`known_outputs` is only read, and only after a report has met a memo hit: when that comes depends on what is claimed
-together. `report_dead_workers` is called by the heir of a worker that was killed."""
+"""`known_outputs` is only read after a report that met a memo hit, which depends on which derivations are claimed together.
+`report_dead_workers` is called by the heir of a killed worker."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-def test_every_call_of_the_database_and_of_nix_is_reached(places: Places) -> None:
+def test_a_worker_reaches_every_call_of_the_database_and_of_nix(places: Places) -> None:
     reached = {call_of(point) for counter in places.reached.values() for point in counter}
     listed = {f"{when} {call}" for when in ("before", "after") for call in NOT_REACHED}
     assert calls_in_code() - reached - SOMETIMES == listed
@@ -79,7 +79,7 @@ def all_points(places: Places) -> list[str]:
 
 
 def some_points(places: Places, chance: random.Random) -> list[str]:
-    """For each thread a point of each kind: before and after what it asks of the database, and of Nix, and others."""
+    """Choose, for each thread, one point of each kind: calls of the database, operations of Nix, others."""
     classes: dict[tuple[str, str], list[str]] = {}
     for point in all_points(places):
         call, _, thread = point.rpartition(" in ")
@@ -89,12 +89,16 @@ def some_points(places: Places, chance: random.Random) -> list[str]:
     return [chance.choice(points) for points in classes.values()]
 
 
-def test_a_killed_worker_is_made_up_for(places: Places, chance: random.Random) -> None:
+def test_a_restart_makes_up_for_a_worker_that_was_killed_at_a_random_point(
+    places: Places, chance: random.Random
+) -> None:
     places.disturb([killed(places, chance, point) for point in some_points(places, chance)])
 
 
 @pytest.mark.parametrize("variant", [second_of_two, killed_twice])
-def test_so_is_the_second_of_two_and_the_heir(places: Places, chance: random.Random, variant: Variant) -> None:
+def test_other_workers_make_up_for_a_killed_second_worker_and_for_a_killed_heir(
+    places: Places, chance: random.Random, variant: Variant
+) -> None:
     points = chance.sample(some_points(places, chance), 5)
     places.disturb([variant(places, chance, point) for point in points])
 
@@ -102,5 +106,7 @@ def test_so_is_the_second_of_two_and_the_heir(places: Places, chance: random.Ran
 @pytest.mark.storm
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_so_it_is_at_every_point(places: Places, chance: random.Random, variant: Variant) -> None:
+def test_other_workers_make_up_for_a_worker_that_was_killed_at_any_point(
+    places: Places, chance: random.Random, variant: Variant
+) -> None:
     places.disturb([variant(places, chance, point) for point in all_points(places)])

@@ -1,8 +1,8 @@
-"""A model of the build graph: what the database has to say after each call of a procedure.
+"""A model of the build graph: it says what the database must contain after each call of a procedure.
 
-It keeps facts (valid outputs, failures, claims) and derives where a derivation stands; the database keeps where it
-stands, and moves it. Choices are none of its concern: which input is watched, who the owner is, what a claim gives,
-which of several failures ends a build or is tried again.
+The model keeps facts (valid outputs, failures, claims) and derives the stage of each derivation; the database stores
+the stage and moves it. The model does not predict choices: which input is watched, which build owns a derivation, which
+derivations a claim gets, and which of several failures ends a build or is tried again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from .model_chains import inputs_of, valid_outputs
 from .model_types import Derivation, Ended, Failure, Goal, Node
 
-STAGES = {"load": "unloaded", "resolve": "resolvable", "build": "building"}  # of what is claimed
+STAGES = {"load": "unloaded", "resolve": "resolvable", "build": "building"}  # the stage of a claimed derivation
 
 
 class Model:
@@ -19,7 +19,7 @@ class Model:
         self.goals: dict[int, Goal] = {}
         self.builds: dict[int, tuple[Node, Ended | None]] = {}  # Hydra's rows
         self.now = 0
-        self.cleared: dict[Failure, int] = {}  # when failures were
+        self.cleared: dict[Failure, int] = {}  # when each failure was cleared
 
     def missing(self, name: str) -> list[str]:
         return [i for i, outputs in inputs_of(self.at, name).items() if not valid_outputs(self.at, i) >= outputs]
@@ -34,12 +34,12 @@ class Model:
             return "resolved" if it.resolved_to else "waiting"
         return "resolvable" if it.must_resolve else "buildable"
 
-    def ways(self, name: str) -> set[tuple[Failure, bool]]:  # to failures; whether by a resolution that came later
+    def ways(self, name: str) -> set[tuple[Failure, bool]]:  # failures that stop it; whether by a later resolution
         if it := self.at[name].failure:
             return {(it, self.at[name].late)}
         return {way for i in self.missing(name) for way in self.ways(i)} if self.stage(name) == "waiting" else set()
 
-    def failures(self, name: str) -> set[Failure]:  # that keep it from being realised
+    def failures(self, name: str) -> set[Failure]:  # failures that stop the derivation from being realised
         return {failure for failure, _ in self.ways(name)}
 
     def wanting(self, root: str) -> list[int]:
@@ -80,7 +80,7 @@ class Model:
         if it.must_resolve is not None:
             self.want(root.name, root.outputs)
 
-    def record(self) -> None:  # in Hydra's rows, unless the evaluator gave the build another root
+    def record(self) -> None:  # ends go into Hydra's rows, unless the evaluator gave the build another root
         for build, goal in self.goals.items():
             root, ended = self.builds.get(build, (None, None))
             if goal.ended and not goal.recorded and root and (ended or root.name == goal.root):
@@ -154,7 +154,7 @@ class Model:
             self.at[n].failure, self.at[n].resolved_to = Failure(name, kind, status, self.now), None
             self.at[n].late = False
 
-    def cut_short(self, name: str) -> None:  # an attempt: the worker died
+    def cut_short(self, name: str) -> None:  # an attempt ends because its worker died
         it = self.at[name]
         it.verb, it.tries = None, it.tries + 1
         if it.tries >= 5:

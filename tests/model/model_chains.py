@@ -1,4 +1,4 @@
-"""What chains lead to: the part of the model that is about dynamic derivations."""
+"""Chains in the model: the inputs that dynamic derivations get from what builders write."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Set
@@ -7,12 +7,12 @@ from .model_types import Derivation
 
 
 def valid_outputs(at: Mapping[str, Derivation], name: str) -> Set[str]:
-    """Of a derivation, which may be one that nobody has heard of yet."""
+    """Return the valid outputs of a derivation, which the graph may not know yet."""
     return at[name].valid.keys() if name in at else set()
 
 
 def inputs_of(at: Mapping[str, Derivation], name: str) -> dict[str, set[str]]:
-    """What a derivation needs: outputs of inputs, and of what its chains lead to, as far as that is known."""
+    """Return the outputs that a derivation needs: of its inputs, and of derivations on its chains, as far as known."""
     found = defaultdict(set, {needed: {*outputs} for needed, outputs in at[name].inputs.items()})
     for needed, *outputs in at[name].chains:
         for output in outputs:

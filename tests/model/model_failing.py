@@ -1,4 +1,4 @@
-"""Failures in the model: which builds they end, which of them are tried again, and which builds that opens again."""
+"""Failures in the model: which builds they end, which failures are tried again, and which builds that reopens."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from .model_types import Derivation, Failure, Goal
 
 
 class Failing(RuleBasedStateMachine):
-    """Which of several failures ends a build, or is tried again, is taken from the database if it is allowed."""
+    """Takes one choice from the database and checks it: which of several failures ends a build or is tried again."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = Model()
-        self.restarted: set[int] = set()  # builds with a status, though they are not finished
-        self.reminded: set[Failure] = set()  # of failures that were cleared before, by which such builds had ended
-        self.recalling = False  # such a build has no goal any more: Hydra's rows say by what it had ended
+        self.restarted: set[int] = set()  # builds that have a status but are not finished
+        self.reminded: set[Failure] = set()  # cleared failures that had ended restarted builds
+        self.recalling = False  # whether such a build has lost its goal: then the failure is found in Hydra's rows
 
     def open_goals(self) -> dict[int, Goal]:
         return {build: goal for build, goal in self.model.goals.items() if goal.ended is None}
 
     def spread_failures(self, seen: Any) -> None:
-        """Failures end goals, or are tried again for their sake."""
+        """Let failures end goals, or be tried again for open goals."""
         recalling = self.recall(seen)
         model, goals = self.model, self.open_goals()
         ways = {build: model.ways(goal.root) for build, goal in goals.items()}
         causes = {build: {failure for failure, _ in found} for build, found in ways.items()}
-        # What is tried again, and whether for builds that were restarted.
+        # The failures that are tried again, each with whether a restarted build is the reason.
         restarted: dict[Failure, set[bool]] = {failure: {True} for failure in self.reminded}
         if recalling:
             restarted |= {goal.cause: {True, False} for goal in model.goals.values() if goal.cause}
@@ -62,10 +62,10 @@ class Failing(RuleBasedStateMachine):
                 assert (goal.cause, (status, cached)) in allowed, f"build {build} may end by {allowed}"
                 goal.ended = (status, cached)
             else:
-                assert not model.failures(goal.root), f"build {build} had to end"
+                assert not model.failures(goal.root), f"build {build} must have ended"
 
     def recall(self, seen: Any) -> bool:
-        """By Hydra's rows, which the model does not have, builds are opened again whose goals were forgotten."""
+        """Reopen builds whose goals were forgotten: the database does so from Hydra's rows, which the model lacks."""
         model, recalling = self.model, self.recalling
         self.recalling = False
         if recalling:
@@ -73,8 +73,8 @@ class Failing(RuleBasedStateMachine):
                 model.at[name] = Derivation()
         for build in sorted(int(build) for build in seen["goals"].keys() - {*map(str, model.goals)}):
             root, ended = model.builds[build]
-            assert ended, f"build {build} is a goal"
-            assert ended[0] not in (0, 4), f"build {build} was opened again"
+            assert ended, f"build {build} has a goal, but had not ended"
+            assert ended[0] not in (0, 4), f"build {build} was reopened after a success or a cancellation"
             model.builds[build] = root, None
             model.open(build, None)
         return recalling
@@ -82,7 +82,7 @@ class Failing(RuleBasedStateMachine):
     def reopen(
         self, restarted: Mapping[Failure, set[bool]], seen: Mapping[str, Any], causes: Mapping[str, str]
     ) -> None:
-        """Builds that ended by one of these failures are restarted as well, or put down to another one."""
+        """Restart the builds that ended by one of these failures, or give them another failure as the cause."""
         model = self.model
         for build, goal in [*model.goals.items()]:
             root, ended = model.builds.get(build, (None, None))
@@ -93,9 +93,9 @@ class Failing(RuleBasedStateMachine):
             reopened = seen[str(build)][2] is None
             others = {failure.derivation: failure for failure in model.failures(goal.root)}
             if as_it_ended and asked_for and not others:
-                assert reopened in restarted[goal.cause], f"build {build}: is it open again?"
+                assert reopened in restarted[goal.cause], f"build {build}: reopening differs"
             elif as_it_ended and asked_for and restarted[goal.cause] != {False}:
-                assert restarted[goal.cause] == {True, False} or causes[str(build)] in others, f"build {build}: blamed"
+                assert restarted[goal.cause] == {True, False} or causes[str(build)] in others, f"build {build}: cause"
                 goal.cause = others.get(causes[str(build)], goal.cause)
             if reopened:
                 model.builds[build] = root, None
@@ -109,5 +109,5 @@ class Failing(RuleBasedStateMachine):
 
 
 def forgives(goal: Goal, failure: Failure) -> bool:
-    """Whether a build has it tried again: it is older than the wish, and is not a cached failure."""
+    """Whether a build tries the failure again: the failure is older than the goal, and is not a cached failure."""
     return failure.time < goal.opened and (failure.kind != "builder" if goal.retry is None else goal.retry)

@@ -1,4 +1,4 @@
-"""What the tests against the model need of a database: the procedures, Hydra's side, all that is to be compared."""
+"""The database under test, for the tests against the model: procedures, Hydra's side, and a snapshot to compare."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TABLES = (
     "BuildOutputs",
     "Builds",
 )
-"""What an example may fill, in an order in which it can be emptied."""
+"""The tables that an example may fill, in an order in which they can be emptied."""
 
 CLOCK = """
 create or replace function resolver.clock() returns timestamptz
@@ -100,7 +100,7 @@ select jsonb_build_object(
 
 
 def hashed(name: str) -> str:
-    """A base name of a store path: of the .drv of `x` for `x.drv`."""
+    """Return a base name of a store path; `x.drv` gets the hash of the derivation `x`."""
     return f"{md5(name.removesuffix('.drv').encode()).hexdigest()}-{name}"
 
 
@@ -114,7 +114,7 @@ def named(base_name: str) -> str:
 
 @dataclass
 class Claim:
-    """As claim_derivations() gives it, and what became of it."""
+    """A claim as claim_derivations() returns it, and its report."""
 
     lease: int
     name: str
@@ -125,15 +125,15 @@ class Claim:
     verb: str = ""
     worker: int = 0
     deadline: int | None = None
-    report: Report | None = None  # by which it was closed
+    report: Report | None = None  # the report that closed it
 
     def samples(self) -> list[list[str]]:
-        """Input, output, path."""
+        """Return (input, output, path) of each input output."""
         return [[name, output, path] for name, outputs in self.inputs.items() for output, path in outputs.items()]
 
 
 class Farm:
-    """A database for one example after the other. Its clock stands still."""
+    """One database for all examples in turn. Its clock stands still."""
 
     def __init__(self, conninfo: str) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True, prepare_threshold=2)
@@ -145,7 +145,7 @@ class Farm:
             "('public'::regnamespace, 'resolver'::regnamespace) and c.relname not like 'jobset%%'"
         )
 
-        # The body of the function, which can be planned once; the function is planned at every call.
+        # The function's body instead of the function: the body is planned once, the function at every call.
         checks = self.value("select prosrc from pg_proc where proname = 'invariant_violations'")
         self._snapshot = SNAPSHOT.replace("resolver.invariant_violations() v", f"({checks}) v (check_view, n)")
 
@@ -153,7 +153,7 @@ class Farm:
         self._connection.close()
 
     def reset(self) -> None:
-        """Nothing is left of the example before. Faster than a copy of a database, or truncating."""
+        """Remove everything of the example before. This is faster than a copy of a database, and than truncating."""
         with self._connection.transaction():
             for table in self._tables:
                 self._connection.execute(f"delete from {table}".encode())
@@ -186,7 +186,7 @@ class Farm:
         return list(self.value("select array(select resolver.heartbeat(%s))", worker))
 
     def report(self, procedure: str, reports: Sequence[Report]) -> list[str]:
-        """What became of each."""
+        """Send reports; return the outcome of each."""
         with self._connection.cursor(row_factory=args_row(Answer)) as cursor:
             cursor.execute(f"select lease, outcome, detail from resolver.{procedure}(%s)".encode(), [Jsonb(reports)])
             answers = cursor.fetchall()
@@ -198,7 +198,7 @@ class Farm:
         return int(self.value("select resolver.register_local_outputs(%s)", Jsonb(found)))
 
     def prune(self) -> tuple[set[str], set[int]]:
-        """Forgets all that may be forgotten; the derivations and goals that are left."""
+        """Prune everything that may be forgotten; return the remaining derivations and goals."""
         after: int | None = 0
         while after is not None:
             after = self.value("select resolver.prune('0', %s) -> 'after'", after)
@@ -234,7 +234,7 @@ class Farm:
             pass
 
     def look(self) -> Any:
-        """All that is to be compared, after a worker's tick."""
+        """Do a worker's tick; return the snapshot to compare."""
         while self.value("select resolver.advance()"):
             pass
         return self.value(self._snapshot)

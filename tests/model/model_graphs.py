@@ -1,4 +1,4 @@
-"""Small random graphs of derivations for the model, and what becomes of them."""
+"""Small random graphs of derivations for the model, and their outputs, resolutions and reports."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ INFO: dict[str, Any] = {
     "products": [],
     "metrics": [],
 }
-MADE = ("dev", "out")  # outputs of what is written
+MADE = ("dev", "out")  # outputs of the derivations that builders write
 KINDS = ["floating", "floating", "floating", "deferred", "fixed", "input-addressed"]
 
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[Node]:
-    """Each derivation may use outputs of those before it. The last letter of a name tells what the builder is like."""
+    """Draw derivations that may use outputs of earlier ones. The last letter of a name is the type of the builder."""
     nodes: list[Node] = []
     for number in range(draw(st.integers(3, 7))):
         kind, builder = draw(st.sampled_from(KINDS)), draw(st.sampled_from("xxyw"))
@@ -45,13 +45,13 @@ def graphs(draw: st.DrawFn) -> list[Node]:
 
 
 def made(leaf: Node) -> list[Node]:
-    """What builders with a `w` write: this or that. One of them has an input."""
+    """Return the two derivations that builders with a `w` may write. One of them has an input."""
     inputs = {leaf.name: leaf.outputs[:1]}
     return [Node("made0x", "floating", MADE, {}), Node("made1x", "floating", MADE, inputs)]
 
 
 def path(node: Node, output: str, variant: int = 0) -> str:
-    """Of an output. Different derivations may have the same; a builder of a floating one may give this or that."""
+    """Return the path of an output. Two derivations may share a path; for floating ones `variant` selects the path."""
     if node.name[-1] == "w":
         return f"made{variant}x.drv"
     if node.kind in ("fixed", "floating"):
@@ -60,9 +60,9 @@ def path(node: Node, output: str, variant: int = 0) -> str:
 
 
 def resolution(node: Node, paths: list[str], known: list[Node]) -> Node:
-    """What a derivation resolves to, given its inputs: itself, something known that has no inputs, or a new one.
+    """Return the result of a resolution: the derivation itself, a known one without inputs, or a new one.
 
-    Those that are alike resolve to the same.
+    All derivations with a `y` of the same kind and outputs resolve to the same one.
     """
     if node.kind == "fixed":
         return node
@@ -75,7 +75,7 @@ def resolution(node: Node, paths: list[str], known: list[Node]) -> Node:
 
 
 def described(node: Node) -> dict[str, Any]:
-    """What reports say of a derivation."""
+    """Return the description of a derivation in reports."""
     roots = {root for root, *_ in node.chains} - node.inputs.keys()
     chains = [{"drv": drv(root), "outputs": outputs} for root, *outputs in node.chains]
     return {

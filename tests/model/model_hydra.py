@@ -1,4 +1,4 @@
-"""What Hydra's programs, and the people at its pages, do to its rows: rules of the state machine."""
+"""Changes of Hydra's rows by Hydra's programs and by users of its pages, as rules of the state machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHANGES = ["cancel", "restart", "delete", "bump", "evaluate"]
 
 
 class HydraRules(Compared):
-    """Builds are added, changed and deleted; the graph is told at once, or later."""
+    """Adds, changes and deletes builds; the graph is synchronised at once, or later."""
 
     def build(self, root: Node, retry: bool | None) -> None:
         build = self.farm.add_build(root)
@@ -28,7 +28,7 @@ class HydraRules(Compared):
     @precondition(lambda self: self.model.builds)
     @rule(data=st.data(), change=st.sampled_from(CHANGES), told=st.booleans())
     def change_build(self, data: st.DataObject, change: str, told: bool) -> None:
-        """As a person does on Hydra's page, or its evaluator; the graph is told at once, or later."""
+        """Change a build as Hydra's pages or the evaluator do; the graph is synchronised at once, or later."""
         builds = self.model.builds
         fitting = [
             b for b, (_, ended) in builds.items() if change == "delete" or (ended is None) == (change != "restart")
@@ -77,7 +77,7 @@ class HydraRules(Compared):
                 if old and old.recorded and old.root == root.name and old.cause:
                     self.reminded = self.reminded | {old.cause}
                 self.recalling |= old is None and build in self.restarted
-                # That it was restarted is known by its goal, or by its status if the goal was forgotten.
+                # A restart shows in the goal, or in the build's status if the goal was forgotten.
                 again = True if build in self.restarted else retry.get(build)
                 model.open(build, again)
                 if again:

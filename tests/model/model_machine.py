@@ -1,4 +1,4 @@
-"""The database and the model side by side: claims, reports, and the comparison after each call."""
+"""Runs the database and the model side by side: claims, reports, and the comparison after each call."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MANY = 100
 
 
 class Compared(Failing):
-    """What is a choice is taken from the database, and only checked to be allowed.
+    """Takes choices from the database, and only checks that they are allowed.
 
-    That is: which derivations a claim gives and on which build's account; which of several failures ends a build or is
-    tried again. What is watched, and who the owner is, is left to the views of invariants.
+    The choices: which derivations a claim gets, and on which build's account; which of several failures ends a build or
+    is tried again. The views of invariants check the watched inputs and the owners.
     """
 
     farm: ClassVar[Farm]
@@ -30,12 +30,12 @@ class Compared(Failing):
         super().__init__()
         self.nodes: dict[str, Node] = {}
         self.claims: dict[int, Claim] = {}
-        self.latest: dict[str, int] = {}  # lease of each derivation
-        self.workers: dict[int, int] = {}  # last sign of life of those that live
-        self.aborted: set[str] = set()  # derivations with an attempt that may yet have succeeded
-        # Derivations whose back-off may end early: no goal waited for them when they failed, or a build was retried.
+        self.latest: dict[str, int] = {}  # the newest lease of each derivation
+        self.workers: dict[int, int] = {}  # the last heartbeat of each living worker
+        self.aborted: set[str] = set()  # derivations with an aborted attempt, which may still have built the outputs
+        # Derivations whose back-off may end early: they failed while no goal waited for them, or a build was retried.
         self.hurried: set[str] = set()
-        self.told = True  # the graph, of what happened to Hydra's rows
+        self.told = True  # whether the graph is synchronised with Hydra's rows
 
     def pass_time(self, seconds: int) -> None:
         self.model.now += seconds
@@ -53,13 +53,13 @@ class Compared(Failing):
         return [claim for claim in self.claims.values() if claim.verb in (verbs or STAGES) and self.is_open(claim)]
 
     def can(self, verb: str) -> bool:
-        """Whether there is something to do for it."""
+        """Whether there is work for a verb."""
         stage = "buildable" if verb == "build" else STAGES[verb]
         ready = [n for n, it in self.model.at.items() if not it.verb and self.model.stage(n) == stage]
         return bool(self.opened(verb) or (ready and self.open_goals()))
 
     def needed(self) -> set[str]:
-        """What goals wait for, directly or not."""
+        """Return the derivations that goals wait for, directly or indirectly."""
         model, found = self.model, set[str]()
         todo = [goal.root for goal in self.open_goals().values()]
         while todo:
@@ -75,12 +75,10 @@ class Compared(Failing):
         later = {n for n in free if model.at[n].not_before > model.now}
         claims = self.farm.claim(worker, verb, limit)
         note(f"worker {worker} claims {claims}")
-        assert {claim.name for claim in claims} <= free - (later - self.hurried), (
-            f"only {free - later} could be claimed"
-        )
+        assert {claim.name for claim in claims} <= free - (later - self.hurried), f"only {free - later} may be claimed"
         if limit == MANY and self.told:
             due = (free - later) & self.needed()
-            assert {claim.name for claim in claims} >= due, f"{due} had to be claimed"
+            assert {claim.name for claim in claims} >= due, f"{due} must be claimed"
         for claim in claims:
             roots = {claim.name, *(n for n, it in model.at.items() if it.resolved_to == claim.name and verb == "build")}
             wanting = [build for root in roots for build in model.wanting(root)]
@@ -93,7 +91,7 @@ class Compared(Failing):
             self.claims[claim.lease], self.latest[claim.name], model.at[claim.name].verb = claim, claim.lease, verb
 
     def free(self, which: Callable[[Claim], bool], *, attempted: bool = False) -> int:
-        """Claims end without a report; whether each counts as an attempt."""
+        """End claims without a report; return how many. If `attempted`, each counts as an attempt."""
         freed = [claim for claim in self.opened() if which(claim)]
         for claim in freed:
             if attempted:
@@ -110,13 +108,13 @@ class Compared(Failing):
         return outcomes
 
     def hurry(self) -> None:
-        """A build that tries again what is known does not wait until a back-off is over."""
+        """End the back-off of all derivations, as a build that retries known failures does."""
         self.hurried |= {n for n, it in self.model.at.items() if it.not_before > self.model.now}
 
-    # What workers report.
+    # Reports of workers.
 
     def load(self, claims: Sequence[Claim], stored: Callable[[str], bool] | None = None) -> None:
-        """The store has what is on record, and nothing else; or what `stored` says of a path."""
+        """Report claims as loaded. The store has the paths that `stored` accepts; by default those on record."""
         reports, effects = [], []
         for claim in claims:
             node = self.nodes[claim.name]
@@ -131,7 +129,7 @@ class Compared(Failing):
         self.model.load(effects)
 
     def resolve(self, claim: Claim, in_store: bool = False, confirms: bool = True) -> None:
-        """The outputs of what it resolves to may be in the store already; those on record may be confirmed."""
+        """Report a resolution. Its outputs may be in the store already; known outputs may be confirmed."""
         node, samples = self.nodes[claim.name], claim.samples()
         to = resolution(node, [named(path) for _, _, path in samples], [*self.nodes.values()])
         if to == node:
@@ -160,7 +158,7 @@ class Compared(Failing):
             self.model.finish(node, found, claim.root, claim.build)
 
     def work(self, worker: int, verb: str | None = None) -> None:
-        """All goes well. Everything is loaded; the other verbs take one step."""
+        """Work without errors: load everything, and let the other verbs take one step."""
         for v in [verb] if verb else STAGES:
             self.claim(worker, v, MANY)
             while v == "load" and self.opened(v):
@@ -196,7 +194,7 @@ class Compared(Failing):
         self.pass_time(1)
 
     def expected(self) -> dict[str, Any]:
-        """What the model says, as `SNAPSHOT` gives it."""
+        """Return the model's state, in the form of `SNAPSHOT`."""
         model = self.model
         building = [claim for claim in self.opened("build") if claim.build in model.builds]
         return {
@@ -212,14 +210,14 @@ class Compared(Failing):
         }
 
     def follow_chains(self) -> None:
-        """What they lead to is wanted."""
+        """Want the outputs that chains lead to."""
         for name in [n for n, it in self.model.at.items() if it.chains]:
             if self.model.stage(name) in ("waiting", "resolvable", "resolved"):
                 for needed, outputs in inputs_of(self.model.at, name).items():
                     self.model.want(needed, outputs)
 
     def drop_claims(self, seen: Any) -> None:
-        """Nobody may need any more what was written: its .drv was lost, or another one was written."""
+        """End claims of written derivations without dependents: their .drv was lost, or another one was written."""
         for claim in self.opened("load", "resolve"):
             if str(claim.lease) not in seen["claims"] and claim.name.startswith("made"):
                 assert claim.name not in self.needed()

@@ -1,4 +1,4 @@
-"""All that may be called, and all that may go wrong, as rules of a state machine of hypothesis."""
+"""All calls of procedures, and all errors, as rules of a hypothesis state machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ often = st.sampled_from([True, True, True, False])
 
 
 class Machine(HydraRules):
-    """Workers, Hydra's programs, and what may go wrong with them."""
+    """Workers, Hydra's programs, and everything that may go wrong with them."""
 
     @initialize(nodes=graphs(), done=st.lists(verbs, max_size=6))
     def begin(self, nodes: list[Node], done: list[str]) -> None:
@@ -43,7 +43,7 @@ class Machine(HydraRules):
         return data.draw(st.sampled_from([*self.workers])) if self.workers else self.register_worker()
 
     def some_goal(self, data: st.DataObject) -> None:
-        """Something that has to be built: the store may have been emptied."""
+        """Make sure that there is work: if everything is realised, lose all outputs first."""
         if self.open_goals():
             return
         at = self.model.at
@@ -59,7 +59,7 @@ class Machine(HydraRules):
         self.compare()
 
     def some(self, data: st.DataObject, verb: str, most: int = 1) -> list[Claim]:
-        """Open claims, made if there are none, after what has to be done before."""
+        """Return some open claims; if there are none, do the work that must come before, and claim."""
         self.some_goal(data)
         worker = self.a_worker(data)
         for other in [*STAGES] * 3:
@@ -75,7 +75,7 @@ class Machine(HydraRules):
 
     @rule(data=st.data(), verb=verbs)
     def work_on(self, data: st.DataObject, verb: str) -> None:
-        """What is claimed is done, and all goes well."""
+        """Claim and do work of one verb, without errors."""
         self.some_goal(data)
         self.work(self.a_worker(data), verb)
 
@@ -91,7 +91,7 @@ class Machine(HydraRules):
 
     @rule(data=st.data())
     def register_changed(self, data: st.DataObject) -> None:
-        """The store has what is not on record, or has lost what is."""
+        """Load while the store has paths that are not on record, or has lost paths that are."""
         stored: dict[str, bool] = {}
         self.load(
             self.some(data, "load", 3),
@@ -105,7 +105,7 @@ class Machine(HydraRules):
 
     @rule(data=st.data(), missing=st.booleans())
     def set_resolved_otherwise(self, data: st.DataObject, missing: bool) -> None:
-        """From paths that are not, or not all, those in force."""
+        """Report resolutions that used wrong paths, or too few."""
         for claim in self.some(data, "resolve"):
             samples = claim.samples()[1:] + ([] if missing else [[*claim.samples()[0][:2], hashed("other")]])
             assert self.report("set_resolved_to", resolved(claim.lease, samples, None)) == ["stale"]
@@ -136,7 +136,7 @@ class Machine(HydraRules):
     @precondition(lambda self: self.open_goals() and self.claims)
     @rule(data=st.data(), procedure=st.sampled_from([*VERBS]), same=st.booleans())
     def report_in_vain(self, data: st.DataObject, procedure: str, same: bool) -> None:
-        """Of a claim that is over, or for another verb: nothing changes."""
+        """Report a claim that is closed, or with the wrong procedure: nothing changes."""
         claims = [c for c in self.claims.values() if not self.is_open(c) or c.verb != VERBS[procedure]]
         if claims:
             claim = data.draw(st.sampled_from(claims))
@@ -145,12 +145,12 @@ class Machine(HydraRules):
             report = claim.report if claim.report and same else other
             assert self.farm.report(procedure, [report]) == [expected if claim.verb == VERBS[procedure] else "refused"]
 
-    # Workers that go, and what else goes.
+    # Ends of workers, losses, and forgetting.
 
     @precondition(lambda self: self.open_goals() and self.claims)
     @rule(data=st.data())
     def release_claims(self, data: st.DataObject) -> None:
-        """Of one worker, and some that it does not have."""
+        """Release claims of one worker, and some leases that the worker does not hold."""
         if self.claims:
             worker, leases = self.a_worker(data), data.draw(st.sets(st.sampled_from([*self.claims])))
             self.farm.value("select resolver.release_claims(%s, %s, 'test')", worker, [*leases])
@@ -193,7 +193,7 @@ class Machine(HydraRules):
         for claim in [self.claims[lease] for lease in self.farm.heartbeat(worker)]:
             assert self.is_open(claim)
             assert (claim.worker, claim.verb) == (worker, "build")
-            assert claim.name not in self.needed(), f"{claim} was to be aborted"
+            assert claim.name not in self.needed(), f"{claim} must not be aborted: a goal needs it"
 
     @precondition(lambda self: any(it.valid for it in self.model.at.values()))
     @rule(data=st.data())
@@ -205,7 +205,7 @@ class Machine(HydraRules):
     @precondition(lambda self: self.open_goals())
     @rule(data=st.data(), variant=st.integers(0, 1))
     def find_output(self, data: st.DataObject, variant: int) -> None:
-        """By another component."""
+        """Register an output that another component has found."""
         if known := [self.nodes[name] for name, it in self.model.at.items() if it.must_resolve is not None]:
             node = data.draw(st.sampled_from(known))
             output = data.draw(st.sampled_from(node.outputs))
@@ -217,7 +217,7 @@ class Machine(HydraRules):
 
     @rule()
     def prune(self) -> None:
-        """Whatever has nothing to do with what goes on may be forgotten, now that it is all in the past."""
+        """Prune with age 0: everything without use to open goals may be forgotten."""
         model, self.claims = self.model, {claim.lease: claim for claim in self.opened()}
         kept, goals = self.farm.prune()
         gone = model.at.keys() - kept
@@ -240,7 +240,7 @@ class Machine(HydraRules):
             goal.cause = goal.cause if goal.cause in in_force else None
 
     def teardown(self) -> None:
-        """When all goes well from here on, every goal ends."""
+        """Check that every goal ends if there are no further errors."""
         if sys.exception() or not self.nodes:
             return
         self.sync({})
@@ -252,4 +252,4 @@ class Machine(HydraRules):
             if not self.open_goals():
                 return
             self.work(worker)
-        raise AssertionError("work went on and on")
+        raise AssertionError("there are open goals after 100 rounds of work")

@@ -1,4 +1,4 @@
-"""Whatever is called in whatever order, the procedures do what a plain model says, and nothing waits for ever."""
+"""Random calls in random order: the procedures do what a plain model says, and no build waits forever."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .model_rules import Machine
 
 
 def drive(conninfo: str, examples: int, steps: int, *, randomly: bool = True) -> None:
-    """Raises what the first example raises that goes wrong, with the steps of the shortest like it."""
+    """Run random examples; raise the first error, with the steps of the shortest failing example."""
     farm = Farm(conninfo)
     machine = type("Machine", (Machine,), {"farm": farm})
     try:
@@ -35,12 +35,12 @@ def drive(conninfo: str, examples: int, steps: int, *, randomly: bool = True) ->
         farm.close()
 
 
-def test_the_database_does_what_the_model_does(database: str) -> None:
+def test_the_database_agrees_with_the_model(database: str) -> None:
     drive(database, 20, 30)
 
 
 @pytest.mark.storm
-def test_it_does_so_for_as_long_as_it_may(database: str) -> None:
+def test_the_database_agrees_with_the_model_until_the_time_is_up(database: str) -> None:
     end = time.monotonic() + float(os.environ["HYDRA_RESOLVER_STORM_SECONDS"])
     while time.monotonic() < end:
         drive(database, 50, 50)

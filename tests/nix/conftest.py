@@ -1,4 +1,4 @@
-"""Real Nix stores for the tests of hydra_resolver.nix: of the Nix at hand, and of each that can be had."""
+"""Real Nix stores for the tests of hydra_resolver.nix: of the Nix at hand, and of each other Nix on this machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hydra_resolver.nix.version import NixVersion, parse_nix_version
 
 FEATURES = "nix-command ca-derivations dynamic-derivations impure-derivations git-hashing recursive-nix blake3-hashes"
 RECENT = (2, 31)
-"""Since this version Nix reads structured attributes."""
+"""Nix reads structured attributes since this version."""
 
 
 class Nix(NamedTuple):
-    """A Nix to compare with: its version, and the directory of its programs unless there is none to be had."""
+    """A Nix to compare with: its version, and the directory of its programs, or `None` if it is missing."""
 
     version: str
     programs: Path | None
@@ -33,9 +33,9 @@ class Nix(NamedTuple):
 
 @cache
 def nixes(given: tuple[str, ...]) -> list[Nix]:
-    """The Nix at hand, other private ones, those in the directories that are given: of each version one.
+    """Return one Nix of each version: the Nix at hand, other private ones, and those in the given directories.
 
-    There is always one of the oldest version that is supported, and one of a recent version.
+    The list always has the oldest supported version and a recent one, even if they are missing here.
     """
     found: dict[str, Nix] = {}
     for directory in (find_nix(), private_nix(), private_nix(OLDEST_NIX), *map(Path, given)):
@@ -55,7 +55,7 @@ def nixes(given: tuple[str, ...]) -> list[Nix]:
 
 
 def programs_or_skip(nix: Nix) -> Path:
-    """The directory of its programs; without one, the test is skipped, or fails where nothing may be skipped."""
+    """Return the directory of the programs. If it is missing, skip the test; under CI, fail."""
     if nix.programs is not None:
         return nix.programs
     problem = f"there is no Nix {nix.version} here: run the tests through ./dev test"
@@ -65,7 +65,7 @@ def programs_or_skip(nix: Nix) -> Path:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests that take ``nix`` run once with each, or with each since and before the versions they are marked with."""
+    """Run tests that take ``nix`` once with each Nix, limited by the markers `since` and `before`."""
     if "nix" not in metafunc.fixturenames:
         return
     given = tuple(metafunc.config.getoption("--nix", default=[]))
@@ -85,11 +85,11 @@ def nix(request: pytest.FixtureRequest) -> Nix:
 
 
 def make_store(directory: Path, programs: Path) -> Store:
-    """A new store below ``directory``, without sandbox and substituters."""
+    """Make a store below ``directory``, without sandbox and substituters."""
     root = directory.resolve()
     for name in ("conf", "home"):
         (root / name).mkdir(parents=True)
-    # Without remote builders the build hook only costs time.
+    # There are no remote builders, so the build hook would only cost time.
     (root / "conf" / "nix.conf").write_text(
         f"experimental-features = {FEATURES}\nbuild-users-group =\nsandbox = false\nsubstituters =\nmax-jobs = 2\n"
         "build-hook =\nfsync-metadata = false\n"
@@ -110,14 +110,14 @@ def make_store(directory: Path, programs: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Store]:
-    """Makes stores of the Nix at hand."""
+    """Return a function that makes stores of the Nix at hand."""
     programs = programs_or_skip(nixes(())[0])
     return lambda: make_store(tmp_path_factory.mktemp("nix"), programs)
 
 
 @pytest.fixture(scope="session")
 def store(new_store: Callable[[], Store]) -> Store:
-    """One store for all tests that don't mind each other."""
+    """One store for all tests that do not disturb each other."""
     return new_store()
 
 
@@ -130,7 +130,7 @@ def client(store: Store) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def nix_store(nix: Nix, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store of each Nix in turn, one for each module of tests."""
+    """A store of each Nix in turn, new for each module of tests."""
     return make_store(tmp_path_factory.mktemp(f"nix-{nix.version}"), programs_or_skip(nix))
 
 

@@ -1,4 +1,4 @@
-"""The real derivation graphs that may lie beside the clone, with the resolutions that Nix makes of them."""
+"""Real derivation graphs, with Nix's resolutions; their files may lie beside the clone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STORE_DIR = StoreDir("/nix/store")
 
 @dataclass(frozen=True)
 class Graph:
-    """Texts of all ``.drv`` files; the path of each output; what Nix resolves to, in topological order."""
+    """The texts of all ``.drv`` files, the path of each output, and Nix's resolutions in topological order."""
 
     texts: dict[str, bytes]
     outputs: dict[InputOutput, str]
@@ -31,7 +31,7 @@ class Graph:
 
 
 class NoData(Exception):
-    """The graph is not on this machine."""
+    """The graph's files are not on this machine."""
 
 
 def load_graph(name: str) -> Graph:
@@ -39,11 +39,11 @@ def load_graph(name: str) -> Graph:
     try:
         return read_graph(name)
     except NoData as error:
-        pytest.skip(f"NO DATA: {error}, so that {name} was not compared with Nix")
+        pytest.skip(f"NO DATA: {error}, so {name} was not compared with Nix")
 
 
 def read_graph(name: str) -> Graph:
-    """Read a graph from the directory that HYDRA_RESOLVER_DATA names. Raises :class:`NoData`."""
+    """Read a graph from the directory in HYDRA_RESOLVER_DATA. Raises :class:`NoData`."""
     given = os.environ.get("HYDRA_RESOLVER_DATA")
     directory = Path(given) if given else Path(__file__).parents[3] / "shared" / "data"
     drvs, golden = directory / f"{name}.drvs.tar.zst", directory / f"{name}.golden.tsv.zst"

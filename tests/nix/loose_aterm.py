@@ -1,4 +1,4 @@
-"""Writes derivations as Nix never does, though it reads them: in another order, with repetitions, in other words."""
+"""Writes derivations as Nix reads them but never writes them: with another order, repetitions, other spellings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _MEANT = b"nrt"
-"""What means something else after a backslash."""
+"""Bytes that mean something else after a backslash."""
 
 
 def print_loosely(derivation: Derivation, store_dir: StoreDir, rng: Random) -> bytes:
-    """A text that stands for ``derivation``."""
+    """Return a random text that Nix reads as ``derivation``."""
     return _Writer(store_dir, rng).derivation(derivation)
 
 
@@ -31,7 +31,7 @@ class _Writer:
     def derivation(self, drv: Derivation) -> bytes:
         versioned = drv.has_dynamic_inputs or self.rng.random() < 0.3
         head = b"DrvWithVersion(" + self.string(b"xp-dyn-drv") + b"," if versioned else b"Derive("
-        # Of repeated outputs the first counts; of inputs and environment entries the last.
+        # Of two outputs with the same name the first counts; of two inputs or variables the last.
         outputs = [self.output(drv, name) for name, _ in self.items(drv.outputs)]
         if drv.outputs and self.rng.random() < 0.3:
             outputs.append(
@@ -76,7 +76,7 @@ class _Writer:
         return self.string(f"{directory}/{base_name}{self.rng.choice(['', '/', '/.'])}".encode())
 
     def string(self, text: bytes) -> bytes:
-        """Backslashes before what needs none, and none before what Nix would write with one."""
+        """Write a string with needless backslashes, and without backslashes that Nix would write but does not need."""
         if self.rng.random() < 0.7:
             return b'"' + escape(text) + b'"'
         written = bytearray()
@@ -87,7 +87,7 @@ class _Writer:
         return b'"' + bytes(written) + b'"'
 
     def listed(self, items: Iterable[bytes]) -> bytes:
-        """Commas may be left out, and one may stand at the beginning."""
+        """Write a list that may lack commas, or begin with one."""
         texts = [item for item in items for item in (self.rng.choice([b",", b",", b""]), item)]
         if not texts:
             return b"[]"

@@ -1,4 +1,4 @@
-"""Texts of .drv files, and damage to them."""
+"""Texts of .drv files, and random damage to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STORE_DIR = StoreDir("/nix/store")
 SEED = "HYDRA_RESOLVER_FUZZ_SEED"
 A, B, C, D = (digit * 32 for digit in "abcd")
 WRONG = f"{A}-{NAME}"
-"""The path of input-addressed outputs: not what it should be, so that Nix says what it should be."""
+"""A wrong path for input-addressed outputs: Nix's error then contains the right path."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TOKENS = (
@@ -38,7 +38,7 @@ _TOKENS = (
 
 
 def seeds() -> Iterator[str]:
-    """What to seed random numbers with, forever: anew in each run, unless the environment gives one to run again."""
+    """Yield seeds for random numbers, without end; the variable HYDRA_RESOLVER_FUZZ_SEED repeats a run or one seed."""
     given = os.environ.get(SEED)
     first, _, number = given.partition("-") if given else (os.urandom(4).hex(), "", "")
     if number:
@@ -51,7 +51,7 @@ def seeds() -> Iterator[str]:
 
 
 def texts() -> list[bytes]:
-    """One text of each kind of derivation, with all that may stand in one, for the store of STORE_DIR."""
+    """Return one text for each kind of derivation, with every element that a text may have, for the store STORE_DIR."""
     env = {
         b"": b"",
         b"PATH": b"/bin\n\t\r",
@@ -95,7 +95,7 @@ def texts() -> list[bytes]:
 
 
 def damaged(store_dir: StoreDir) -> Iterator[tuple[str, bytes]]:
-    """Damaged texts for a store, and how to get each again: the same in all stores."""
+    """Yield damaged texts for a store, each with the setting that repeats it; the seeds are valid in all stores."""
     originals = texts()
     for seed in seeds():
         text = mutated(Random(seed), originals)
@@ -103,7 +103,7 @@ def damaged(store_dir: StoreDir) -> Iterator[tuple[str, bytes]]:
 
 
 def mutated(rng: Random, originals: Sequence[bytes]) -> bytes:
-    """One of the texts, with some damage."""
+    """Return one of the texts with random damage."""
     text = rng.choice(originals)
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         text = rng.choice(_DAMAGE)(rng, text, originals)
@@ -158,7 +158,7 @@ def _run(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
 
 
 def _replace_string(rng: Random, text: bytes, originals: Sequence[bytes]) -> bytes:
-    """Put one string in the place of another one, or what Nix reads as the same."""
+    """Replace one string by another one, or add a random token to it."""
     found = [*_STRING.finditer(text)]
     if not found:
         return text
@@ -171,7 +171,7 @@ def _replace_string(rng: Random, text: bytes, originals: Sequence[bytes]) -> byt
 
 
 def _respell(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
-    """Leave commas out, add them, add backslashes: most of it makes no difference."""
+    """Remove a comma, or add a comma or a backslash: often the text keeps its meaning."""
     places = [match.start() for match in re.finditer(rb'(?<=[\[\]")])[,"(\[]|[a-zA-Z]', text)]
     if not places:
         return text
@@ -182,7 +182,7 @@ def _respell(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
 
 
 def _repeat_element(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
-    """Repeat an element of a list at its place or at the beginning of the list's remainder."""
+    """Repeat an element of a list, at its own place or in another list."""
     found = [*re.finditer(rb'(?:,|(?<=\[))(\("(?:[^"\\]|\\.)*",(?:"[^"\\]*"|\[[^\]]*\])[^()\[\]]*\)|"[^"\\]*")', text)]
     if not found:
         return text
@@ -191,7 +191,7 @@ def _repeat_element(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
 
 
 def _nest(rng: Random, text: bytes, _: Sequence[bytes]) -> bytes:
-    """Put a list of outputs into many dynamic ones."""
+    """Nest a list of outputs in many levels of dynamic outputs."""
     found = [*re.finditer(rb'\[("[a-z]+",?)+\]', text)]
     if not found:
         return text

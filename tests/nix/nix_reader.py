@@ -1,4 +1,4 @@
-"""Has a real Nix read and print texts of .drv files, whatever is in them."""
+"""Lets a real Nix read and print arbitrary texts of .drv files."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import InvalidStorePath
 
 QUERY_DERIVATION_OUTPUT_NAMES = 28
-"""The operation of the worker protocol that reads a .drv and does nothing else with it."""
+"""The operation of the worker protocol that reads a .drv, and does nothing else with it."""
 
 _PLAIN = b'Derive([("out","","r:sha256","")],[],[],"%d","",[],[])'
 _OUTPUT_PATH = re.compile(r"has incorrect output '[^']*', should be '([^']*)'")
 
 
 class NixReader:
-    """Asks Nix for derivations of one name. Nix keeps files as they are once it has accepted them."""
+    """Asks Nix about texts of derivations with one name. Nix does not check a file again once it has accepted it."""
 
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
@@ -42,7 +42,7 @@ class NixReader:
         self.client.close()
 
     def _placed(self, text: bytes) -> str:
-        """The base name of a .drv in the store that Nix accepted."""
+        """Add a text to the store, which Nix must accept; return the base name of the .drv."""
         path = self.store.store_dir.text_path(f"{self.name}.drv", text, [])
         self.client.add_text(Text(path, text, []))
         return path
@@ -54,9 +54,9 @@ class NixReader:
         changed.replace(file)
 
     def output_names(self, text: bytes) -> list[bytes] | StoreError:
-        """The names of the outputs of a derivation, or why Nix can't read it. It is read, and not checked.
+        """Return the names of a derivation's outputs, or Nix's error. Nix reads the text without checking it.
 
-        Nix 2.26 dies of strings that do not end, which is taken for a refusal.
+        Nix 2.26 crashes on unterminated strings; that counts as a refusal.
         """
         self._replace(self._path, text)
         request = encode_u64(QUERY_DERIVATION_OUTPUT_NAMES) + encode_string(self.store.full_path(self._path).encode())
@@ -68,19 +68,19 @@ class NixReader:
             return error
 
     def first_output_path(self, text: bytes) -> str | NixError:
-        """The path (a base name) that the first output of an input-addressed derivation without inputs should have.
+        """Return the right path (a base name) for the first output of an input-addressed derivation without inputs.
 
-        It is computed from the whole derivation as Nix prints it.
+        Nix computes the path from the whole derivation as Nix prints it.
         """
         try:
             self._placed(text)
         except NixError as error:
             found = _OUTPUT_PATH.search(error.message)
             return error if found is None else self.store.base_name(found[1])
-        raise AssertionError("Nix accepts the wrong output path")
+        raise AssertionError("Nix accepted a wrong output path")
 
     def shown(self, texts: Sequence[bytes]) -> list[dict[str, Any]]:
-        """What each text is read as, in JSON."""
+        """Return each text as Nix shows it in JSON."""
         if not texts:
             return []
         paths = [self._placed(_PLAIN % number) for number in range(1, len(texts) + 1)]
@@ -93,12 +93,12 @@ class NixReader:
         return [by_path[path] for path in paths]
 
     def written_path(self, shown: dict[str, Any]) -> str | None:
-        """The base name of the .drv that Nix would write, which says how it prints it; ``None`` when it would not."""
+        """Return the base name of the .drv that Nix would write, a hash of its text; ``None`` if Nix refuses."""
         done = self._nix("derivation", "add", "--dry-run", stdin=json.dumps(shown))
         return None if done.returncode else self.store.base_name(done.stdout.strip())
 
     def our_paths(self, derivation: Derivation) -> set[str]:
-        """What may be written by our account: Nix 2.34 fills in the paths of outputs that can be computed."""
+        """Return the paths that Nix may give a derivation: Nix 2.34 fills in output paths that it can compute."""
         store_dir = self.store.store_dir
         paths = {name.encode(): derivation.output_path(name, store_dir) for name in derivation.outputs}
         in_env = {name: store_dir.render(path).encode() for name, path in paths.items() if path}

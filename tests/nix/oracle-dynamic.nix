@@ -1,11 +1,11 @@
-# Derivations that depend on outputs of derivations which are outputs themselves.
+# Dynamic derivations: they depend on outputs of derivations that builders write.
 let
   lib = import ./oracle-lib.nix;
   inherit (lib) base floating plain fixed impure;
   inherit (builtins) outputOf placeholder unsafeDiscardOutputDependency;
 
   leaf = floating "leaf" "echo leaf > $out" { };
-  # A derivation whose output is the .drv file of another; its name is that of the file.
+  # A derivation that writes the .drv file of another derivation, and has the name of that file.
   producer = inner: attrs: floating "${inner.name}.drv"
     "PATH=/usr/bin:/bin cp ${unsafeDiscardOutputDependency inner.drvPath} $out" ({ outputHashMode = "text"; } // attrs);
   of = drv: outputOf drv.outPath;
@@ -18,13 +18,13 @@ let
   oneDeferred = producer innerDeferred { };
   oneStatic = producer innerStatic { };
   oneFixed = producer innerFixed { };
-  # Two levels: the output of this one's output is the .drv file of the innermost.
+  # Two levels: the derivation that this one writes writes the .drv file of the innermost derivation.
   two = producer one { };
   three = producer two { };
-  # It is resolved itself before it makes the file.
+  # This derivation is resolved before it writes the file.
   oneResolved = producer innerDeferred { input = leaf; };
   twoResolved = producer oneResolved { input = oneResolved; };
-  # Two files from one derivation: the outputs are named so that the files are named like derivations.
+  # One derivation writes two files; its outputs have such names that the files have names of derivations.
   several = floating "several" ''
     export PATH=/usr/bin:/bin
     cp ${unsafeDiscardOutputDependency innerFloating.drvPath} ${placeholder "first.drv"}

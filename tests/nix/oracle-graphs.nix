@@ -1,4 +1,4 @@
-# Derivations that depend on others in many ways: deep, wide, on one output of several, and several that become one.
+# Derivations with many kinds of inputs: deep chains, many inputs, one of several outputs, inputs that become one path.
 let
   lib = import ./oracle-lib.nix;
   inherit (lib) floating plain fixed impure;
@@ -17,7 +17,7 @@ lib.all rec {
   deferredAgain = plain "deferred-again" "echo ${onDeferred} ${deferredThrice} > $out" { };
   fixedOnDeferred = fixed "fixed-on-deferred" "echo ${deferredAgain} > /dev/null; printf hello > $out" { };
   onFixed = floating "on-fixed" "echo ${fixedOnDeferred} > $out" { };
-  # A fixed output is known: this is input-addressed, and what it needs is resolved nevertheless.
+  # A fixed output has a known path: this derivation is input-addressed, but its input is resolved all the same.
   staticOnFixed = plain "static-on-fixed" "echo ${fixedOnDeferred} > $out" { };
   onStatic = floating "on-static" "echo ${staticOnFixed} ${leaf} ${./oracle-lib.nix} > $out" { };
   onImpure = impure "on-impure" "echo ${impure "impure" "echo ${leaf} > $out" { }} > $out" { };
@@ -33,14 +33,14 @@ lib.all rec {
   fiveHundred = floating "wide-500" "printf hello > $out" { inputs = numbers; };
   fiveHundredDeferred = plain "wide-500-deferred" "printf hello > $out" { inputs = numbers; };
 
-  # Derivations with equal outputs; what depends on one or the other of them resolves to one derivation.
+  # Derivations with equal outputs: their dependents resolve to one derivation.
   same = genList (n: floating "same" "echo same > $out" { number = n; }) 4;
   onSame = map (input: floating "on-same" "echo ${input} > $out" { }) same;
   deferredOnSame = map (input: plain "deferred-on-same" "echo ${input} > $out" { }) same;
-  # Two inputs of one derivation that turn out to be one path.
+  # Two inputs of one derivation whose outputs are one path.
   onAllSame = floating "on-all-same" "echo ${toString same} > $out" { };
 
-  # The .drv file itself as a source, besides its output, and its output alone.
+  # The .drv file as a source together with its output, and the output alone.
   withDrv = floating "with-drv" "echo ${leaf.drvPath} > $out" { inherit leaf; };
   withSource = floating "with-source" "echo ${builtins.toFile "source" "text"} ${leaf} > $out" { };
 }

@@ -24,14 +24,14 @@ let
   hashings =
     map (of "flat") algorithms ++ map (of "recursive") algorithms
     ++ [ (of "text" "sha256") ]
-    # Nix 2.26 does not find what was built when it is to hash it as git does.
+    # Nix 2.26 does not find a built output that it must hash as git does.
     ++ (if recent then map (of "git") [ "sha1" "sha256" ] else [ ]);
   variants = kind: extra: listToAttrs (map (hashing: {
     name = "${kind}-${hashing.outputHashMode}-${hashing.outputHashAlgo}";
     value = hashing // extra hashing;
   }) hashings);
 
-  # What makes a derivation of that kind.
+  # A function that makes a derivation of this kind.
   kinds = { plain = { }; }
     // variants "fixed" (hashing: { outputHash = hello.${hashing.outputHashMode} hashing.outputHashAlgo; })
     // variants "floating" (_: { __contentAddressed = true; })

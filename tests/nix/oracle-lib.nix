@@ -1,4 +1,4 @@
-# What the files of cases share: derivations of each kind, built by a shell.
+# Shared by the files of cases: derivations of each kind, built by a shell.
 rec {
   base = name: script: attrs: {
     inherit name;
@@ -7,7 +7,7 @@ rec {
     args = [ "-c" script ];
   } // attrs;
 
-  # Input-addressed, or deferred when a path of its inputs is not known beforehand.
+  # Input-addressed, or deferred if the path of an input is not known in advance.
   plain = name: script: attrs: derivation (base name script attrs);
 
   floating = name: script: attrs: plain name script ({
@@ -16,7 +16,7 @@ rec {
     outputHashAlgo = "sha256";
   } // attrs);
 
-  # Its output is to be the five bytes of "hello".
+  # Its output must be the five bytes of "hello".
   fixed = name: script: attrs: plain name script ({
     outputHashMode = "flat";
     outputHashAlgo = "sha256";
@@ -29,17 +29,17 @@ rec {
     outputHashAlgo = "sha256";
   } // attrs);
 
-  # Drops what the evaluator knows of a text's inputs: then it may stand in an attribute's name. Another attribute has
-  # to mention them.
+  # Removes the context of a text, so that the text may be the name of an attribute. Another attribute must mention the
+  # inputs.
   discard = builtins.unsafeDiscardStringContext;
 
-  # All derivations that are values of attributes, or stand in lists that are; nix-instantiate does not look into those.
+  # All derivations in values of attributes, also inside lists, which nix-instantiate would not enter.
   all = cases: builtins.concatLists (map (case: if builtins.isList case then case else [ case ])
     (builtins.attrValues cases));
 
-  # Whether the Nix that reads this is of that version or later.
+  # Whether the Nix that evaluates this has this version or a later one.
   atLeast = version: builtins.compareVersions builtins.nixVersion version >= 0;
 
-  # The version that builds the outputs of derivations which are outputs.
+  # The first version that builds dynamic derivations.
   dynamic = "2.29";
 }

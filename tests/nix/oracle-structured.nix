@@ -28,7 +28,7 @@ each "values" {
   self = placeholder "out";
 }
 // each "keys" {
-  # Keys have other places once the placeholders in them are replaced.
+  # Replacing the placeholders in these keys changes the order of the keys.
   zebra = listToAttrs (map (drv: { name = discard "${drv}"; value = drv; }) [ leaf leaf.dev flat ]) // {
     "/9" = 1; "/t" = 2; "/z" = 3; "A" = 4; "" = 5; "é" = 6; "😀" = 7; "\"" = 8;
   };

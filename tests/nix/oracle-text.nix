@@ -1,4 +1,4 @@
-# Placeholders wherever text may stand, strings of all sorts around them, names of all sorts.
+# Placeholders in every place for text, with strings of all sorts around them, and names of all sorts.
 let
   lib = import ./oracle-lib.nix;
   inherit (lib) floating plain fixed impure discard;
@@ -11,11 +11,11 @@ let
   flat = floating "flat+1.0_a?b=c" "echo flat > $out" { outputHashMode = "flat"; outputHashAlgo = "sha1"; };
   text = floating "text" "echo text > $out" { outputHashMode = "text"; };
 
-  # No string that is written in Nix is invalid UTF-8.
+  # Nix source cannot contain invalid UTF-8, so a file provides it.
   bytes = builtins.readFile ./not-utf8;
   strings = {
     quoting = "a\"b\\c\nd\te\r ${leaf}\${x} \$ \\n \\\" '' '\n\n\r\n\\";
-    # Every control byte that a Nix string can have.
+    # Every control byte that a Nix string may contain.
     control = builtins.fromJSON ("\"" + concatStringsSep "" (map (n: "\\u00${n}") (
       map (digit: "0${digit}") (characters "123456789abcdef") ++ map (digit: "1${digit}") (characters "0123456789abcdef")
     )) + "\\u007f\\u0080\\u009f\"") + leaf;
@@ -24,7 +24,7 @@ let
     empty = "";
     big = leaf + repeat 50000 "ab" + leaf.dev + repeat 200 "/0123456789abcdfghijklmnpqrsvwxyz0123456789abcdfghijk" + flat;
     manyTimes = repeat 300 "${leaf}:${flat}/bin ";
-    # Starts of placeholders, placeholders that belong to nobody, and what would be one if two were taken together.
+    # Beginnings of placeholders, placeholders of no derivation, and two pieces that together look like a placeholder.
     almost = "${substring 0 30 (discard "${leaf}")}${leaf}/${leaf}${substring 1 52 (discard "${leaf}")}/0${leaf}"
       + placeholder "dev" + placeholder "nobody's";
     self = "${placeholder "out"} ${leaf} ${placeholder "out"}/lib";
@@ -42,7 +42,7 @@ let
     "/" = "sorts before the placeholders";
   };
 
-  # Derivations with equal outputs, so that their placeholders become one path.
+  # Derivations with equal outputs: their placeholders become one path.
   same = number: floating "same" "echo same > $out" { inherit number; };
   equal = make: name: script: number: make name script {
     "${nameOf (same number)}" = "the first ${same number}";
@@ -52,7 +52,7 @@ let
     inherit number;
   };
 
-  # A builder whose own name needs quoting.
+  # A builder with a name that needs quotes.
   scripts = floating "scripts" ''
     PATH=/usr/bin:/bin; mkdir $out; cd $out
     printf '#!/bin/sh\n%s\n' 'echo "$1" > $out' > 'we"ird\name'; chmod +x 'we"ird\name'
@@ -65,7 +65,7 @@ let
     (repeat 207 "n") (repeat 100 "?=")
   ];
 
-  # The shell does not pass on variables whose names are none: the paths are given in the script.
+  # The shell drops variables with invalid names, so the script contains the paths.
   manyOutputs = make: name: outputs: make name
     (concatStringsSep "; " (map (output: "echo ${leaf} > ${placeholder output}") outputs)) { inherit outputs; };
   legalOutputs = [ "lib" "out" "-" "." ".." "a.b" "x+y" "=" "?" "_" "0" "OUT" "a.drv.b" "out-out" "name" "system" ];
@@ -80,7 +80,7 @@ lib.all {
 
   inNames = floating "in-names" "echo ${flat} > $out" (names // { inputs = [ leaf leaf.dev flat ]; });
   inNamesDeferred = plain "in-names-deferred" "echo ${flat} > $out" (names // { inputs = [ leaf leaf.dev flat ]; });
-  # Of names that become equal one stays: which one depends on how the placeholders sort.
+  # If two names become equal, one of them stays; the order of the placeholders decides which one.
   equalNames = equal floating "equal-names" "echo $number > $out" 0;
   equalNamesDeferred = equal plain "equal-names-deferred" "echo $number > $out" 1;
   equalNamesFixed = equal fixed "equal-names-fixed" "printf hello > $out" 2;

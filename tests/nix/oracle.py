@@ -1,4 +1,4 @@
-"""Asking a real Nix: it instantiates and builds, and its debug log tells what it resolved each derivation to."""
+"""Asks a real Nix: Nix instantiates and builds, and its debug log contains its resolution of each derivation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hydra_resolver.nix.store import Store
 from hydra_resolver.nix.store_path import derivation_name, output_path_name
 
 AT_A_TIME = 20
-"""Derivations for one ``nix build``: what it does and logs for each grows with the number of all."""
+"""The number of derivations in one ``nix build``: Nix's work and log for each one grow with their total."""
 
 _RESOLVED = re.compile(rb"resolved derivation: '([^']+)' -> '([^']+)'")
 _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
@@ -25,7 +25,7 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Built:
-    """What Nix did: the derivations that it resolved, and to what (base names); its messages, all and only errors."""
+    """The result of a build by Nix: its resolutions (base names), its whole log, and the errors in the log."""
 
     resolutions: dict[str, str]
     log: str
@@ -33,26 +33,26 @@ class Built:
 
 
 def run(store: Store, program: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """A program of Nix; its output need not be text."""
+    """Run a Nix program, whose output need not be text."""
     found = shutil.which(program, path=store.env["PATH"])
     assert found is not None
     return subprocess.run([found, *arguments], env=store.env, capture_output=True, check=False)
 
 
 def instantiate(store: Store, file: Path) -> set[str]:
-    """The derivations that are the values of the attributes in ``file``."""
+    """Instantiate all attributes in ``file``; return the derivations."""
     done = run(store, "nix-instantiate", str(file))
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     return {store.base_name(line.partition("!")[0]) for line in done.stdout.decode().split()}
 
 
 def build(store: Store, drvs: Iterable[str]) -> Built:
-    """Let Nix build all outputs of ``drvs``, after what they need, of which the outputs count as wanted too."""
+    """Let Nix build all outputs of ``drvs``, inputs first; of an input, too, all outputs are built."""
     resolutions: dict[str, str] = {}
     log = ""
     names = [store.full_path(drv) + "^*" for drv in _inputs_first(store, drvs)]
     for start in range(0, len(names), AT_A_TIME):
-        # One at a time: two that register the same realisation at once may have Nix complain of another one.
+        # One job at a time: if two jobs register the same realisation at once, Nix may report a conflict.
         options = ("--no-link", "--keep-going", "--log-format", "raw", "--max-jobs", "1")
         done = run(store, "nix", "build", *options, *names[start : start + AT_A_TIME])
         messages = _COLOUR.sub(b"", done.stderr)
@@ -79,7 +79,7 @@ def _inputs_first(store: Store, drvs: Iterable[str]) -> list[str]:
 
 
 def look_up(store: Store, client: Client, derivation: Derivation) -> dict[InputOutput, str]:
-    """The paths of all outputs that ``derivation`` needs, as the store knows them."""
+    """Return the paths of all outputs that ``derivation`` needs, from the store."""
     return {wanted: _look_up(store, client, wanted) for wanted in derivation.needed_outputs()}
 
 
@@ -87,7 +87,7 @@ def _look_up(store: Store, client: Client, wanted: InputOutput) -> str:
     path = wanted.drv_path
     for output in wanted.chain:
         if store.read_derivation(path).kind is Kind.IMPURE:
-            # Nix does not record what it built, but the cases build the same under a name of its own each time.
+            # Nix does not record outputs of impure derivations, but in the cases each output has a name of its own.
             assert store.real_dir is not None
             name = output_path_name(derivation_name(path), output)
             (found,) = client.query_valid_paths(file.name for file in store.real_dir.glob("?" * 32 + f"-{name}"))
@@ -100,12 +100,12 @@ def _look_up(store: Store, client: Client, wanted: InputOutput) -> str:
 
 
 def input_kinds(store: Store, derivation: Derivation) -> dict[str, Kind]:
-    """The kinds of all inputs of ``derivation``."""
+    """Return the kind of each input of ``derivation``."""
     return {drv: store.read_derivation(drv).kind for drv in derivation.input_drvs}
 
 
 def resolve_as_we_do(store: Store, client: Client, drv: str) -> Resolved:
-    """Our own resolution, from what the store knows."""
+    """Resolve a derivation ourselves, from the store's record."""
     derivation = store.read_derivation(drv)
     return resolve(
         derivation,
@@ -118,7 +118,7 @@ def resolve_as_we_do(store: Store, client: Client, drv: str) -> Resolved:
 
 
 def differences(store: Store, resolutions: dict[str, str]) -> Iterator[str]:
-    """What is not as Nix has it, path or bytes, one message for each derivation; nothing when all is well."""
+    """Yield a message for each derivation whose resolution by Nix differs from ours, in path or in bytes."""
     with store.connect() as client:
         written = client.query_valid_paths(resolutions.values())
         for original, expected in resolutions.items():
@@ -130,20 +130,20 @@ def differences(store: Store, resolutions: dict[str, str]) -> Iterator[str]:
 
 
 def not_written(store: Store, resolutions: dict[str, str]) -> set[str]:
-    """The resolved derivations whose files Nix did not leave in the store, so that only paths were compared."""
+    """Return the resolved derivations whose files Nix did not leave in the store: only their paths were compared."""
     with store.connect() as client:
         return set(resolutions.values()) - client.query_valid_paths(resolutions.values())
 
 
 def add(client: Client, name: str, text: bytes, references: Collection[str] = ()) -> str:
-    """Write a ``.drv`` as it is given, normalised or not; its base name."""
+    """Write a ``.drv`` with exactly this text; return its base name."""
     path = client.store_dir.text_path(f"{name}.drv", text, references)
     client.add_text(Text(path, text, tuple(sorted(references))))
     return path
 
 
 def add_derivation(client: Client, derivation: Derivation) -> str:
-    """Write the ``.drv`` of ``derivation``; its base name."""
+    """Write the ``.drv`` of ``derivation``; return its base name."""
     text = print_derivation(derivation, client.store_dir)
     path = derivation_path(derivation, client.store_dir, text)
     client.add_text(Text(path, text, derivation.references))

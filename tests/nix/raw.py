@@ -1,4 +1,4 @@
-"""Derivations that no evaluator wrote: put together here, byte by byte, to be added to a store as they are."""
+"""Derivations that no evaluator would write: assembled byte by byte, and added to a store unchanged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OUTPUTS: Mapping[Kind, Output] = {
     Kind.FIXED: Fixed(Method.FLAT, "sha256", sha256(b"hello").digest()),
     Kind.IMPURE: Impure(Method.NAR, "sha256"),
 }
-"""An output of each kind that is resolved; a fixed one has to be the bytes ``hello``."""
+"""An output of each kind that is resolved; the fixed one has the content ``hello``."""
 
 
 def shell(
@@ -51,7 +51,7 @@ def shell(
     script: bytes | None = None,
     args: tuple[bytes, ...] = (),
 ) -> Derivation:
-    """A derivation whose builder is a shell; without ``script`` it prints ``hello`` to each of its outputs."""
+    """Make a derivation with a shell as its builder; without ``script`` it prints ``hello`` to each output."""
     made = {"out": OUTPUTS[Kind.FLOATING]} if outputs is None else outputs
     if script is None:
         script = b"; ".join(b"printf hello > " + output_placeholder(output).encode() for output in made)
@@ -68,14 +68,14 @@ def shell(
 
 
 def random_source() -> random.Random:
-    """Another one in each run, unless the environment says which; how to get it again is printed."""
+    """Return a random source with a new seed, or with that of HYDRA_RESOLVER_FUZZ_SEED; print the seed."""
     seed = os.environ.get("HYDRA_RESOLVER_FUZZ_SEED") or os.urandom(4).hex()
     print(f"HYDRA_RESOLVER_FUZZ_SEED={seed}")
     return random.Random(seed)
 
 
 def of_kind(kind: Kind, name: str, store_dir: StoreDir, **parts: object) -> Derivation:
-    """A :func:`shell` of that kind; the environment has for its output what Nix wants."""
+    """Make a :func:`shell` of this kind; the variable of its output has the value that Nix wants."""
     derivation = shell(name, outputs={"out": OUTPUTS[kind]}, **parts)  # type: ignore[arg-type]
     if kind is Kind.FIXED:
         path = derivation.output_path("out", store_dir)
@@ -87,13 +87,13 @@ def of_kind(kind: Kind, name: str, store_dir: StoreDir, **parts: object) -> Deri
 
 
 def add_leaf(client: Client, name: str = "leaf", *outputs: str) -> str:
-    """A floating derivation without inputs, in the store; its base name."""
+    """Add a floating derivation without inputs to the store; return its base name."""
     made = dict.fromkeys(outputs or ("out",), OUTPUTS[Kind.FLOATING])
     return add_derivation(client, shell(name, outputs=made, env={b"for": name.encode()}))
 
 
 def what_nix_says(store: Store, client: Client, derivation: Derivation) -> str:
-    """The errors of a Nix that is to take a derivation into the store and to build it; empty when it does both."""
+    """Let Nix add and build a derivation; return Nix's errors, or an empty string if both succeed."""
     try:
         drv = add_derivation(client, derivation)
     except NixError as error:
@@ -104,7 +104,7 @@ def what_nix_says(store: Store, client: Client, derivation: Derivation) -> str:
 def resolve_as_if_built(
     store: Store, derivation: Derivation, input_kinds: Mapping[str, Kind] | None = None
 ) -> Resolved:
-    """Our resolution of a derivation that may be in no store; each input has the same output."""
+    """Resolve a derivation that need not be in a store; all its inputs have the same output."""
     return resolve(
         derivation,
         derivation_path(derivation, store.store_dir),
@@ -118,7 +118,7 @@ def resolve_as_if_built(
 def assert_refused(
     store: Store, derivation: Derivation, error: type[CannotResolve], input_kinds: Mapping[str, Kind] | None = None
 ) -> None:
-    """Assert that we don't resolve it, and say which it is and why."""
+    """Assert that our resolution is refused, with the derivation and a reason in the error."""
     with pytest.raises(error) as raised:
         resolve_as_if_built(store, derivation, input_kinds)
     assert raised.value.drv_path == derivation_path(derivation, store.store_dir)

@@ -1,4 +1,4 @@
-"""A derivation with inputs, and paths of all their outputs: what the tests of resolving begin with."""
+"""A derivation with inputs, and paths of all their outputs, for the tests of resolving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Derivations for hypothesis: every kind, odd names, arbitrary bytes, dynamic inputs: all that Nix could hold."""
+"""Hypothesis strategies for derivations that Nix can store: every kind, odd names, arbitrary bytes, dynamic inputs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ names = st.text("abXYZ019+-._?=", min_size=1, max_size=10).filter(lambda name: n
 output_names = st.sampled_from(["out", "dev", "lib", "a", "a.drv", "=", "-"]) | names
 base_names = st.builds(lambda digest, name: f"{nix32(digest)}-{name}", st.binary(min_size=20, max_size=20), names)
 drv_names = base_names.map(lambda name: f"{name}.drv")
-# What is printed without escapes.
+# These are printed without escapes.
 unquoted = st.binary(max_size=8).filter(lambda text: not set(text) & set(b'"\\'))
 unquoted_names = st.text(st.characters(max_codepoint=127, exclude_characters='"\\'), max_size=6) | output_names
 anything = st.binary(max_size=20) | st.sampled_from([b'"\\\n\r\t', b"\\n", "é😀".encode(), b"\0\xff\xc3", b""])
@@ -65,7 +65,7 @@ def _sorted(entries: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def nodes(names_of_outputs: st.SearchStrategy[str], *, dynamic: bool, needed: bool) -> st.SearchStrategy[InputNode]:
-    """What is wanted of an input; ``needed``: at least one output."""
+    """The outputs of an input that a derivation needs; with ``needed``, at least one."""
     flat = st.sets(names_of_outputs, min_size=int(needed), max_size=3).map(lambda outputs: InputNode(_tuple(outputs)))
     if not dynamic:
         return flat
@@ -86,7 +86,7 @@ def _tuple(names_of_outputs: Iterable[str]) -> tuple[str, ...]:
 
 @st.composite
 def derivations(draw: st.DrawFn) -> Derivation:
-    """Whatever can be read and printed, whether or not it makes sense: kinds of outputs are mixed, too."""
+    """Draw anything that can be read and printed, whether it makes sense or not: even kinds of outputs are mixed."""
     outputs: dict[str, Output] = {}
     for name in draw(st.sets(unquoted_names, max_size=3)):
         outputs[name] = draw(draw(st.sampled_from(any_output)))
@@ -107,7 +107,7 @@ def derivations(draw: st.DrawFn) -> Derivation:
 
 
 class Resolvable(NamedTuple):
-    """A derivation that can be resolved, its path, and the paths of all that it needs."""
+    """A derivation that can be resolved, its path, and the paths of all outputs that it needs."""
 
     derivation: Derivation
     drv_path: str
@@ -116,7 +116,7 @@ class Resolvable(NamedTuple):
 
     @property
     def placeholders(self) -> dict[bytes, bytes]:
-        """What stands for the outputs that are needed, and what is to stand there."""
+        """Return the placeholder of each needed output, and the path that replaces it."""
         return {
             chain_placeholder(*wanted).encode(): STORE_DIR.render(path).encode()
             for wanted, path in self.outputs.items()
@@ -125,10 +125,10 @@ class Resolvable(NamedTuple):
 
 @st.composite
 def resolvables(draw: st.DrawFn) -> Resolvable:
-    """Derivations with placeholders of their inputs, of themselves and of strangers wherever these may stand."""
+    """Draw derivations with placeholders of inputs, of their own outputs and of unrelated ones in every place."""
     kind = draw(st.sampled_from(Kind))
     version = draw(st.sampled_from([OLD, NEW]))
-    most = 0 if kind is Kind.INPUT_ADDRESSED else 3  # Nix builds an input-addressed one that has inputs as it is
+    most = 0 if kind is Kind.INPUT_ADDRESSED else 3  # Nix does not resolve an input-addressed derivation with inputs
     inputs = draw(st.dictionaries(drv_names, nodes(output_names, dynamic=version is NEW, needed=True), max_size=most))
     drv_path = draw(drv_names)
     derivation = Derivation(
@@ -139,7 +139,7 @@ def resolvables(draw: st.DrawFn) -> Resolvable:
     holes = [chain_placeholder(*wanted).encode() for wanted in outputs]
     holes += [output_placeholder("out").encode(), b"/" + b"0" * 52]
     text = st.lists(st.sampled_from(holes) | anything, max_size=4).map(b"".join)
-    # Names that become equal, or change places, when placeholders are replaced.
+    # Replacing placeholders makes some of these names equal, or changes their order.
     paths = [STORE_DIR.render(path).encode() for path in outputs.values()]
     env_names = st.sampled_from([*holes, *paths, b"/a", b"/zzz"]) | text
     env = draw(st.dictionaries(env_names, text, max_size=6))

@@ -1,4 +1,4 @@
-"""Reading and printing derivations: edge cases, and refusals with their positions."""
+"""Reading and printing derivations: edge cases, and refusals with the position of the error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ VERSIONED = 'DrvWithVersion("xp-dyn-drv",'
         ('("out","","r:sha256","impure")', Impure(Method.NAR, "sha256"), Kind.IMPURE),
     ],
 )
-def test_each_kind_of_output_is_told(output: str, expected: object, kind: Kind) -> None:
+def test_each_kind_of_output_is_recognised(output: str, expected: object, kind: Kind) -> None:
     text = with_outputs(output)
     derivation = parse(text)
     assert derivation.outputs == {"out": expected}
@@ -77,7 +77,7 @@ def test_a_hash_may_be_written_in_base_16_32_or_64(written: str) -> None:
     assert derivation.outputs == {"out": Fixed(Method.FLAT, "sha256", bytes(32))}
 
 
-def test_sets_are_sorted_and_the_last_of_two_entries_counts() -> None:
+def test_parsing_sorts_sets_and_keeps_the_last_of_two_equal_keys() -> None:
     a, b = f"/nix/store/{ZERO}-a.drv", f"/nix/store/{ZERO}-b.drv"
     text = (
         'Derive([("z","","","",),("a","","","")],[],[],"","",[],[])'.replace(",)", ")")
@@ -108,12 +108,12 @@ def test_sets_are_sorted_and_the_last_of_two_entries_counts() -> None:
         (r'"\a"', ("a",)),
     ],
 )
-def test_names_of_wanted_outputs_are_told_apart(written: str, outputs: tuple[str, ...]) -> None:
+def test_the_output_names_of_an_input_are_split_sorted_and_deduplicated(written: str, outputs: tuple[str, ...]) -> None:
     derivation = parse(with_inputs(f'("/nix/store/{ZERO}-a.drv",[{written}])'))
     assert derivation.input_drvs == {f"{ZERO}-a.drv": InputNode(outputs)}
 
 
-def test_the_first_of_two_outputs_of_one_name_counts() -> None:
+def test_parsing_keeps_the_first_of_two_outputs_with_the_same_name() -> None:
     derivation = parse(with_outputs('("out","","sha256","")', '("out","","r:sha1","")'))
     assert derivation.outputs == {"out": Floating(Method.FLAT, "sha256")}
 
@@ -121,7 +121,7 @@ def test_the_first_of_two_outputs_of_one_name_counts() -> None:
 @pytest.mark.parametrize(
     "directory", ["/nix//store", "//nix/store/.", "/x/../nix/y/./../store", "/../nix/store/\xff/.."]
 )
-def test_paths_may_be_written_in_a_roundabout_way(directory: str) -> None:
+def test_store_paths_may_contain_dots_and_repeated_slashes(directory: str) -> None:
     text = (
         f'DrvWithVersion("xp-dyn\\-drv",[("out","{directory}/{ZERO}-x","","")],[("{directory}/{ZERO}-a.drv",["out"])],'
         f'["{directory}/{ZERO}-b/"],"","",[],[])'
@@ -132,7 +132,7 @@ def test_paths_may_be_written_in_a_roundabout_way(directory: str) -> None:
     assert derivation.input_srcs == (f"{ZERO}-b",)
 
 
-def test_escapes_are_those_of_nix() -> None:
+def test_strings_are_escaped_and_unescaped_as_in_nix() -> None:
     everything = bytes(range(256))
     written = escape(everything)
     assert written.count(b"\\") == 2 + 1 + 3
@@ -140,7 +140,7 @@ def test_escapes_are_those_of_nix() -> None:
     assert unescape(rb"\a\/\\n\\\n\"") == b'a/\\n\\\n"'
 
 
-def test_only_what_nix_escapes_is_escaped() -> None:
+def test_the_platform_is_printed_without_escapes_as_nix_prints_it() -> None:
     text = PLAIN.replace(b'"system"', rb'"sys\"tem"')
     printed = print_derivation(parse(text), STORE_DIR)
     assert b'"sys"tem"' in printed
@@ -162,7 +162,7 @@ def test_dynamic_inputs_keep_their_tree() -> None:
     assert print_derivation(derivation, STORE_DIR) == text
 
 
-def test_without_a_dynamic_child_the_plain_form_is_printed() -> None:
+def test_a_derivation_without_dynamic_inputs_is_printed_in_the_plain_form() -> None:
     plain = with_inputs(f'("/nix/store/{ZERO}-a.drv",["out"])')
     versioned = with_inputs(f'("/nix/store/{ZERO}-a.drv",(["out"],[]))', VERSIONED)
     assert print_derivation(parse(versioned), STORE_DIR) == plain
@@ -199,7 +199,7 @@ def test_without_a_dynamic_child_the_plain_form_is_printed() -> None:
         (PLAIN.replace(b"],[],[],", f'],[],["/nix/store/{ZERO}_a"],'.encode()), PLAIN.index(b"[],[],") + 4),
     ],
 )
-def test_what_is_no_derivation_is_refused_with_the_position(text: bytes, position: int) -> None:
+def test_malformed_text_is_refused_with_the_position_of_the_error(text: bytes, position: int) -> None:
     with pytest.raises(MalformedDerivation) as caught:
         parse(text)
     assert caught.value.position == position
@@ -213,7 +213,7 @@ def chain(depth: int) -> bytes:
 
 
 @pytest.mark.parametrize("depth", [MAX_DYNAMIC_DEPTH + 2, 100_000])
-def test_a_chain_without_end_is_refused(depth: int) -> None:
+def test_a_chain_that_is_too_long_is_refused(depth: int) -> None:
     with pytest.raises(MalformedDerivation, match="too long"):
         parse(chain(depth))
 
@@ -229,7 +229,7 @@ def test_a_long_chain_is_read_and_printed() -> None:
     "run", ['"', "\\", ",", "(", "[", '"",', "0", '","', '("",""),', '["a",', "\\n", "/", "../", "é"]
 )
 @pytest.mark.parametrize("place", [1, 3, 5, 7, 9, 10, 13, 15, 17])
-def test_a_long_run_of_anything_is_read_or_refused_at_once(run: str, place: int) -> None:
+def test_a_long_repetition_of_any_token_is_read_or_refused_quickly(run: str, place: int) -> None:
     parts = with_inputs(f'("/nix/store/{ZERO}-a.drv",["out"])').split(b'"')
     text = b'"'.join(parts[:place]) + b'"' + run.encode() * 500_000 + b'"'.join(parts[place:])
     reason = ""
@@ -249,7 +249,7 @@ def test_a_long_run_of_anything_is_read_or_refused_at_once(run: str, place: int)
         (['("dev","/x","sha256","' + "0" * 64 + '")'], "named 'out'"),
     ],
 )
-def test_outputs_that_do_not_fit_together_have_no_kind(outputs: list[str], message: str) -> None:
+def test_a_derivation_with_incompatible_outputs_has_no_kind(outputs: list[str], message: str) -> None:
     derivation = parse(with_outputs(*outputs))
     with pytest.raises(InvalidDerivation, match=message):
         _ = derivation.kind

@@ -1,4 +1,4 @@
-"""What a failing builder, and a derivation that can't be built, mean to the database, with each Nix."""
+"""The meaning of failing builders, and of derivations that cannot be built, for the database, with each Nix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEEP = "mkdir $out; cd $out; i=0; while [ $i -lt 300 ]; do mkdir $name; cd $name
 
 
 def failure(store: Store, directory: Path, script: str, attributes: str) -> StepFailure:
-    """How the attempt at a derivation ends, for the database."""
+    """Attempt a derivation that must fail; return the failure as the database gets it."""
     builder = Builder(store, directory)
     drv = builder.instantiate(script, f"{{ {attributes} }}")
     kind = store.read_derivation(drv).kind
@@ -59,7 +59,7 @@ def failure(store: Store, directory: Path, script: str, attributes: str) -> Step
         ("exit 3", "", "exit code 3"),
     ],
 )  # fmt: skip
-def test_what_the_builder_has_done_wrong_fails_for_good(
+def test_an_error_of_the_builder_is_a_cached_failure(
     nix_store: Store, tmp_path: Path, script: str, attributes: str, reason: str
 ) -> None:
     found = failure(nix_store, tmp_path, script, attributes)
@@ -75,7 +75,7 @@ def test_what_the_builder_has_done_wrong_fails_for_good(
         ("mkfifo $out", "has an unsupported type"),
     ],
 )
-def test_what_the_builder_of_a_fixed_output_has_done_wrong_fails_and_is_not_remembered(
+def test_an_error_of_the_builder_of_a_fixed_output_is_a_failure_that_is_not_cached(
     nix_store: Store, tmp_path: Path, script: str, reason: str
 ) -> None:
     found = failure(nix_store, tmp_path, script, FIXED + DEP)
@@ -91,7 +91,7 @@ def test_what_the_builder_of_a_fixed_output_has_done_wrong_fails_and_is_not_reme
         ('exportReferencesGraph = [ "a" "/nothing" ];', "non-store path|is not in the Nix store"),
     ],
 )
-def test_a_derivation_that_nix_can_not_make_sense_of_fails_for_good(
+def test_a_derivation_with_malformed_attributes_fails_permanently(
     nix_store: Store, tmp_path: Path, attributes: str, reason: str
 ) -> None:
     found = failure(nix_store, tmp_path, "echo > $out", attributes)
@@ -100,7 +100,7 @@ def test_a_derivation_that_nix_can_not_make_sense_of_fails_for_good(
 
 
 @pytest.mark.since("2.31")
-def test_output_checks_that_are_none_fail_for_good(nix_store: Store, tmp_path: Path) -> None:
+def test_a_derivation_with_malformed_output_checks_fails_permanently(nix_store: Store, tmp_path: Path) -> None:
     found = failure(nix_store, tmp_path, ". ./.attrs.sh; echo > ${outputs[out]}", f"{STRUCTURED} outputChecks.out = 3;")
     assert (found.status, found.failure_class) == (1, "unsupported"), found
 

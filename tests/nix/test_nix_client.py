@@ -1,4 +1,4 @@
-"""The client against a real Nix: what is written is there, what is rooted stays, what is aborted ends."""
+"""The client against a real Nix: it adds texts, looks up paths, makes roots, and starts and aborts builds."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Recorder(BuildEvents):
         self.events.append(("stopped", drv_path))
 
 
-def test_the_store_tells_about_itself(store: Store, client: Client) -> None:
+def test_a_store_knows_its_directories_its_version_and_its_settings(store: Store, client: Client) -> None:
     assert store.store_dir.path == store.env["NIX_STORE_DIR"]
     assert str(store.real_dir) == store.store_dir.path
     assert store.nix_version >= (2, 26)
@@ -84,7 +84,7 @@ def test_the_store_tells_about_itself(store: Store, client: Client) -> None:
     assert store.settings.builders == ()
 
 
-def test_a_store_below_another_root_has_its_files_there(store: Store, tmp_path: Path) -> None:
+def test_a_store_with_a_root_has_its_files_below_that_root(store: Store, tmp_path: Path) -> None:
     environment = {name: value for name, value in store.env.items() if name != "NIX_STORE_DIR"}
     for uri in (f"local?root={tmp_path}", str(tmp_path)):
         rooted = Store(uri, environment)
@@ -98,7 +98,7 @@ def test_a_store_below_another_root_has_its_files_there(store: Store, tmp_path: 
             assert rooted.base_name(rooted.full_path(text.path)) == text.path
 
 
-def test_an_added_text_is_there(store: Store, client: Client) -> None:
+def test_an_added_text_is_valid_and_can_be_read(store: Store, client: Client) -> None:
     one = text_of(store, "one", b"1")
     two = text_of(store, "two", b"", (one.path,))
     client.add_text(one)
@@ -114,7 +114,7 @@ def test_an_added_text_is_there(store: Store, client: Client) -> None:
     assert store.read_derivation_text(one.path) == b"1"
 
 
-def test_a_refused_request_leaves_the_connection_good(store: Store, client: Client) -> None:
+def test_a_connection_is_usable_after_a_refused_request(store: Store, client: Client) -> None:
     malformed = text_of(store, "malformed.drv", b"x" * 300_000)
     dangling = text_of(store, "dangling", b"x", (NOTHING,))
     good = text_of(store, "good", b"good")
@@ -128,12 +128,12 @@ def test_a_refused_request_leaves_the_connection_good(store: Store, client: Clie
     assert client.query_valid_paths([good.path]) == {good.path}
 
 
-def test_a_path_computed_wrongly_is_noticed(client: Client) -> None:
+def test_the_client_notices_a_wrongly_computed_path(client: Client) -> None:
     with pytest.raises(PathMismatch, match="store directories"):
         client.add_text(Text("0" * 32 + "-x", b"x", ()))
 
 
-def test_thousands_of_requests_are_written_before_their_answers_are_read(store: Store, client: Client) -> None:
+def test_a_client_writes_thousands_of_requests_before_it_reads_their_answers(store: Store, client: Client) -> None:
     texts = [text_of(store, f"n{number}", str(number).encode() * 2000) for number in range(300)]
     assert client.add_texts(texts) == [None] * 300
     paths = [text.path for text in texts]
@@ -142,7 +142,7 @@ def test_thousands_of_requests_are_written_before_their_answers_are_read(store: 
     assert client.protect(paths) == set(paths)
 
 
-def test_what_is_asked_for_can_be_protected_in_the_same_flight(store: Store) -> None:
+def test_a_query_can_protect_its_paths_from_the_collector_in_the_same_round_trip(store: Store) -> None:
     asked, protected = text_of(store, "asked", b"x"), text_of(store, "protected", b"x")
     with store.connect() as client:
         client.add_texts([asked, protected])
@@ -155,14 +155,14 @@ def test_what_is_asked_for_can_be_protected_in_the_same_flight(store: Store) -> 
         assert client.query_valid_paths([asked.path, protected.path]) == {protected.path}
 
 
-def test_unknown_outputs_are_none(client: Client) -> None:
+def test_the_paths_of_unbuilt_outputs_are_none(client: Client) -> None:
     drv = add_derivation(client, "unbuilt", "exit 1")
     assert client.query_derivation_output_map(drv) == {"out": None}
     with pytest.raises(NixError):
         client.query_derivation_output_map("0" * 32 + "-gone.drv")
 
 
-def test_a_build_tells_what_happens_as_it_happens(store: Store, client: Client) -> None:
+def test_a_build_reports_its_start_its_log_its_phases_and_its_end(store: Store, client: Client) -> None:
     script = r"""
         echo one; printf 'bytes \377\n'
         echo '@nix {"action":"setPhase","phase":"buildPhase"}' >&2
@@ -185,7 +185,7 @@ def test_a_build_tells_what_happens_as_it_happens(store: Store, client: Client) 
     assert client.build(drv, ["out"]).status is BuildStatus.ALREADY_VALID
 
 
-def test_what_nix_builds_besides_is_told(store: Store, client: Client) -> None:
+def test_a_build_reports_the_inputs_that_nix_builds_first(store: Store, client: Client) -> None:
     unbuilt = add_derivation(client, "unbuilt-input", "echo x > $out")
     asked = store.read_derivation(unbuilt)
     asked = replace(asked, name="asked-for", input_drvs={unbuilt: InputNode(("out",))})
@@ -205,12 +205,12 @@ def test_a_failing_builder_is_a_permanent_failure(client: Client) -> None:
     assert "\x1b" not in result.error
 
 
-def test_an_output_that_was_not_made_is_rejected(client: Client) -> None:
+def test_a_build_without_its_output_is_rejected(client: Client) -> None:
     assert client.build(add_derivation(client, "lazy", "true")).status is BuildStatus.OUTPUT_REJECTED
 
 
 @pytest.mark.parametrize("limit", ["timeout", "max_silent_time"])
-def test_limits_end_a_build(store: Store, client: Client, limit: str) -> None:
+def test_time_limits_end_a_build(store: Store, client: Client, limit: str) -> None:
     drv = add_derivation(client, f"slow-{limit.replace('_', '-')}", "sleep 60; true")
     client.set_options(store.settings.with_limits(**{limit: 1}))
     began = time.monotonic()
@@ -218,7 +218,7 @@ def test_limits_end_a_build(store: Store, client: Client, limit: str) -> None:
     assert time.monotonic() - began < 50
 
 
-def test_a_missing_derivation_is_no_end_of_the_connection(client: Client) -> None:
+def test_a_connection_survives_a_build_of_a_missing_derivation(client: Client) -> None:
     with suppress(NixError):
         assert not client.build("0" * 32 + "-gone.drv").succeeded
     assert client.query_valid_paths([NOTHING]) == set()
@@ -228,7 +228,7 @@ def is_running(mark: str) -> bool:
     return mark in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
 
 
-def test_a_build_is_aborted_from_another_thread(store: Store) -> None:
+def test_another_thread_can_abort_a_build(store: Store) -> None:
     recorder = Recorder()
     seconds = f"98765{os.getpid()}"
     with store.connect() as client:
@@ -296,7 +296,7 @@ def test_a_root_outlives_the_connection_until_it_is_removed(new_store: Callable[
         assert client.query_valid_paths([kept.path]) == set()
 
 
-def test_roots_below_the_stores_own_need_no_word_to_nix(new_store: Callable[[], Store]) -> None:
+def test_roots_below_the_stores_own_directory_work_without_a_request_to_nix(new_store: Callable[[], Store]) -> None:
     store = new_store()
     roots = RootDirectory(Path(store.env["NIX_STATE_DIR"]) / "gcroots" / "ours", direct=True)
     first, *more, lost = (text_of(store, f"text-{number}", b"x") for number in range(6))
@@ -320,9 +320,7 @@ def test_roots_below_the_stores_own_need_no_word_to_nix(new_store: Callable[[], 
         assert client.query_valid_paths(kept) == set()
 
 
-def test_roots_that_were_made_just_now_are_not_old(
-    store: Store, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_young_root_is_not_listed_as_old(store: Store, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     roots = RootDirectory(Path(store.env["NIX_STATE_DIR"]) / "gcroots" / "young", direct=True)
     old, young, youngest = (text_of(store, f"aging-{number}", b"x") for number in range(3))
     client.add_texts([old, young, youngest])
@@ -330,7 +328,7 @@ def test_roots_that_were_made_just_now_are_not_old(
     roots.add(client, old.path)
     monkeypatch.setattr(time, "monotonic", lambda: mono + 59)
     roots.add(client, young.path)
-    monkeypatch.setattr(time, "time", lambda: now + 659)  # the second one is 600 seconds old, by the time of the first
+    monkeypatch.setattr(time, "time", lambda: now + 659)  # `young` is 600 seconds old; its link has the time of `old`
     assert list(roots.names(older_than=601)) == []
     monkeypatch.setattr(time, "time", lambda: now + 721)
     assert set(roots.names(older_than=600)) == {old.path, young.path}
@@ -349,7 +347,7 @@ def test_a_root_can_be_moved_to_another_path(store: Store, client: Client, tmp_p
     assert list(roots.names()) == ["current"]
 
 
-def test_links_that_were_never_given_their_names_are_removed(tmp_path: Path) -> None:
+def test_abandoned_temporary_links_of_roots_are_removed(tmp_path: Path) -> None:
     roots = RootDirectory(tmp_path)
     left, new, root = (tmp_path / name for name in (".new-left", ".new-new", "root"))
     for link in (left, new, root):
@@ -357,7 +355,7 @@ def test_links_that_were_never_given_their_names_are_removed(tmp_path: Path) -> 
     for link in (left, root):
         os.utime(link, (0, time.time() - 61), follow_symlinks=False)
     assert list(roots.names()) == ["root"]
-    assert set(tmp_path.iterdir()) == {new, root}, "the other one may get its name yet"
+    assert set(tmp_path.iterdir()) == {new, root}, "the new link may still get its name"
 
 
 def test_the_size_of_a_closure_counts_every_path_once(store: Store, client: Client) -> None:
@@ -387,7 +385,7 @@ def daemon(store: Store) -> Iterator[str]:
         process.stderr.close()
 
 
-def test_a_daemon_is_spoken_to_over_its_socket(new_store: Callable[[], Store]) -> None:
+def test_a_client_can_use_the_socket_of_a_daemon(new_store: Callable[[], Store]) -> None:
     store = new_store()
     with daemon(store) as socket:
         for uri in (f"unix://{socket}", "daemon"):
@@ -417,7 +415,9 @@ def test_a_daemon_is_spoken_to_over_its_socket(new_store: Callable[[], Store]) -
         ),
     ],
 )
-def test_what_is_no_nix_is_told_from_nix(tmp_path: Path, script: str, error: type[Exception], message: str) -> None:
+def test_a_program_that_is_not_nix_is_reported(
+    tmp_path: Path, script: str, error: type[Exception], message: str
+) -> None:
     fake = tmp_path / "nix-daemon"
     fake.write_text(f"#!/bin/sh\n{script}\n")
     fake.chmod(0o755)
@@ -432,7 +432,7 @@ def test_what_is_no_nix_is_told_from_nix(tmp_path: Path, script: str, error: typ
         ({"GLIBC_TUNABLES": "glibc.malloc.check=1"}, "glibc.malloc.check=1"),
     ],
 )
-def test_a_nix_gets_allocator_settings_that_nobody_has_chosen(
+def test_nix_gets_allocator_settings_unless_the_user_has_set_some(
     tmp_path: Path, chosen: dict[str, str], given: str
 ) -> None:
     fake = tmp_path / "nix-daemon"
@@ -442,14 +442,14 @@ def test_a_nix_gets_allocator_settings_that_nobody_has_chosen(
         Client(ProcessTransport({"PATH": f"{tmp_path}:/usr/bin:/bin", **chosen}), StoreDir("/nix/store"))
 
 
-def test_a_connection_ends_where_python_knows_no_pidfd(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_ends_on_a_python_without_pidfd(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "pidfd_open")
     client = store.connect()
     client.close()
     assert client.closed
 
 
-def test_a_nix_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_the_error_names_the_missing_nix_program_or_socket(tmp_path: Path) -> None:
     with pytest.raises(NixNotFound, match="nix-instantiate"):
         _ = Store(environment={"PATH": str(tmp_path)}).store_dir
     with pytest.raises(NixNotFound, match="nix-daemon"):

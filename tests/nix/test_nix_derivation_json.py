@@ -70,7 +70,7 @@ def assert_shown_as_nix_does(store: Store, drv_paths: list[str]) -> None:
     derivations = {path: store.read_derivation(path) for path in drv_paths}
     ours = show_derivations(derivations, store.nix_version, store.store_dir)
     assert json.loads(ours) == json.loads(shown)
-    if b"\n" not in shown:  # old ones always indent
+    if b"\n" not in shown:  # old versions always indent
         assert ours == shown
 
 
@@ -101,7 +101,7 @@ def test_strange_derivations_are_shown_as_nix_shows_them(nix_store: Store, nix_c
         (b'"x","/\xf8",[],[]', "its builder is not UTF-8"),
     ],
 )
-def test_what_is_not_utf8_has_no_form_in_json_for_nix_either(
+def test_a_derivation_that_is_not_utf8_has_no_json_form_here_or_in_nix(
     nix_store: Store, nix_client: Client, text: bytes, where: str
 ) -> None:
     store = nix_store
@@ -125,7 +125,7 @@ def derivation(**changes: object) -> Derivation:
     return Derivation(**(fields | changes))  # type: ignore[arg-type]
 
 
-def test_inputs_are_written_as_each_version_does() -> None:
+def test_inputs_are_written_as_each_nix_version_writes_them() -> None:
     one = derivation(input_srcs=(SOURCE,), input_drvs={INPUT: InputNode(("dev", "out"), {"drv": InputNode(("out",))})})
     old, parsing, base_names, new = (derivation_to_json(one, version, STORE_DIR) for version in VERSIONS)
     node = {"outputs": ["dev", "out"], "dynamicOutputs": {"drv": {"outputs": ["out"], "dynamicOutputs": {}}}}
@@ -163,7 +163,7 @@ FIXED_PATH = "qdk8rk26xkp820b8bd1ja3dprf3nfd0i-name"
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_outputs_are_written_as_each_version_does(
+def test_outputs_are_written_as_each_nix_version_writes_them(
     output: object, old: dict[str, object], base_names: dict[str, object], new: dict[str, object]
 ) -> None:
     one = derivation(outputs={"out": output})
@@ -171,7 +171,7 @@ def test_outputs_are_written_as_each_version_does(
     assert shown == [old, old, base_names, new]
 
 
-def test_structured_attributes_are_an_object_where_nix_shows_one() -> None:
+def test_structured_attributes_are_an_object_for_versions_that_show_one() -> None:
     one = derivation(env={b"__json": b'{"b": 1, "a": [2.0]}', b"out": b"x"})
     old, *others = (derivation_to_json(one, version, STORE_DIR) for version in [*VERSIONS, NixVersion(2, 31)])
     assert old["env"] == {"__json": '{"b": 1, "a": [2.0]}', "out": "x"}
@@ -186,7 +186,7 @@ def test_structured_attributes_are_an_object_where_nix_shows_one() -> None:
             derivation_to_json(broken, version, STORE_DIR)
 
 
-def test_all_derivations_are_in_one_object_by_path() -> None:
+def test_derivations_are_shown_in_one_object_keyed_by_path() -> None:
     text = b'Derive([("out","","r:sha256","")],[],[],"x","/b",[],[("e","\xc3\xa9")])'
     one = parse_derivation(text, "input", STORE_DIR)
     old, _, base_names, new = (show_derivations({INPUT: one}, version, STORE_DIR) for version in VERSIONS)

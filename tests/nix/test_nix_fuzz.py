@@ -1,4 +1,4 @@
-"""Damaged .drv texts are read as Nix reads them and printed as Nix prints them, or refused with the position."""
+"""Damaged .drv texts are read and printed as by Nix, or refused with the position of the error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ COUNT = 6000
 NIX_COUNT = 2000
 PRINTED_COUNT = 10
 
-# What Nix reads, and we refuse on purpose: see the module aterm, and test_what_nix_reads_but_can_not_build_is_refused.
+# Nix reads these texts and we refuse them: see the module aterm, and
+# test_text_that_nix_reads_but_cannot_build_is_refused.
 ON_PURPOSE = re.compile(
     r"expected ASCII characters only"
     r"|no store path has the content-addressing method"
@@ -51,7 +52,7 @@ def reader(nix_store: Store) -> Iterator[NixReader]:
 
 
 def read(text: bytes, store_dir: StoreDir = STORE_DIR) -> Derivation | MalformedDerivation:
-    """What a text is read as, or its refusal; nothing else may happen."""
+    """Read a text; return the derivation or the refusal. Any other exception is an error."""
     try:
         derivation = parse_derivation(text, NAME, store_dir)
     except MalformedDerivation as caught:
@@ -68,21 +69,21 @@ def read(text: bytes, store_dir: StoreDir = STORE_DIR) -> Derivation | Malformed
 
 
 def plain(derivation: Derivation) -> bool:
-    """Whether nothing in it would have to be escaped where Nix escapes nothing."""
+    """Whether no string would need an escape in a place where Nix does not escape."""
     written = [derivation.platform, *(output.encode() for output in derivation.outputs)]
     written += [name.encode() for wanted in derivation.needed_outputs() for name in wanted.chain]
     return not any(set(text) & set(b'"\\') for text in written)
 
 
 @pytest.mark.parametrize("original", range(len(texts())))
-def test_what_is_not_damaged_is_read_and_printed_as_it_was(original: int) -> None:
+def test_an_undamaged_text_is_printed_as_it_was_read(original: int) -> None:
     text = texts()[original]
     derivation = read(text)
     assert isinstance(derivation, Derivation)
     assert print_derivation(derivation, STORE_DIR) == text
 
 
-def test_a_damaged_derivation_is_read_or_refused_and_nothing_else() -> None:
+def test_a_damaged_text_is_either_read_or_refused() -> None:
     for seed, text in islice(damaged(STORE_DIR), COUNT):
         check_alone(seed, text)
 
@@ -101,7 +102,7 @@ def test_nix_reads_and_prints_damaged_derivations_as_we_do(nix_store: Store, rea
 
 @pytest.mark.storm
 @pytest.mark.timeout(0)
-def test_nix_reads_and_prints_damaged_derivations_as_we_do_for_as_long_as_it_may(
+def test_nix_reads_and_prints_damaged_derivations_as_we_do_until_the_time_is_up(
     nix_store: Store, reader: NixReader
 ) -> None:
     cases = damaged(nix_store.store_dir)
@@ -127,7 +128,7 @@ def compare(store: Store, reader: NixReader, cases: Iterable[tuple[str, bytes]])
 
 
 def compare_values(store: Store, reader: NixReader, accepted: Iterable[tuple[str, bytes, Derivation]]) -> None:
-    """Nix shows what we read, and prints a few of them as we do."""
+    """Check that Nix shows all derivations as we do, and prints a few of them as we do."""
     showable = [(case, shown) for case in accepted if (shown := in_json(store, case[2])) is not None]
     by_nix = reader.shown([text for (_, text, _), _ in showable])
     for ((seed, text, _), ours), nix in zip(showable, by_nix, strict=True):
@@ -140,12 +141,12 @@ def compare_values(store: Store, reader: NixReader, accepted: Iterable[tuple[str
         printed += path is not None
         if printed == PRINTED_COUNT:
             break
-    # Nix writes about half of them. When it would write none, nothing was compared.
+    # Nix writes about half of them. If Nix wrote none, nothing would be compared.
     assert printed == PRINTED_COUNT or len(pairs) < 10 * PRINTED_COUNT
 
 
 def in_json(store: Store, derivation: Derivation) -> dict[str, Any] | None:
-    """What Nix should show; ``None`` for what has no form in JSON."""
+    """Return the derivation as Nix should show it; ``None`` if it has no JSON form."""
     try:
         return derivation_to_json(derivation, store.nix_version, store.store_dir)
     except NotInJSON:
@@ -153,7 +154,7 @@ def in_json(store: Store, derivation: Derivation) -> dict[str, Any] | None:
 
 
 def compare_reading(store: Store, reader: NixReader, text: bytes) -> Derivation | None:
-    """Nix accepts what we accept, and finds the same outputs; what we both accept is returned."""
+    """Check that Nix accepts what we accept, with the same outputs; return the derivation if both accept it."""
     nix = reader.output_names(text)
     ours = read(text, store.store_dir)
     if isinstance(ours, MalformedDerivation):
@@ -177,7 +178,7 @@ def has_wrong_path_only(derivation: Derivation) -> bool:
 
 
 def compare_output_path(store: Store, reader: NixReader, text: bytes, derivation: Derivation) -> None:
-    """Nix computes the same output path, from the whole text as it prints it."""
+    """Check that Nix computes the same output path, which depends on the whole text as Nix prints it."""
     nix = reader.first_output_path(text)
     digest = sha256(print_masked(derivation, store.store_dir)).digest()
     try:

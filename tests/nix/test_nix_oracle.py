@@ -1,4 +1,4 @@
-"""Nix is asked: what it resolves each derivation of oracle-*.nix to is compared with ours, path and bytes."""
+"""Compares our resolution of each derivation in oracle-*.nix with Nix's, path and bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES = ["graphs", "kinds", "structured", "text"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A store in which Nix built all cases of a file, those, and what Nix said."""
+    """A store in which Nix built all cases of a file, the cases, and Nix's messages."""
 
     name: str
     store: Store
@@ -37,13 +37,13 @@ def outcome(nix: Nix, request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     return Outcome(request.param, store, drvs, build(store, drvs))
 
 
-def test_path_and_bytes_are_those_of_nix(outcome: Outcome) -> None:
+def test_resolved_derivations_have_the_paths_and_bytes_of_nix(outcome: Outcome) -> None:
     assert not outcome.built.errors, outcome.built.errors
     assert not list(differences(outcome.store, outcome.built.resolutions))
     assert not not_written(outcome.store, outcome.built.resolutions)
 
 
-def test_nix_has_built_what_we_resolve_to(outcome: Outcome) -> None:
+def test_our_resolved_derivations_have_the_outputs_that_nix_built(outcome: Outcome) -> None:
     store = outcome.store
     with store.connect() as client:
         for original in outcome.built.resolutions:
@@ -54,7 +54,7 @@ def test_nix_has_built_what_we_resolve_to(outcome: Outcome) -> None:
             assert (None in known.values()) is (resolved.derivation.kind is Kind.IMPURE)
 
 
-def test_we_resolve_what_nix_resolves(outcome: Outcome) -> None:
+def test_nix_and_we_resolve_the_same_derivations(outcome: Outcome) -> None:
     store, resolutions = outcome.store, outcome.built.resolutions
     assert store.real_dir is not None
     everything = {file.name for file in store.real_dir.glob("*.drv") if file.is_file()}
@@ -64,7 +64,7 @@ def test_we_resolve_what_nix_resolves(outcome: Outcome) -> None:
     assert kinds == {Kind.FLOATING, Kind.DEFERRED, Kind.FIXED, Kind.IMPURE}
 
 
-def test_derivations_that_differ_in_equal_inputs_resolve_to_one(outcome: Outcome) -> None:
+def test_derivations_whose_inputs_have_equal_outputs_resolve_to_one_derivation(outcome: Outcome) -> None:
     if outcome.name == "graphs":
         for name in ("on-same", "deferred-on-same"):
             same = [
@@ -74,7 +74,7 @@ def test_derivations_that_differ_in_equal_inputs_resolve_to_one(outcome: Outcome
             assert len(set(same)) == 1
 
 
-def test_bytes_that_are_no_text_are_among_the_cases(outcome: Outcome) -> None:
+def test_the_cases_contain_bytes_that_are_not_utf8(outcome: Outcome) -> None:
     if outcome.name == "text":
         written = Path(__file__).with_name("not-utf8").read_bytes()
         resolved = [outcome.store.read_derivation(path) for path in outcome.built.resolutions.values()]
@@ -83,7 +83,7 @@ def test_bytes_that_are_no_text_are_among_the_cases(outcome: Outcome) -> None:
         assert any(name.startswith(written) for one in resolved for name in one.env)
 
 
-def test_of_names_that_become_equal_one_stays(outcome: Outcome) -> None:
+def test_one_of_two_variables_stays_if_their_names_become_equal(outcome: Outcome) -> None:
     if outcome.name == "text":
         lost = {}
         for drv, path in outcome.built.resolutions.items():

@@ -1,4 +1,4 @@
-"""Nix resolves derivations made of random bytes and placeholders to what we resolve them to."""
+"""Nix and we resolve derivations of random bytes and placeholders alike."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def random_text(source: random.Random, placeholders: Sequence[bytes], longest: i
         match source.randrange(6):
             case 0 | 1:
                 pieces.append(source.choice(placeholders))
-            case 2:  # a part of one
+            case 2:  # a part of a placeholder
                 whole = source.choice(placeholders)
                 start, end = sorted(source.sample(range(len(whole) + 1), 2))
                 pieces.append(whole[start:end])
@@ -55,7 +55,7 @@ def random_text(source: random.Random, placeholders: Sequence[bytes], longest: i
 
 
 def add_leaves(client: Client) -> dict[str, tuple[str, ...]]:
-    """Derivations without inputs and the names of their outputs: the paths of some are known."""
+    """Add derivations without inputs; return the names of their outputs. Some have outputs with known paths."""
     store_dir = client.store_dir
     static = fill_deferred_outputs(of_kind(Kind.DEFERRED, "static", store_dir), store_dir)
     known = [add_derivation(client, made) for made in (static, of_kind(Kind.FIXED, "fixed", store_dir))]
@@ -63,13 +63,13 @@ def add_leaves(client: Client) -> dict[str, tuple[str, ...]]:
     return {**dict.fromkeys(floating, ("dev", "out")), **dict.fromkeys(known, ("out",))}
 
 
-def test_random_bytes_are_rewritten_as_nix_does(nix_store: Store, nix_client: Client) -> None:
+def test_random_bytes_are_rewritten_as_nix_rewrites_them(nix_store: Store, nix_client: Client) -> None:
     source = random_source()
     leaves = add_leaves(nix_client)
     holes = [upstream_placeholder(drv, output).encode() for drv, outputs in leaves.items() for output in outputs]
     drvs = []
     for number in range(80):
-        # The first one always: what only has inputs with known paths can't be deferred.
+        # Always the first one: a derivation whose inputs all have known paths cannot be deferred.
         chosen = {next(iter(leaves)), *(drv for drv in leaves if source.random() < 0.7)}
         env = {b"x" + random_text(source, holes, 4): random_text(source, holes, 12) for _ in range(source.randrange(8))}
         env |= {random_text(source, holes, 3) or b"e": random_text(source, holes, 40), b"number": b"%d" % number}
@@ -92,7 +92,7 @@ def test_random_bytes_are_rewritten_as_nix_does(nix_store: Store, nix_client: Cl
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_bytes_that_are_no_text_stay_in_every_place(nix_store: Store, nix_client: Client, kind: Kind) -> None:
+def test_bytes_that_are_not_utf8_stay_unchanged_everywhere(nix_store: Store, nix_client: Client, kind: Kind) -> None:
     own = output_placeholder("out").encode()
     script = b"PATH=/usr/bin:/bin; mkdir %b; ln -s /bin/sh '%b/\xff'" % (own, own)
     leaf = add_derivation(nix_client, shell("shell", script=script))
@@ -117,13 +117,13 @@ def test_bytes_that_are_no_text_stay_in_every_place(nix_store: Store, nix_client
         assert part in text
 
 
-def test_the_platform_is_left_alone(nix_store: Store, nix_client: Client) -> None:
+def test_placeholders_in_the_platform_are_not_replaced(nix_store: Store, nix_client: Client) -> None:
     leaf = add_leaf(nix_client)
     hole = upstream_placeholder(leaf, "out").encode()
     made = of_kind(Kind.FLOATING, "platform", nix_client.store_dir, inputs={leaf: InputNode(("out",))}, args=(hole,))
     drv = add_derivation(nix_client, replace(made, platform=hole))
     built = build(nix_store, [drv])
-    # Nothing can be built for such a platform, but before it says so Nix has resolved it.
+    # Nix can build nothing for such a platform, but it resolves the derivation before it says so.
     assert built.errors
     assert built.resolutions.keys() == {drv}
     assert not list(differences(nix_store, built.resolutions))

@@ -1,4 +1,4 @@
-"""Derivations that depend on outputs of derivations which are outputs: as Nix has it, where Nix can build them."""
+"""Derivations with dynamic inputs, resolved as by Nix, for versions of Nix that can build them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from .oracle import add_derivation, build, differences, instantiate, not_written
 from .raw import add_leaf, assert_refused, of_kind, what_nix_says
 
 DYNAMIC = "2.29"
-"""The version that resolves such derivations itself; for those before it a test shows that we can do it for them."""
+"""The first version that resolves dynamic derivations. For older versions a test shows that we can do it."""
 
 NUMBERS = itertools.count()
 KINDS = (Kind.FLOATING, Kind.DEFERRED, Kind.FIXED, Kind.IMPURE)
@@ -44,7 +44,7 @@ def drvs(nix_store: Store) -> set[str]:
 
 
 @pytest.mark.since(DYNAMIC)
-def test_path_and_bytes_are_those_of_nix(nix_store: Store, drvs: set[str]) -> None:
+def test_resolved_dynamic_derivations_have_the_paths_and_bytes_of_nix(nix_store: Store, drvs: set[str]) -> None:
     built = build(nix_store, drvs)
     assert not built.errors, built.errors
     assert not list(differences(nix_store, built.resolutions))
@@ -60,7 +60,7 @@ def test_path_and_bytes_are_those_of_nix(nix_store: Store, drvs: set[str]) -> No
 
 
 @pytest.mark.before(DYNAMIC)
-def test_a_nix_that_can_not_build_them_builds_what_we_resolve_them_to(
+def test_a_nix_that_cannot_resolve_dynamic_derivations_builds_our_resolutions(
     nix_store: Store, nix_client: Client, drvs: set[str]
 ) -> None:
     dynamic = {drv for drv in drvs if nix_store.read_derivation(drv).has_dynamic_inputs}
@@ -74,7 +74,7 @@ def test_a_nix_that_can_not_build_them_builds_what_we_resolve_them_to(
 
 
 def realise(store: Store, client: Client, drv: str, realised: dict[str, Mapping[str, str | None]]) -> None:
-    """Have Nix build one derivation after the other, each resolved by us. ``realised``: outputs of what is built."""
+    """Let Nix build one derivation after the other, each resolved by us, and put its outputs into ``realised``."""
     derivation = store.read_derivation(drv)
     outputs = {}
     for wanted in derivation.needed_outputs():
@@ -97,7 +97,7 @@ def realise(store: Store, client: Client, drv: str, realised: dict[str, Mapping[
 
 @dataclass(frozen=True)
 class Producers:
-    """Derivations in a store that make the ``.drv`` of the same derivation, each of another kind."""
+    """Derivations of several kinds in a store, all of which write the ``.drv`` of the derivation `inner`."""
 
     store: Store
     inner: str
@@ -132,7 +132,7 @@ def producers(nix_store: Store) -> Producers:
 
 
 def on(producer: str, kind: Kind, store: Store, *inputs_besides: str) -> Derivation:
-    """A derivation of that kind that needs what the product of ``producer`` makes."""
+    """Make a derivation of this kind that needs an output of the derivation that ``producer`` writes."""
     name = f"dynamic-{next(NUMBERS)}"
     inputs = {producer: InputNode((), {"out": InputNode(("out",))})}
     inputs |= dict.fromkeys(inputs_besides, InputNode(("out",)))
@@ -143,10 +143,10 @@ def on(producer: str, kind: Kind, store: Store, *inputs_besides: str) -> Derivat
 @pytest.mark.since(DYNAMIC)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("producer", ["floating", "fixed"])
-def test_what_producers_make_is_put_in_as_nix_does(
+def test_chains_through_a_producer_are_resolved_as_nix_resolves_them(
     producers: Producers, nix_client: Client, producer: str, kind: Kind
 ) -> None:
-    # Without an input whose path is not known, Nix takes the paths of what depends on a fixed producer for known, too.
+    # `inner` has an unknown path: without it, Nix would take the output paths above a fixed producer as known.
     derivation = on(getattr(producers, producer), kind, producers.store, producers.inner)
     drv = add_derivation(nix_client, derivation)
     built = build(producers.store, [drv])
@@ -158,7 +158,9 @@ def test_what_producers_make_is_put_in_as_nix_does(
 
 @pytest.mark.since(DYNAMIC)
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_impure_derivations_make_is_not_built(producers: Producers, nix_client: Client, kind: Kind) -> None:
+def test_a_derivation_that_an_impure_producer_writes_is_not_built(
+    producers: Producers, nix_client: Client, kind: Kind
+) -> None:
     derivation = on(producers.impure, kind, producers.store)
     answer = what_nix_says(producers.store, nix_client, derivation)
     assert re.search("depends on impure derivation|cannot operate on output 'out' of the unbuilt derivation", answer)
@@ -166,10 +168,12 @@ def test_what_impure_derivations_make_is_not_built(producers: Producers, nix_cli
 
 
 @pytest.mark.since(DYNAMIC)
-def test_a_path_that_was_computed_without_dynamic_inputs_is_stale(producers: Producers, nix_client: Client) -> None:
+def test_an_output_path_that_was_computed_without_dynamic_inputs_is_stale(
+    producers: Producers, nix_client: Client
+) -> None:
     store = producers.store
     derivation = on(producers.fixed, Kind.DEFERRED, store)
-    # The path that Nix computes without what the product makes; it says so itself.
+    # Nix computes this path without the outputs of the written derivation; its error contains the path.
     found = re.search(r"should be '([^']+)'", what_nix_says(store, nix_client, derivation))
     assert found is not None
     stale = derivation.with_changes(

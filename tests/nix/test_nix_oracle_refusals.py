@@ -1,4 +1,4 @@
-"""What Nix rejects, before or after it has resolved it, is refused: with a reason, and before anything is written."""
+"""Derivations that Nix rejects, before or after resolving, are refused with a reason before anything is written."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ from .raw import OUTPUTS, add_leaf, assert_refused, of_kind, shell, what_nix_say
 
 FLOATING, FIXED = OUTPUTS[Kind.FLOATING], OUTPUTS[Kind.FIXED]
 NUMBERS = itertools.count()
-"""Each derivation has a name of its own: Nix takes for built what differs from something built in nothing else."""
+"""Gives each derivation a name of its own: Nix would take a derivation as built if only its inputs differed."""
 
 
 class Inputs(NamedTuple):
-    """What the cases depend on: the store, a floating derivation in it, an impure one."""
+    """The inputs of the cases: the store, a floating derivation in it, and an impure one."""
 
     store: Store
     leaf: str
@@ -61,7 +61,7 @@ def inputs(nix_store: Store, nix_client: Client) -> Inputs:
 
 
 def with_outputs(outputs: dict[str, Floating | Fixed | Impure | Deferred]) -> Make:
-    """These outputs; each has in the environment what Nix wants to be there."""
+    """Make derivations with these outputs, each with the variable that Nix wants."""
 
     def make(name: str, inputs: Inputs) -> Derivation:
         made = shell(name, outputs=outputs, inputs={inputs.leaf: InputNode(("out",))})
@@ -75,7 +75,7 @@ def with_outputs(outputs: dict[str, Floating | Fixed | Impure | Deferred]) -> Ma
 
 
 def with_env(kind: Kind, env: dict[bytes, bytes], *outputs: str) -> Make:
-    """Of that kind, with this environment."""
+    """Make derivations of this kind with this environment."""
 
     def make(name: str, inputs: Inputs) -> Derivation:
         made = dict.fromkeys(outputs or ("out",), OUTPUTS[kind])
@@ -85,13 +85,13 @@ def with_env(kind: Kind, env: dict[bytes, bytes], *outputs: str) -> Make:
 
 
 def with_long_name(kind: Kind) -> Make:
-    """With a name so long that the path of one of the outputs can't have it."""
+    """Make derivations with names so long that the path of one output would be invalid."""
     make = with_outputs({"out": OUTPUTS[kind], "devel": OUTPUTS[kind]})
     return lambda name, inputs: make(name.ljust(207, "n"), inputs)
 
 
 def on_impure(kind: Kind) -> Make:
-    """Of that kind, depending on an impure derivation."""
+    """Make derivations of this kind that depend on an impure derivation."""
 
     def make(name: str, inputs: Inputs) -> Derivation:
         needed = {inputs.impure: InputNode(("out",))}
@@ -159,7 +159,7 @@ REFUSED: dict[str, tuple[Make, type[CannotResolve], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_nix_rejects_is_refused(nix_client: Client, inputs: Inputs, case: str) -> None:
+def test_a_derivation_that_nix_rejects_is_refused(nix_client: Client, inputs: Inputs, case: str) -> None:
     make, error, says = REFUSED[case]
     derivation = make(f"refused-{next(NUMBERS)}", inputs)
     assert re.search(says, what_nix_says(inputs.store, nix_client, derivation))
@@ -167,12 +167,12 @@ def test_what_nix_rejects_is_refused(nix_client: Client, inputs: Inputs, case: s
 
 
 @pytest.mark.parametrize("kind", [Kind.FIXED, Kind.IMPURE])
-def test_what_may_depend_on_impure_ones_is_not_refused(nix_client: Client, inputs: Inputs, kind: Kind) -> None:
+def test_fixed_and_impure_derivations_may_have_impure_inputs(nix_client: Client, inputs: Inputs, kind: Kind) -> None:
     derivation = on_impure(kind)(f"accepted-{next(NUMBERS)}", inputs)
     assert not what_nix_says(inputs.store, nix_client, derivation)
 
 
-def test_what_is_input_addressed_nix_builds_as_it_is_and_rejects_when_resolved(
+def test_nix_builds_an_input_addressed_derivation_unresolved_and_rejects_the_resolved_one(
     nix_client: Client, inputs: Inputs
 ) -> None:
     store = inputs.store
@@ -198,7 +198,7 @@ def test_what_is_input_addressed_nix_builds_as_it_is_and_rejects_when_resolved(
 
 
 @pytest.mark.before("2.35")
-def test_a_wrong_path_in_the_environment_is_overwritten(nix_client: Client, inputs: Inputs) -> None:
+def test_nix_overwrites_a_wrong_output_path_in_the_environment(nix_client: Client, inputs: Inputs) -> None:
     drv = add_derivation(
         nix_client, with_env(Kind.DEFERRED, {b"out": b"/wrong"})(f"overwritten-{next(NUMBERS)}", inputs)
     )

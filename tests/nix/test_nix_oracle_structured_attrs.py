@@ -1,4 +1,4 @@
-"""Structured attributes that no evaluator would write so: Nix keeps their text up to 2.30, and prints it anew since."""
+"""Structured attributes that no evaluator would write: Nix keeps their text up to 2.30, and normalises it since."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .raw import add_leaf, of_kind, random_source
 
 KINDS = (Kind.FLOATING, Kind.DEFERRED, Kind.FIXED, Kind.IMPURE)
 
-# HOLE is a placeholder that becomes a path; ESCAPED is the same, written with an escape; PATH is the path.
+# HOLE is a placeholder, ESCAPED is the same placeholder with an escape, PATH is the path that replaces it.
 ACCEPTED = [
     b'{"b":1,"a":2,"\xc3\xa9":3,"Z":4,"":5,"\xf0\x9f\x98\x80":6,"\xef\xbf\xbf":7}',
     b'{"a":1,"b":{"c":1,"c":2},"a":[]}',
@@ -111,7 +111,7 @@ NUMBERS = itertools.count()
 
 
 class Builder:
-    """Puts derivations with structured attributes into a store, each with a name of its own."""
+    """Adds derivations with structured attributes to a store, each with a name of its own."""
 
     def __init__(self, store: Store, client: Client) -> None:
         self.store = store
@@ -136,13 +136,13 @@ class Builder:
         return add_derivation(self.client, self.make(text, kind))
 
     def resolve(self, derivation: Derivation) -> Resolved:
-        """Resolve a derivation that may be in no store."""
+        """Resolve a derivation, which need not be in a store."""
         store_dir = self.store.store_dir
         drv = derivation_path(derivation, store_dir)
         return resolve(derivation, drv, self.outputs, version=self.store.nix_version, store_dir=store_dir)
 
     def check(self, drvs: list[str]) -> None:
-        """Assert that Nix resolves all of them as we do."""
+        """Assert that Nix resolves all derivations as we do."""
         built = build(self.store, drvs)
         assert not built.errors, built.errors
         assert built.resolutions.keys() == set(drvs)
@@ -155,11 +155,11 @@ def builder(nix_store: Store, nix_client: Client) -> Builder:
     return Builder(nix_store, nix_client)
 
 
-def test_the_text_becomes_what_nix_makes_of_it(builder: Builder) -> None:
+def test_structured_attributes_are_resolved_as_nix_resolves_them(builder: Builder) -> None:
     builder.check([builder.add(text, kind) for text in ACCEPTED for kind in KINDS])
 
 
-def test_the_text_is_kept_or_printed_anew_as_the_version_says(builder: Builder) -> None:
+def test_structured_attributes_are_kept_as_text_before_nix_2_31_and_normalised_since(builder: Builder) -> None:
     text = b'{ "b" : 1.50 , "a" : "\\u0041" }'
     resolved = builder.resolve(builder.make(text))
     printed = normalise_structured_attributes(text)
@@ -206,17 +206,17 @@ def random_text(source: random.Random) -> bytes:
     return text.encode()
 
 
-def test_random_attributes_become_what_nix_makes_of_them(builder: Builder) -> None:
+def test_random_structured_attributes_are_resolved_as_nix_resolves_them(builder: Builder) -> None:
     source = random_source()
     builder.check([builder.add(random_text(source), source.choice(KINDS)) for _ in range(60)])
 
 
-def test_what_nix_can_not_read_is_refused(builder: Builder) -> None:
+def test_structured_attributes_that_nix_rejects_are_refused(builder: Builder) -> None:
     for text in REFUSED:
         derivation = builder.make(text)
         with pytest.raises(UnreadableAttributes, match=rf"-{derivation.name}\.drv'.* structured attributes"):
             builder.resolve(derivation)
-        # Since 2.31 the text is read together with the derivation, which does not come into a store.
+        # Since 2.31 Nix reads the text together with the derivation, and does not take the derivation into the store.
         if builder.store.nix_version >= (2, 31):
             with pytest.raises(NixError, match="cannot process __json"):
                 add_derivation(builder.client, derivation)
@@ -225,7 +225,7 @@ def test_what_nix_can_not_read_is_refused(builder: Builder) -> None:
             assert "cannot process __json" in built.errors or "cannot use operator[]" in built.errors, built.log
 
 
-def test_null_is_an_object_for_a_nix_that_keeps_the_text(builder: Builder) -> None:
+def test_a_nix_that_keeps_the_text_accepts_null_as_structured_attributes(builder: Builder) -> None:
     if builder.store.nix_version < (2, 31):
         builder.check([builder.add(b" null", kind) for kind in KINDS])
     else:

@@ -1,4 +1,4 @@
-"""What holds for every derivation: reading and printing are inverse, resolving is a function of what is needed."""
+"""Properties of every derivation: reading inverts printing, and resolving depends only on the needed outputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def resolved(case: Resolvable, outputs: Mapping[InputOutput, str] | None = None)
 
 
 class OnlyWhatIsNeeded(Mapping[InputOutput, str]):
-    """Paths of outputs; to ask for any other one, or for all, is an error."""
+    """The paths of the needed outputs; looking up any other output, or all of them, is an error."""
 
     def __init__(self, outputs: Mapping[InputOutput, str]) -> None:
         self.outputs = outputs
@@ -44,7 +44,7 @@ class OnlyWhatIsNeeded(Mapping[InputOutput, str]):
         return self.outputs[wanted]
 
     def __iter__(self) -> Iterator[InputOutput]:
-        raise AssertionError("all outputs were asked for")
+        raise AssertionError("all outputs were looked up")
 
     def __len__(self) -> int:
         raise AssertionError("all outputs were counted")
@@ -52,7 +52,7 @@ class OnlyWhatIsNeeded(Mapping[InputOutput, str]):
 
 @often
 @given(derivations())
-def test_a_derivation_that_was_printed_is_read_as_it_was(derivation: Derivation) -> None:
+def test_a_printed_derivation_is_read_back_unchanged(derivation: Derivation) -> None:
     text = print_derivation(derivation, STORE_DIR)
     again = read(text, derivation.name)
     assert again == derivation
@@ -62,7 +62,7 @@ def test_a_derivation_that_was_printed_is_read_as_it_was(derivation: Derivation)
 
 @often
 @given(derivations())
-def test_a_text_that_was_read_is_printed_as_it_was(derivation: Derivation) -> None:
+def test_a_text_is_printed_again_as_it_was_read(derivation: Derivation) -> None:
     text = print_derivation(derivation, STORE_DIR)
     again = read(text, derivation.name)
     assert print_derivation(again, STORE_DIR) == text
@@ -71,13 +71,15 @@ def test_a_text_that_was_read_is_printed_as_it_was(derivation: Derivation) -> No
 
 @often
 @given(derivations(), seeds)
-def test_a_derivation_written_in_another_way_is_the_same_derivation(derivation: Derivation, rng: random.Random) -> None:
+def test_a_derivation_in_another_spelling_is_read_as_the_same_derivation(
+    derivation: Derivation, rng: random.Random
+) -> None:
     assert read(print_loosely(derivation, STORE_DIR, rng), derivation.name) == derivation
 
 
 @often
 @given(resolvables())
-def test_resolving_twice_is_resolving_once(case: Resolvable) -> None:
+def test_resolving_is_idempotent(case: Resolvable) -> None:
     once = resolved(case)
     twice = resolve(once.derivation, once.path, {}, version=case.version, store_dir=STORE_DIR)
     assert twice == once
@@ -88,7 +90,7 @@ def test_resolving_twice_is_resolving_once(case: Resolvable) -> None:
 
 @often
 @given(resolvables(), seeds)
-def test_the_order_in_which_inputs_are_given_does_not_matter(case: Resolvable, rng: random.Random) -> None:
+def test_the_order_of_inputs_does_not_change_a_resolution(case: Resolvable, rng: random.Random) -> None:
     shuffled = case._replace(
         derivation=read(print_loosely(case.derivation, STORE_DIR, rng), case.derivation.name),
         outputs=dict(rng.sample(sorted(case.outputs.items()), len(case.outputs))),
@@ -98,7 +100,7 @@ def test_the_order_in_which_inputs_are_given_does_not_matter(case: Resolvable, r
 
 @often
 @given(resolvables())
-def test_no_input_is_looked_at_that_is_not_needed(case: Resolvable) -> None:
+def test_resolving_looks_up_exactly_the_needed_outputs(case: Resolvable) -> None:
     outputs = OnlyWhatIsNeeded(case.outputs)
     assert resolved(case, outputs) == resolved(case)
     assert outputs.asked == case.outputs.keys()
@@ -106,7 +108,7 @@ def test_no_input_is_looked_at_that_is_not_needed(case: Resolvable) -> None:
 
 @often
 @given(resolvables(), seeds)
-def test_exactly_what_is_missing_is_said_to_be_missing(case: Resolvable, rng: random.Random) -> None:
+def test_the_error_lists_exactly_the_missing_outputs(case: Resolvable, rng: random.Random) -> None:
     known = {wanted: path for wanted, path in case.outputs.items() if rng.random() < 0.5}
     missing = tuple(wanted for wanted in case.outputs if wanted not in known)
     if not missing:
@@ -135,7 +137,7 @@ def test_a_resolved_derivation_refers_to_no_derivation_and_has_no_placeholder_of
 
 @often
 @given(resolvables())
-def test_what_is_put_in_is_what_replacing_one_placeholder_after_the_other_gives(case: Resolvable) -> None:
+def test_resolving_equals_replacing_one_placeholder_after_another(case: Resolvable) -> None:
     def replaced(text: bytes) -> bytes:
         for placeholder, path in sorted(case.placeholders.items()):
             text = text.replace(placeholder, path)

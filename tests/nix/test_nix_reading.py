@@ -1,4 +1,4 @@
-"""What Nix reads though it never writes it so, and where we are stricter than Nix on purpose."""
+"""Texts that Nix reads though it never writes them, and texts where we are stricter than Nix on purpose."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def in_store(text: str, store: Store) -> bytes:
     ],
     ids=shortly,
 )
-def test_what_nix_reads_is_read_alike(text: str, reader: NixReader, nix_store: Store) -> None:
+def test_unusual_text_that_nix_reads_is_read_alike(text: str, reader: NixReader, nix_store: Store) -> None:
     written = in_store(text, nix_store)
     derivation = parse_derivation(written, NAME, nix_store.store_dir)
     assert reader.output_names(written) == [name.encode() for name in derivation.outputs]
@@ -116,7 +116,7 @@ def test_a_plain_derivation_is_written_as_nix_writes_it(reader: NixReader, nix_s
     ],
     ids=shortly,
 )
-def test_what_nix_refuses_is_refused(text: str, reader: NixReader, nix_store: Store) -> None:
+def test_text_that_nix_refuses_is_refused(text: str, reader: NixReader, nix_store: Store) -> None:
     written = in_store(text, nix_store)
     assert isinstance(reader.output_names(written), NixError)
     with pytest.raises(MalformedDerivation):
@@ -126,21 +126,21 @@ def test_what_nix_refuses_is_refused(text: str, reader: NixReader, nix_store: St
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        # Nothing in a store can have such a name, so that nothing can be built.
+        # No store path can have such a name, so nothing can be built.
         (with_output('("\xe9","","r:sha256","")'), "ASCII"),
         (with_inputs(f'("STORE/{ZERO}-a.drv",["\xe9"])'), "ASCII"),
         (with_output('("o!t","/x","sha256","' + "0" * 64 + '")'), "can't be the name of a store path"),
-        # Nix only looks at the digits and at the name. It never writes anything but a dash between them.
+        # Nix looks only at the digits and at the name, but never writes any separator except a dash.
         (with_source(f"STORE/{ZERO}_a"), "is not the base name of a store path"),
-        # Nix reads these, and says that there is no such path, or dies, when it has to write them.
+        # Nix reads these, but when it must print them it says that no such path exists, or crashes.
         (with_output('("out","/x","text:sha1","' + "0" * 40 + '")'), "no store path has"),
         (with_output('("out","/x","git:md5","' + "0" * 32 + '")'), "no store path has"),
-        # Nix reads as many as its stack holds.
+        # Nix reads as many levels as its stack holds.
         (chain(MAX_DYNAMIC_DEPTH + 2), "too long"),
     ],
     ids=shortly,
 )
-def test_what_nix_reads_but_can_not_build_is_refused(
+def test_text_that_nix_reads_but_cannot_build_is_refused(
     text: str, reason: str, reader: NixReader, nix_store: Store
 ) -> None:
     written = in_store(text, nix_store)

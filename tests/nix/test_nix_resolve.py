@@ -1,4 +1,4 @@
-"""Resolving: what is put in, and what is left alone."""
+"""Resolving: the replaced parts of a derivation, and the parts that stay."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from .sample import (
 )
 
 
-def test_inputs_become_sources_and_placeholders_paths() -> None:
+def test_resolving_turns_inputs_into_sources_and_placeholders_into_paths() -> None:
     top = derivation(
         inputs={LIB: InputNode(("dev", "out")), TOOL: InputNode(("out",))},
         builder=hole(TOOL, "out") + b"/bin/sh",
@@ -62,18 +62,18 @@ def test_inputs_become_sources_and_placeholders_paths() -> None:
     assert result.outputs == top.outputs
 
 
-def test_a_placeholder_of_no_input_is_left_alone() -> None:
+def test_a_placeholder_of_another_derivation_is_not_replaced() -> None:
     strange = upstream_placeholder(TOOL, "out").encode()
     assert resolved(derivation(args=(strange,))).derivation.args == (strange,)
 
 
-def test_of_two_names_that_become_equal_the_smaller_old_one_stays() -> None:
+def test_the_variable_with_the_smaller_old_name_stays_if_two_names_become_equal() -> None:
     env = {hole(LIB, "out"): b"from a placeholder", full(LIB_OUT): b"from a path"}
     smaller = min(env)
     assert resolved(derivation(env=env)).derivation.env == {full(LIB_OUT): env[smaller]}
 
 
-def test_everything_that_is_missing_is_listed() -> None:
+def test_the_error_lists_all_missing_outputs() -> None:
     top = derivation(inputs={LIB: InputNode(("dev", "doc")), TOOL: InputNode((), {"out": InputNode(("out",))})})
     with pytest.raises(MissingOutputs, match=f"{LIB}\\^doc, {TOOL}\\^out\\^out") as caught:
         resolved(top)
@@ -81,7 +81,7 @@ def test_everything_that_is_missing_is_listed() -> None:
     assert caught.value.drv_path == DRV
 
 
-def test_the_producer_of_a_dynamic_input_is_no_source() -> None:
+def test_the_producer_of_a_dynamic_input_does_not_become_a_source() -> None:
     top = derivation(
         inputs={TOOL: InputNode((), {"out": InputNode(("out",))})}, args=(hole(TOOL, "out", "out"), hole(TOOL, "out"))
     )
@@ -108,7 +108,7 @@ def test_a_fixed_output_keeps_hash_and_path() -> None:
     assert result.output_path("out", STORE_DIR) == top.output_path("out", STORE_DIR)
 
 
-def test_resolving_twice_is_resolving_once() -> None:
+def test_resolving_a_resolved_derivation_changes_nothing() -> None:
     once = resolved(derivation(Deferred(), env={b"out": b"", b"lib": hole(LIB, "out")}))
     twice = resolve(once.derivation, once.path, {}, version=NEW, store_dir=STORE_DIR)
     assert (twice.path, twice.text) == (once.path, once.text)
@@ -116,7 +116,7 @@ def test_resolving_twice_is_resolving_once() -> None:
 
 
 @given(st.permutations(list(OUTPUTS.items())))
-def test_the_order_of_what_is_given_does_not_matter(items: list[tuple[InputOutput, str]]) -> None:
+def test_the_order_of_the_given_paths_does_not_matter(items: list[tuple[InputOutput, str]]) -> None:
     top = derivation(inputs={LIB: InputNode(("dev", "out")), TOOL: InputNode(("out",))}, args=(hole(LIB, "dev"),))
     assert resolve(top, DRV, dict(items), version=NEW, store_dir=STORE_DIR) == resolved(top)
 
@@ -129,13 +129,13 @@ class Asked(dict[InputOutput, str]):
         return self[key]
 
 
-def test_what_is_not_needed_is_not_asked_for() -> None:
+def test_resolving_does_not_look_up_unneeded_outputs() -> None:
     only_dev = derivation(inputs={LIB: InputNode(("dev",))})
     given_outputs = Asked({InputOutput(LIB, ("dev",)): LIB_DEV})
     assert resolve(only_dev, DRV, given_outputs, version=NEW, store_dir=STORE_DIR).derivation.input_srcs == (LIB_DEV,)
 
 
-def test_what_is_left_has_no_placeholder_of_an_input() -> None:
+def test_a_resolved_text_has_no_placeholder_of_an_input() -> None:
     top = derivation(args=(hole(LIB, "out") * 50, b"/" + hole(LIB, "out"), hole(LIB, "out")[:-1] + hole(LIB, "out")))
     text = resolved(top).text
     assert hole(LIB, "out") not in text
@@ -143,7 +143,7 @@ def test_what_is_left_has_no_placeholder_of_an_input() -> None:
 
 
 def test_structured_attributes_are_text_for_an_old_nix_and_json_for_a_new_one() -> None:
-    # An escaped slash hides the placeholder from a Nix that does not read the text as JSON.
+    # A Nix that does not read the text as JSON misses a placeholder with an escaped slash.
     text = b'{ "b": "\\u002f' + hole(LIB, "out")[1:] + b'", "' + hole(LIB, "dev") + b'": 1, "/9": 2.0 }'
     top = derivation(env={b"__json": text})
     old = resolved(top, OLD).derivation.env[b"__json"]
@@ -164,12 +164,12 @@ def test_structured_attributes_are_text_for_an_old_nix_and_json_for_a_new_one() 
         (derivation(inputs={}), False, False),
     ],
 )
-def test_what_nix_resolves_is_known(candidate: Derivation, old: bool, new: bool) -> None:
+def test_each_nix_version_has_its_rule_for_derivations_to_resolve(candidate: Derivation, old: bool, new: bool) -> None:
     assert should_resolve(candidate, OLD) is old
     assert should_resolve(candidate, NEW) is new
 
 
-def test_versions_are_read_from_what_nix_says() -> None:
+def test_the_version_is_parsed_from_the_output_of_nix() -> None:
     assert parse_nix_version("2.34.8") == (2, 34)
     assert parse_nix_version("nix (Nix) 2.36.0pre20260801_abcdef0") == (2, 36)
     assert parse_nix_version("nix (Determinate Nix 3.16.3) 2.33.3") == (2, 33)
@@ -178,7 +178,7 @@ def test_versions_are_read_from_what_nix_says() -> None:
         parse_nix_version("unknown")
 
 
-def test_what_a_derivation_asks_for_is_read_from_either_form() -> None:
+def test_build_attributes_are_read_from_the_environment_and_from_structured_attributes() -> None:
     plain = derivation(env={b"requiredSystemFeatures": b"kvm  big-parallel", b"preferLocalBuild": b"1"})
     structured = derivation(
         env={b"__json": b'{"requiredSystemFeatures":["kvm","big-parallel"],"preferLocalBuild":true}'}

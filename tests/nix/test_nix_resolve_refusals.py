@@ -1,4 +1,4 @@
-"""Resolving: what is refused, with which error."""
+"""Resolving: refused derivations, and the error of each refusal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from .sample import (
 )
 
 
-def test_an_output_that_is_no_store_path_is_refused() -> None:
+def test_an_output_that_is_not_a_store_path_is_refused() -> None:
     wrong = {**OUTPUTS, InputOutput(LIB, ("out",)): "/nix/store/x"}
     with pytest.raises(InvalidStorePath):
         resolve(derivation(), DRV, wrong, version=NEW, store_dir=STORE_DIR)
@@ -81,7 +81,9 @@ def test_an_output_that_is_no_store_path_is_refused() -> None:
         (derivation(Deferred(), env={b"out": full(LIB_OUT)}), WrongOutputInEnvironment, NixVersion(2, 35)),
     ],
 )
-def test_what_nix_would_reject_is_refused(refused: Derivation, error: type[CannotResolve], version: NixVersion) -> None:
+def test_a_derivation_that_nix_would_reject_is_refused(
+    refused: Derivation, error: type[CannotResolve], version: NixVersion
+) -> None:
     with pytest.raises(error, match=DRV) as caught:
         resolved(refused, version)
     assert caught.value.drv_path == DRV
@@ -96,13 +98,13 @@ def test_only_fixed_and_impure_derivations_may_depend_on_impure_ones() -> None:
         resolve(derivation(), DRV, OUTPUTS, version=NEW, store_dir=STORE_DIR, input_kinds=kinds)
 
 
-def test_what_an_impure_derivation_makes_is_built_for_nobody() -> None:
+def test_a_derivation_that_an_impure_derivation_writes_is_not_built() -> None:
     top = derivation(Impure(Method.NAR, "sha256"), inputs={LIB: InputNode((), {"out": InputNode(("out",))})})
     with pytest.raises(ImpureInput, match=LIB):
         resolve(top, DRV, {}, version=NEW, store_dir=STORE_DIR, input_kinds={LIB: Kind.IMPURE})
 
 
-def test_what_is_refused_is_refused_before_anything_is_looked_up() -> None:
+def test_a_derivation_is_refused_before_its_outputs_are_looked_up() -> None:
     with pytest.raises(OutputNotInEnvironment):
         resolve(derivation(Deferred(), env={}), DRV, {}, version=NEW, store_dir=STORE_DIR)
     with pytest.raises(CannotResolve, match=f"its input '{TOOL_OUT}' is not a derivation"):
@@ -111,7 +113,7 @@ def test_what_is_refused_is_refused_before_anything_is_looked_up() -> None:
         resolve(derivation(InputAddressed(LIB_OUT)), DRV, {}, version=NEW, store_dir=STORE_DIR)
 
 
-def test_outputs_that_do_not_fit_together_are_an_invalid_derivation_too() -> None:
+def test_incompatible_outputs_raise_invalid_derivation() -> None:
     with pytest.raises(InvalidDerivation):
         resolved(derivation(outputs={"out": FLOATING, "x": Deferred()}))
 
@@ -128,6 +130,6 @@ def test_the_right_path_of_a_deferred_output_is_accepted_by_every_version() -> N
     assert resolved(right, NixVersion(2, 35)) == empty
 
 
-def test_a_fixed_path_may_be_written_otherwise() -> None:
+def test_the_path_of_a_fixed_output_may_be_spelled_differently() -> None:
     otherwise = derivation(FIXED, env={b"out": b"//nix/./store//" + FIXED_PATH.rpartition(b"/")[2]})
     assert resolved(otherwise).derivation.env == otherwise.env

@@ -25,7 +25,7 @@ STORE_DIR = StoreDir("/nix/store")
 ZERO = "0" * 32
 
 
-def test_base_32_is_that_of_nix() -> None:
+def test_base_32_is_written_as_nix_writes_it() -> None:
     assert nix32(sha256(b"hello").digest()) == "094qif9n4cq4fdg459qzbhg1c6wywawwaaivx0k0x8xhbyx4vwic"
     assert nix32(bytes(20)) == ZERO
     assert nix32(b"") == ""
@@ -39,7 +39,7 @@ def test_base_32_is_read_as_it_is_written(digest: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", ["e", "0" * 51 + "u", "z" * 52])
-def test_what_is_no_base_32_is_refused(text: str) -> None:
+def test_invalid_base_32_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="base"):
         parse_nix32(text)
 
@@ -57,13 +57,13 @@ def test_the_path_of_a_text_depends_on_the_store_directory_and_not_on_the_order_
 
 
 @pytest.mark.parametrize("name", ["a", "a.b", "gtk+-3.0_x?y=z", ".hidden", "..x", "-", "x" * 211])
-def test_names_that_nix_allows(name: str) -> None:
+def test_names_that_nix_allows_are_accepted(name: str) -> None:
     assert check_name(name) == name
     assert check_base_name(f"{ZERO}-{name}") == f"{ZERO}-{name}"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".-a", "..-a", "a b", "a/b", "é", "a\n", "x" * 212])
-def test_names_that_nix_refuses(name: str) -> None:
+def test_names_that_nix_refuses_are_refused(name: str) -> None:
     with pytest.raises(InvalidStorePath):
         check_name(name)
     with pytest.raises(InvalidStorePath):
@@ -72,7 +72,7 @@ def test_names_that_nix_refuses(name: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "/", "/nix/store", "/nix/store/", f"/gnu/store/{ZERO}-x", f"/nix/store/{ZERO}x",
                                   f"/nix/store/{ZERO}-x/bin", f"/nix/store/{'e' * 32}-x"])  # fmt: skip
-def test_what_is_no_path_of_the_store_is_refused(path: str) -> None:
+def test_an_invalid_store_path_is_refused(path: str) -> None:
     with pytest.raises(InvalidStorePath):
         STORE_DIR.parse(path)
 
@@ -84,7 +84,7 @@ def test_a_full_path_is_read_as_it_is_written() -> None:
             StoreDir(directory)
 
 
-def test_only_one_suffix_is_taken_off_a_derivation() -> None:
+def test_the_name_of_a_derivation_lacks_one_drv_suffix_only() -> None:
     assert derivation_name(f"{ZERO}-inner.drv.drv") == "inner.drv"
     with pytest.raises(InvalidStorePath):
         derivation_name(f"{ZERO}-inner")
@@ -95,7 +95,7 @@ def test_the_output_out_has_the_name_of_the_derivation() -> None:
     assert output_path_name("x", "dev") == "x-dev"
 
 
-def test_placeholders_are_those_of_the_evaluator() -> None:
+def test_placeholders_equal_those_of_the_evaluator() -> None:
     assert output_placeholder("out") == "/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"
     plain = upstream_placeholder("g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-foo.drv", "out")
     assert plain == "/0c6rn30q4frawknapgwq386zq358m8r6msvywcvc89n6m5p2dgbz"

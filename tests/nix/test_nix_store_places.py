@@ -1,4 +1,4 @@
-"""Where the files of a store are on this machine: where a real Nix writes them, however the store is named."""
+"""The files of a store on this machine are where a real Nix writes them, however the store is named."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OF_ITSELF = "local", "", "local?root={place}/root", "local?root={place}/root&sto
 
 
 def environment(nix: Nix, place: Path, **variables: str) -> dict[str, str]:
-    """An environment for this Nix, in which the store is named by the URI alone, or by these variables."""
+    """Make an environment for this Nix; only a URI, or these variables, name the store."""
     (place / "conf").mkdir()
     settings = f"experimental-features = {FEATURES}\nbuild-users-group =\nsandbox = false\nsubstituters =\n"
     (place / "conf" / "nix.conf").write_text(settings)
@@ -48,7 +48,7 @@ def environment(nix: Nix, place: Path, **variables: str) -> dict[str, str]:
 
 
 def assert_files_are_there(store: Store, place: Path) -> None:
-    """What Nix adds to the store is found in the directory that is named for it."""
+    """Let Nix add a file to the store; assert that the file is where `Store` says."""
     file = place / "file"
     file.write_text("here")
     words = ["nix-store", *store.arguments, "--add", str(file)]
@@ -77,7 +77,7 @@ def test_files_are_where_nix_writes_them_for_a_store_of_the_environment(nix: Nix
 
 @contextmanager
 def daemon(nix: Nix, place: Path, uri: str) -> Iterator[Path]:
-    """The socket of a daemon that serves a store."""
+    """Run a daemon that serves a store; yield its socket."""
     socket = place / "socket"
     program = str(programs_or_skip(nix) / "nix-daemon")
     env = environment(nix, place, NIX_DAEMON_SOCKET_PATH=str(socket))
@@ -91,7 +91,7 @@ def daemon(nix: Nix, place: Path, uri: str) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("uri", ["unix://{socket}", "daemon"])
-def test_files_of_a_daemon_are_where_it_writes_them(nix: Nix, tmp_path: Path, uri: str) -> None:
+def test_files_of_a_daemons_store_are_where_the_daemon_writes_them(nix: Nix, tmp_path: Path, uri: str) -> None:
     parameters = f"?root={tmp_path}/root&store={tmp_path}/named"
     with daemon(nix, tmp_path, f"local{parameters}") as socket:
         env = {"NIX_DAEMON_SOCKET_PATH": str(socket), "PATH": f"{programs_or_skip(nix)}:/usr/bin:/bin"}

@@ -1,4 +1,4 @@
-"""Structured attributes are read and printed as Nix 2.31 and later do."""
+"""Structured attributes are read and printed as by Nix 2.31 and later."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ from .raw import random_source
         ("\ufeff{}", "{}"),
     ],
 )
-def test_text_is_normalised(text: str, expected: str) -> None:
+def test_structured_attributes_are_normalised(text: str, expected: str) -> None:
     assert normalise_structured_attributes(text.encode()).decode() == expected
 
 
-def test_what_follows_a_zero_byte_is_not_read() -> None:
+def test_text_after_a_zero_byte_is_ignored() -> None:
     assert normalise_structured_attributes(b"{ }\0x") == b"{}"
 
 
@@ -62,7 +62,7 @@ def test_what_follows_a_zero_byte_is_not_read() -> None:
         ('[{"":' * 50_000, '[1,{"a":[],"b":{}},-2.5,"\\n"]', "}]" * 50_000),
     ],
 )
-def test_nothing_is_nested_too_deeply(before: str, within: str, after: str) -> None:
+def test_structured_attributes_may_be_nested_to_any_depth(before: str, within: str, after: str) -> None:
     if not before.startswith("{"):
         before, after = '{"top":' + before, after + "}"
     text = before + within + after
@@ -77,7 +77,7 @@ def test_nothing_is_nested_too_deeply(before: str, within: str, after: str) -> N
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
-def test_what_is_nested_deeply_is_read_as_everything_else(value: Any) -> None:
+def test_the_parser_for_deep_nesting_agrees_with_the_json_module(value: Any) -> None:
     text = json.dumps(value, indent=1)
     assert parse_nested(text, json.JSONDecoder()) == value
     broken = text[: len(text) // 2] + text[len(text) // 2 + 1 :]
@@ -91,12 +91,12 @@ def test_what_is_nested_deeply_is_read_as_everything_else(value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", [b"{}", b' { "b":1, "a":1 }', b"null", b'{"a":1}\0x'])
-def test_an_old_nix_keeps_the_text(text: bytes) -> None:
+def test_an_old_nix_keeps_the_text_of_structured_attributes(text: bytes) -> None:
     assert check_structured_attributes(text) == text
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"1", b'"a"', b"{", b'{"a":1e999}', rb'{"a":"\udc00"}'])
-def test_an_old_nix_refuses_what_is_no_json_object(text: bytes) -> None:
+def test_an_old_nix_refuses_attributes_that_are_not_a_json_object(text: bytes) -> None:
     with pytest.raises(InvalidStructuredAttributes):
         check_structured_attributes(text)
 
@@ -120,7 +120,7 @@ def test_an_old_nix_refuses_what_is_no_json_object(text: bytes) -> None:
         (2.5e22, "2.4999999999999998e+22"),
     ],
 )
-def test_doubles_are_laid_out_as_nix_does(number: float, expected: str) -> None:
+def test_doubles_are_formatted_as_nix_formats_them(number: float, expected: str) -> None:
     assert format_double(number) == expected
 
 
@@ -180,7 +180,7 @@ def test_nix_writes_the_same_doubles(store: Store, tmp_path: Path) -> None:
         b'{"a":' * 5000,
     ],
 )
-def test_what_nix_can_not_read_is_refused(text: bytes) -> None:
+def test_structured_attributes_that_nix_cannot_read_are_refused(text: bytes) -> None:
     with pytest.raises(InvalidStructuredAttributes):
         normalise_structured_attributes(text)
 
@@ -199,7 +199,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), values, max_size=3))
-def test_normalising_changes_no_value_and_is_done_once(value: dict[str, Any]) -> None:
+def test_normalising_is_idempotent_and_changes_no_value(value: dict[str, Any]) -> None:
     text = normalise_structured_attributes(json.dumps(value).encode())
     assert json.loads(text) == value
     assert normalise_structured_attributes(text) == text

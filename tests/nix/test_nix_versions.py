@@ -1,4 +1,4 @@
-"""The client speaks to each Nix: what it adds is there, what it builds is built, what it aborts ends."""
+"""The client against each Nix: it adds texts, builds derivations and aborts builds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .raw import shell
 
 
 class Started(BuildEvents):
-    """Knows whether a build has begun, and collects what it prints."""
+    """Records whether a build has begun, and the lines of its log."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -34,11 +34,11 @@ class Started(BuildEvents):
         self.lines.append(line)
 
 
-def test_its_version_is_that_of_the_programs(nix: Nix, nix_store: Store) -> None:
+def test_the_version_of_a_store_is_that_of_its_nix_programs(nix: Nix, nix_store: Store) -> None:
     assert nix_store.nix_version == nix.number
 
 
-def test_what_is_added_is_there_and_what_is_wrong_is_refused(nix_store: Store, nix_client: Client) -> None:
+def test_each_nix_stores_added_texts_and_refuses_malformed_derivations(nix_store: Store, nix_client: Client) -> None:
     texts = [
         Text(nix_store.store_dir.text_path(f"n{number}", b"\xff" * number, ()), b"\xff" * number, ())
         for number in range(200)
@@ -53,7 +53,7 @@ def test_what_is_added_is_there_and_what_is_wrong_is_refused(nix_store: Store, n
     assert nix_client.query_valid_paths([texts[0].path]) == {texts[0].path}
 
 
-def test_a_build_is_reported_and_its_outputs_are_known(nix_client: Client) -> None:
+def test_each_nix_reports_a_build_and_knows_its_outputs(nix_client: Client) -> None:
     script = b"printf 'a \\377 line\\n'; echo x > " + output_placeholder("out").encode()
     drv = add_derivation(nix_client, shell("reported", script=script))
     events = Started()
@@ -78,7 +78,7 @@ def test_an_aborted_build_ends_the_connection(nix_store: Store) -> None:
         assert client.closed
 
 
-def test_a_nix_that_is_missing_is_told_and_fails_where_nothing_may_be_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_nix_skips_the_test_or_fails_it_under_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conftest, "find_nix", lambda: None)
     monkeypatch.setattr(conftest, "private_nix", lambda *_: None)
     assert nixes.__wrapped__(()) == [Nix("2.26", None), Nix("2.31 or newer", None)]
@@ -91,7 +91,7 @@ def test_a_nix_that_is_missing_is_told_and_fails_where_nothing_may_be_skipped(mo
             programs_or_skip(nix)
 
 
-def test_a_nix_is_compared_with_once_however_often_it_is_named(nix: Nix) -> None:
+def test_each_nix_version_is_tested_once_however_often_it_is_named(nix: Nix) -> None:
     once = nixes.__wrapped__((str(nix.programs),))
     assert nix.version in {found.version for found in once}
     assert nixes.__wrapped__((str(nix.programs), str(nix.programs))) == once

@@ -1,1 +1,1 @@
-"""A farm under random damage, for as long as one likes."""
+"""A farm under random damage, for as long as the caller likes."""

@@ -1,4 +1,4 @@
-"""When all is quiet: who restarts one build has all back that failed for the same cause alone."""
+"""After the storm: a restart of one build restarts all builds that failed only for the same cause."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .jobset import DEPENDENCY_FAILED
 from .world import World
 
 CAUSES = 3
-"""So many are tried, those that ended most builds."""
+"""The number of causes to try: those that ended most builds."""
 
 
 def come_back(world: World, drain: Callable[[], object]) -> list[str]:
-    """Restart one build for each of some failures; what did not come back with it, in words."""
+    """Restart one build for each of some causes; return a message for each build that was not restarted with it."""
     problems: list[str] = []
     for (cause, _), builds in sorted(_failed_by(world).items(), key=lambda item: (-len(item[1]), item[0]))[:CAUSES]:
-        # What was forgotten comes back all the same: it is forgotten before every restart but the first.
+        # Forgotten failures restart their builds, too: prune runs before every restart but the first.
         began, runs = _now(world), _runs(world)
         chosen = world.dice.choice(sorted(builds))
         world.farm.rows("select resolver.restart_build(%s)", chosen)
@@ -34,7 +34,7 @@ def come_back(world: World, drain: Callable[[], object]) -> list[str]:
 
 
 def _failed_by(world: World) -> Mapping[tuple[str, float], AbstractSet[int]]:
-    """Builds by what ended them: the derivation, by Hydra's rows, and when it had failed, to be known until then."""
+    """Return builds by the failure that ended them: the derivation in Hydra's rows, and the time of the failure."""
     found: dict[tuple[str, float], set[int]] = defaultdict(set)
     for row in world.farm.rows(
         "select distinct on (s.build) s.build, d.drv, extract(epoch from f.time)::float8 as time"
@@ -57,7 +57,7 @@ def _stayed(cause: str, builds: AbstractSet[int], opened: AbstractSet[int]) -> l
 
 
 def _opened(world: World, since: float) -> AbstractSet[int]:
-    """Builds that have ended since then, and so were opened again (their `opened` may be earlier), or blame another."""
+    """Return the builds that ended, or got another cause, since then: restarted builds, even with an older `opened`."""
     rows = world.farm.rows(
         "select build from resolver.goal where greatest(ended_at, blamed_at) > to_timestamp(%s)", since
     )

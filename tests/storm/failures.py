@@ -1,4 +1,4 @@
-"""What failed for good is not run again before it is cleared, and the rows say whose failure it was."""
+"""Rules about failures: a known permanent failure is not run again, and the rows say whose failure it was."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The builder of a derivation ended with an error in a step of a build, and that was known until some time.
+    """A permanent failure: a builder ended with an error in a step of a build.
 
-    Times are seconds since 1970. `until`: when it was cleared, or forgotten; infinite: it is known still.
+    Times are seconds since 1970. `until` is when the failure was cleared or forgotten; infinite if it is still known.
     """
 
     drv: str
@@ -34,7 +34,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A claim of a derivation to be built, which is a step of a build. `swept`: its worker counted as dead."""
+    """A build claim of a derivation, which is a step of a build. `swept`: its worker was declared dead."""
 
     drv: str
     build: int
@@ -45,7 +45,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A builder that fails was begun by Nix."""
+    """One start of a failing builder by Nix."""
 
     drv: str
     time: float
@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of BuildSteps, of type 0, that tells of a failure."""
+    """A row of BuildSteps, of type 0, with a failure."""
 
     build: int
     stepnr: int
@@ -64,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A build that ended by a failure of `cause`; `resolved`: when something was last resolved to that."""
+    """A build that ended by a failure of `cause`; `resolved` is the time of the last resolution to `cause`."""
 
     build: int
     cause: str
@@ -75,7 +75,7 @@ class End:
 
 @dataclass(frozen=True)
 class Past:
-    """Everything that is judged. Derivations are base names of their .drv files."""
+    """All input of the checker. Derivations are base names of .drv files."""
 
     failures: Sequence[Failure] = ()
     attempts: Sequence[Attempt] = ()
@@ -83,11 +83,11 @@ class Past:
     rows: Sequence[Row] = ()
     ends: Sequence[End] = ()
     builds: AbstractSet[int] = frozenset()
-    """Builds that were not deleted."""
+    """The builds that were not deleted."""
 
 
 def run_in_vain(past: Past) -> Iterator[str]:
-    """Nothing that is known to fail is run, but by a worker that was suspended between its claim and the run."""
+    """A derivation with a known failure is run only by a worker that was suspended between its claim and the run."""
     for failure in past.failures:
         runs = [run for run in past.runs if run.drv == failure.drv and failure.time < run.time < failure.until]
         late = [a for a in past.attempts if a.drv == failure.drv and a.swept and a.opened < failure.time]
@@ -96,7 +96,7 @@ def run_in_vain(past: Past) -> Iterator[str]:
 
 
 def runs_are_attempts(past: Past) -> Iterator[str]:
-    """Nix never runs a builder more often than it was claimed."""
+    """Nix runs a builder at most once for each claim."""
     claimed = Counter(attempt.drv for attempt in past.attempts)
     for drv, number in Counter(run.drv for run in past.runs).items():
         if number > claimed[drv]:
@@ -104,7 +104,7 @@ def runs_are_attempts(past: Past) -> Iterator[str]:
 
 
 def failures_are_runs(past: Past) -> Iterator[str]:
-    """Whoever failed for good was run before, once for each failure."""
+    """Each permanent failure was run before, once for each failure."""
     runs = Counter(run.drv for run in past.runs)
     for drv, number in Counter(failure.drv for failure in past.failures).items():
         if number > runs[drv]:
@@ -112,7 +112,7 @@ def failures_are_runs(past: Past) -> Iterator[str]:
 
 
 def rows_say_who_ran_it(past: Past) -> Iterator[str]:
-    """A row without propagatedFrom is an attempt of its build; any other tells of one of the build that it names."""
+    """A row without propagatedFrom is an attempt of its build; any other row names the build that made the attempt."""
     attempts = {(attempt.build, attempt.stepnr, attempt.drv) for attempt in past.attempts}
     ran = {(attempt.build, attempt.drv) for attempt in past.attempts}
     failed_in = {(failure.drv, failure.build) for failure in past.failures}
@@ -131,14 +131,14 @@ def rows_say_who_ran_it(past: Past) -> Iterator[str]:
 
 
 def cached_is_what_was_known(past: Past) -> Iterator[str]:
-    """A build ends as cached by a failure that is older than its wish, or than a resolution to what failed.
+    """A build ends as cached if its failure is older than its goal, or than a resolution to the failed derivation.
 
-    Its last row of what failed has status 8 then, and else that of the failure.
+    Then its last row of the cause has status 8, and otherwise the status of the failure.
     """
     for end in past.ends:
         known = [f for f in past.failures if f.drv == end.cause and end.opened < f.until]
         if not known:
-            continue  # it was forgotten, or is not one of a builder
+            continue  # the failure was forgotten, or did not come from a builder
         older = [f for f in known if f.time < end.opened or (end.resolved is not None and f.time < end.resolved)]
         if end.cached and not older:
             yield f"{end} is cached, and what ended it came later: {known}"
@@ -160,19 +160,19 @@ RULES: tuple[Callable[[Past], Iterator[str]], ...] = (
 
 
 def judge(past: Past) -> list[str]:
-    """All that is wrong, in words."""
+    """Return all violations of all rules."""
     return [f"{rule.__name__}: {problem}" for rule in RULES for problem in rule(past)]
 
 
 def read_runs(file: Path, drvs: Sequence[str], store_dir: StoreDir) -> list[Run]:
-    """What builders wrote: a time, and the place of their first output, which tells the derivation."""
+    """Read the lines of builders: a time, and the path of the first output, which identifies the derivation."""
     places = {store_dir.unfinished_output_path(drv, "out"): drv for drv in drvs}
     lines = [line.split() for line in (file.read_text().splitlines() if file.exists() else [])]
     return [Run(places[path.rpartition("/")[2]], float(time)) for time, path in lines]
 
 
 def read_past(conninfo: str, file: Path, store_dir: StoreDir) -> Past:
-    """What the database tells, with what was forgotten (see past.py), and what builders wrote."""
+    """Read the past from the database, forgotten rows included (see past.py), and from the lines of builders."""
     with psycopg.connect(conninfo) as connection:
 
         def rows(kind: type[T], query: str) -> list[T]:
@@ -186,7 +186,7 @@ def read_past(conninfo: str, file: Path, store_dir: StoreDir) -> Past:
                 "select d.drv, f.build, extract(epoch from f.time)::float8,"
                 " coalesce(extract(epoch from least(f.cleared_at, f.gone_at))::float8, 'infinity')"
                 " from storm.all_failure f join storm.all_derivation d using (derivation) where f.class = 'builder'"
-                " and f.build is not null",  # else it was recalled from Hydra's rows, as one that is cleared
+                " and f.build is not null",  # other failures were recalled from Hydra's rows, as cleared ones
             ),
             attempts=rows(
                 Attempt,

@@ -1,4 +1,4 @@
-"""Worker processes that can be killed, suspended and started again, and a database server that can crash."""
+"""Worker processes that can be killed, suspended and restarted, and a database server that can crash."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENCE = 60.0
 
 
 class Member:
-    """One worker: a process, and another one in its place after it was killed."""
+    """One place for a worker: a process, which is replaced by another one after its end."""
 
     def __init__(self, number: int, state: Path, database: str) -> None:
         self.number = number
@@ -28,18 +28,18 @@ class Member:
 
     @property
     def runs(self) -> bool:
-        """Whether there is a process, perhaps a suspended one."""
+        """Whether the process exists, even if it is suspended."""
         return self.process is not None and self.process.poll() is None
 
     def start(self, *, deaf: bool = False) -> None:
-        """Start a process, if there is none. `deaf`: it hears no notifications, it has to look for everything."""
+        """Start a process unless there is one. If `deaf`, it gets no notifications and must poll."""
         if not self.runs:
             with self._log.open("ab") as log:
                 self.process = command([*self._words, *(["--listen-database", "none"] if deaf else [])], log)
             self.suspended = False
 
     def send(self, number: signal.Signals) -> None:
-        """Send the process a signal; SIGKILL is waited for."""
+        """Send the process a signal; after SIGKILL, wait for its end."""
         if self.process is None or self.process.poll() is not None:
             return
         self.process.send_signal(number)
@@ -49,14 +49,14 @@ class Member:
             self.process.wait()
 
     def stop(self) -> int:
-        """Have it end in order; its exit status."""
+        """Stop the process with SIGTERM; return its exit status."""
         assert self.process is not None
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
     def said(self) -> str:
-        """All that the processes in this place have printed."""
+        """Return the output of all processes in this place."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
 
@@ -72,11 +72,11 @@ def command(words: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
 
 
 def crash(server: EmbeddedPostgres) -> None:
-    """What `pg_ctl stop -m immediate` does: sessions end without a word, and the next start has to recover."""
+    """Do what `pg_ctl stop -m immediate` does: sessions end without notice, and the next start must recover."""
     pid = server_pid(server.data)
     if pid is not None:
         os.kill(pid, signal.SIGQUIT)
     deadline = time.monotonic() + PATIENCE
     while server_pid(server.data) is not None:
-        assert time.monotonic() < deadline, "the server does not end"
+        assert time.monotonic() < deadline, "the server did not end in time"
         time.sleep(0.02)

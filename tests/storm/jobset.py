@@ -1,4 +1,4 @@
-"""Jobsets that are made up: derivations of every kind, and what each has to become, whatever happens meanwhile."""
+"""Random jobsets: derivations of every kind, with the status and the outputs that each must have in the end."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ let
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One derivation. `constant`: its outputs are the same whatever its inputs and its version are.
+    """One derivation. If `constant`, its outputs depend on neither its inputs nor its version.
 
-    `written`: whoever uses it uses what the output of another derivation makes, which is its .drv.
+    If `written`, its dependents are dynamic: they use it by way of a derivation that writes its .drv.
     """
 
     name: str
@@ -64,23 +64,23 @@ class Node:
 
 @dataclass(frozen=True)
 class Jobset:
-    """Nodes by name, each after its inputs; those that are jobs."""
+    """Nodes by name, each after its inputs; and the names of those that are jobs."""
 
     nodes: Mapping[str, Node]
     jobs: frozenset[str]
 
     def expression(self, runs: Path) -> str:
-        """As a Nix file: an attribute for each job. What fails writes into the file `runs` when its builder begins."""
+        """Return a Nix file with an attribute for each job. A failing builder adds a line to `runs` when it begins."""
         bindings = "".join(f"  {self._binding(node)}\n" for node in self.nodes.values())
         jobs = " ".join(sorted(self.jobs))
         return f"{EXPRESSION.replace('RUNS', str(runs))}{bindings}in {{ inherit {jobs}; }}\n"
 
     def content(self, name: str, output: str) -> str:
-        """What an output has to contain: a line."""
+        """Return the content that an output must have: one line."""
         return self._contents[name, output]
 
     def status(self, name: str) -> int:
-        """How a build of a node has to end, as Hydra's number."""
+        """Return the status, as Hydra's number, with which a build of a node must end."""
         return self._statuses[name]
 
     @cached_property
@@ -129,7 +129,7 @@ def _node(name: str, *inputs: str, fate: Fate = "succeeds", constant: bool = Fal
 
 
 _BASE = "base"
-"""Changes with each commit, and its output never does: what needs it is another one, and resolves to the same."""
+"""Changes with each commit, though its output stays: its dependents change, but resolve to the same derivations."""
 
 _DOOMED = (
     _node(_BASE, constant=True),
@@ -141,11 +141,11 @@ _DOOMED = (
     _node("on-worse", "worse"),
     _node("on-both", "bad", "worse"),
 )
-"""What fails for good, after it was resolved, and what fails for its sake."""
+"""Derivations that fail permanently after they were resolved, and their dependents."""
 
 
 def first_jobset(dice: random.Random, size: int) -> Jobset:
-    """A jobset of that many derivations: chains, diamonds, what is shared, what fails."""
+    """Make a jobset of that many derivations with chains, diamonds, shared inputs and failures."""
     nodes: dict[str, Node] = {}
     for number in range(size):
         node = _new_node(dice, f"n{number}", nodes)
@@ -155,7 +155,7 @@ def first_jobset(dice: random.Random, size: int) -> Jobset:
 
 
 def next_jobset(dice: random.Random, jobset: Jobset) -> Jobset:
-    """The same after a commit: some derivations are other ones, with equal outputs or not; all above them follow."""
+    """Return the jobset after a commit: some derivations change, with or without their outputs, and all dependents."""
     nodes = dict(jobset.nodes)
     changed = {_BASE, *dice.sample(sorted(nodes), k=max(1, len(nodes) // 8))}
     for name in sorted(changed):
@@ -164,7 +164,7 @@ def next_jobset(dice: random.Random, jobset: Jobset) -> Jobset:
 
 
 def everything(jobset: Jobset) -> Jobset:
-    """The same, and every derivation is a job."""
+    """Return the jobset with every derivation as a job."""
     return Jobset(jobset.nodes, frozenset(jobset.nodes))
 
 
@@ -174,7 +174,7 @@ def _some_jobs(dice: random.Random, nodes: Mapping[str, Node]) -> frozenset[str]
 
 
 def _new_node(dice: random.Random, name: str, nodes: Mapping[str, Node]) -> Node:
-    """Inputs are most often recent nodes: chains get long, and diamonds close. Few need what fails."""
+    """Make a node whose inputs are mostly recent nodes, so that chains get long and diamonds close. Few inputs fail."""
     usable = [
         node for node in nodes.values() if _is_sound(node, nodes) or (node.fate == "fails" and dice.random() < 0.1)
     ]

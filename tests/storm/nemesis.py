@@ -1,4 +1,4 @@
-"""Random damage: what is done next is a matter of dice, and so is for how long."""
+"""Random damage: dice choose the next deed, and how long it lasts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .world import LEASE_SECONDS, World
 
 LONGEST_PAUSE = 1.2
 MOST_UNFINISHED = 60
-"""No further evaluation is added while so many builds are unfinished."""
+"""While this many builds are unfinished, no evaluation is added."""
 
 
 class Nemesis:
-    """Does damage until its time is over."""
+    """Does damage for a limited time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -45,7 +45,7 @@ class Nemesis:
         }
 
     def rage(self, seconds: float) -> None:
-        """Rage for so long, then leave things as they are."""
+        """Do damage for this many seconds, and leave everything as it is then."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._evaluate()
@@ -55,7 +55,7 @@ class Nemesis:
             self._wait(self._dice.uniform(0, LONGEST_PAUSE))
 
     def _wait(self, seconds: float) -> None:
-        """Do in the meantime what is due."""
+        """Wait, and do the deeds that become due."""
         deadline = time.monotonic() + seconds
         while True:
             now = time.monotonic()
@@ -70,12 +70,12 @@ class Nemesis:
         heapq.heappush(self._later, (time.monotonic() + seconds, next(self._numbers), deed))
 
     def _victim(self) -> Member | None:
-        """A worker that runs, if there is one."""
+        """Return a running worker, if there is one."""
         running = [member for member in self._world.members if member.runs and not member.suspended]
         return self._dice.choice(running) if running else None
 
     def _supervise(self) -> None:
-        """A worker that has ended is started again after a while; sometimes it is deaf then."""
+        """Restart each worker that has ended, after a while, and sometimes deaf."""
         for member in self._world.members:
             if member.runs or member in self._coming_back:
                 continue
@@ -131,7 +131,7 @@ class Nemesis:
         self._after(self._dice.choice([0, 0, 0.5, 2, LEASE_SECONDS * 1.5]), recover)
 
     def _silence(self) -> None:
-        """Those who listen are cut off, and hear nothing of what is said until they listen again."""
+        """End the sessions that listen: their workers hear nothing until they listen again."""
         rows = self._world.call(
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where usename = current_user and query ~ '^listen ' and pid <> pg_backend_pid()"
@@ -139,7 +139,7 @@ class Nemesis:
         self._world.figures["silenced listeners"] += len(rows or [])
 
     def _cut(self) -> None:
-        """One connection of somebody breaks."""
+        """End one session of any worker."""
         rows = self._world.call(
             "select pid from pg_stat_activity where usename = current_user and pid <> pg_backend_pid() order by 1"
         )
@@ -169,10 +169,10 @@ class Nemesis:
         self._world.collect()
         self._world.figures["garbage collections"] += 1
 
-    # People
+    # Users
 
     def _some_build(self, finished: int, *statuses: int) -> tuple[int, str] | None:
-        """A build that is (not) finished, and has one of these statuses, if any are named."""
+        """Return a build that is finished or not, with one of the statuses, if any are given."""
         rows = self._world.call(
             "select b.id, j.name from Builds b join Jobsets j on j.id = b.jobset_id where b.finished = %s"
             " and (%s::integer[] = '{}' or b.buildStatus = any (%s)) order by 1",

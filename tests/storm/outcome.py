@@ -1,4 +1,4 @@
-"""What must have become of every build that was asked for."""
+"""Checks of every build that was enqueued."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CANCELLED = 4
 
 
 def wrong_outcomes(world: World) -> list[str]:
-    """Builds that were lost, or ended otherwise than they have to, or whose outputs are not what they have to be."""
+    """Return a message for each build that was lost, or has a wrong status or wrong outputs."""
     return [
         *_lost_builds(world),
         *_wrong_builds(world),
@@ -24,7 +24,7 @@ def wrong_outcomes(world: World) -> list[str]:
 
 
 def _lost_builds(world: World) -> Iterator[str]:
-    """Whatever `enqueue` acknowledged is there, once; what it did not is there as a whole, or not at all."""
+    """Each acknowledged evaluation has all its builds once; an unacknowledged one has all of them, or none."""
     rows = world.farm.rows(
         "select j.name, b.job, count(*) from Builds b join Jobsets j on j.id = b.jobset_id group by 1, 2"
     )
@@ -51,7 +51,7 @@ def _wrong_builds(world: World) -> Iterator[str]:
 
 
 def _wrong_outputs(world: World) -> Iterator[str]:
-    """Outputs are what they have to be; those of the last evaluation are all in the store."""
+    """Outputs have the right content; the outputs of the last evaluation are all in the store."""
     jobsets = {evaluation.name: evaluation.jobset for evaluation in world.evaluations}
     last = world.evaluations[-1].name
     for row in world.farm.rows(
@@ -70,14 +70,14 @@ def _wrong_outputs(world: World) -> Iterator[str]:
 
 
 def _different_paths(world: World) -> Iterator[str]:
-    """Builders make the same of the same: whatever was built again, its path was not another one."""
+    """Every attempt at a derivation gives the same paths, since the builders are deterministic."""
     for view in ("incoherent_output", "replaced_input"):
         for row in world.farm.rows(f"select * from resolver.{view}"):
             yield f"{view}: {row}"
 
 
 def _never_built(world: World) -> Iterator[str]:
-    """A build that is not cached has built its derivation, or what that was resolved to, itself."""
+    """Each build that is not cached has built its derivation, or a resolution of it, itself."""
     for row in world.farm.rows(
         "select b.id, b.job from Builds b join resolver.goal g on g.build = b.id where b.buildStatus = %s"
         " and b.isCachedBuild = 0 and not exists (select from BuildSteps s join resolver.derivation d"

@@ -1,4 +1,4 @@
-"""What `prune` has forgotten is kept for the checker, and looked at before it goes."""
+"""Keeps everything that `prune` forgets, for the checker, and checks it before it is forgotten."""
 
 from __future__ import annotations
 
@@ -80,18 +80,18 @@ begin
 end
 $$;
 """
-"""To be executed once, after the history is kept."""
+"""The statements to execute once, after keep_history()."""
 
 
 def forgotten_too_early(conninfo: str) -> list[str]:
-    """What should have been kept, and was not, in words."""
+    """Return a message for each row that was forgotten too early."""
     with psycopg.connect(conninfo) as connection:
         rows = connection.execute("select what, drv from storm.wrong").fetchall()
     return [f"{what} {drv}, which was forgotten" for what, drv in rows]
 
 
 def read_all(conninfo: str) -> Record:
-    """The record of a database, with what was forgotten. A derivation that was registered anew has its first number."""
+    """Read a record with forgotten rows. A derivation that was registered again keeps its first number."""
     record = read(conninfo)
     with psycopg.connect(conninfo) as connection:
         number: dict[int, int] = dict(

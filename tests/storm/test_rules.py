@@ -1,4 +1,4 @@
-"""The storm's checker finds what it looks for."""
+"""The storm's checker finds every violation of its rules."""
 
 from __future__ import annotations
 
@@ -65,31 +65,31 @@ ILLEGAL: dict[str, tuple[str, Past]] = {
 }
 
 
-def test_what_is_legal_is_legal() -> None:
+def test_a_legal_past_breaks_no_rule() -> None:
     assert failures.judge(LEGAL) == []
 
 
-def test_who_slept_between_a_claim_and_the_run_may_run_it() -> None:
+def test_a_worker_that_was_suspended_between_claim_and_run_may_run_a_known_failure() -> None:
     sleeper = Attempt(BAD, 1, 1, 9, swept=True)
     assert failures.judge(replace(LEGAL, runs=[*LEGAL.runs, Run(BAD, 30)], attempts=[*LEGAL.attempts, sleeper])) == []
 
 
-def test_the_build_that_is_not_named_may_have_been_deleted() -> None:
+def test_a_row_need_not_name_the_build_of_a_failure_after_that_build_was_deleted() -> None:
     rows = [*LEGAL.rows[:-1], Row(5, 1, BAD, 8, None)]
     assert failures.judge(replace(LEGAL, rows=rows, builds=LEGAL.builds - {3})) == []
 
 
 @pytest.mark.parametrize("case", ILLEGAL)
-def test_what_is_wrong_is_found(case: str) -> None:
+def test_each_illegal_past_breaks_its_rule(case: str) -> None:
     rule, past = ILLEGAL[case]
     assert rule in {problem.partition(":")[0] for problem in failures.judge(past)}
 
 
-def test_every_rule_is_tested() -> None:
+def test_every_rule_about_failures_has_an_illegal_case() -> None:
     assert {rule.__name__ for rule in RULES} == {rule for rule, _ in ILLEGAL.values()}
 
 
-def test_runs_are_known_by_the_place_of_their_output(tmp_path: Path) -> None:
+def test_a_run_is_identified_by_the_path_of_its_output(tmp_path: Path) -> None:
     store_dir = StoreDir("/nix/store")
     file = tmp_path / "runs"
     file.write_text(f"11.5 {store_dir.render(store_dir.unfinished_output_path(BAD, 'out'))}\n")
@@ -104,7 +104,7 @@ FORGET = (
 
 
 def kept(database: str) -> str:
-    """A database whose past is kept."""
+    """Keep the past of a database."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("select resolver.keep_history(true)")
         connection.execute(KEEP.encode())
@@ -112,7 +112,7 @@ def kept(database: str) -> str:
 
 
 def forget(database: str, *statements: str) -> list[str]:
-    """What is found to be wrong when the one derivation is forgotten, though a constraint may forbid it."""
+    """Forget the one derivation in spite of all constraints; return the checker's messages."""
     constraints = [f"alter table resolver.{table} drop constraint {name}" for table, name in FOREIGN]
     execute(database, *constraints, *statements, FORGET)
     return forgotten_too_early(database)
@@ -123,12 +123,12 @@ FOREIGN = [
 ]  # fmt: skip
 
 
-def test_what_an_unfinished_build_needs_is_missed(database: str) -> None:
+def test_the_checker_reports_a_forgotten_derivation_that_an_unfinished_build_needs(database: str) -> None:
     running_build(kept(database))
     assert forget(database) == [f"an unfinished build needs {DRV}, which was forgotten"]
 
 
-def test_the_trace_of_what_is_valid_is_missed(database: str) -> None:
+def test_the_checker_reports_the_forgotten_trace_of_a_valid_path(database: str) -> None:
     procedures = Procedures(kept(database), connections=1)
     try:
         enqueue(procedures)
@@ -139,7 +139,7 @@ def test_the_trace_of_what_is_valid_is_missed(database: str) -> None:
     assert any("realised_is_left_for_a_reason" in problem for problem in judge(read_all(database)))
 
 
-def test_what_may_be_forgotten_is_legal_and_its_past_is_kept(database: str) -> None:
+def test_the_checker_accepts_a_legal_prune_and_has_the_forgotten_rows(database: str) -> None:
     build = running_build(kept(database))
     execute(database, f"select resolver.cancel_build({build})", "select resolver.deregister_worker(1)")
     execute(database, "select pg_sleep(0.01)", "select resolver.prune('0')")

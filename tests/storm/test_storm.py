@@ -1,6 +1,6 @@
-"""Three workers under random damage: whatever happens, nothing is lost, and nothing is done twice.
+"""Three workers under random damage: nothing may be lost, and nothing may be done twice.
 
-HYDRA_RESOLVER_STORM_SECONDS says for how long, HYDRA_RESOLVER_STORM_SEED which damage; the seed is printed.
+HYDRA_RESOLVER_STORM_SECONDS sets the duration, HYDRA_RESOLVER_STORM_SEED the damage; the test prints its seed.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ begin
 end
 $$
 """
-"""All procedures ask for the time: each now stops here and there for a moment, and what others do falls into it."""
+"""All procedures call clock(): each now pauses at random for a moment, so that calls of other sessions interleave."""
 
 
 @contextmanager
 def open_world(state: Path, dice: random.Random) -> Iterator[World]:
-    """A world whose history is kept from the beginning."""
+    """Open a world whose history is kept from the beginning."""
     with EmbeddedPostgres(StateDirectory(state).postgres, fsync=False) as server:
         install(server.conninfo())
         with psycopg.connect(server.conninfo(), autocommit=True) as connection:
@@ -68,7 +68,7 @@ def open_world(state: Path, dice: random.Random) -> Iterator[World]:
 
 
 def drain(world: World) -> float:
-    """Wait until every build is finished, and none is to be restarted; how long that took, in seconds."""
+    """Wait until every build is finished and none is still to be restarted; return how many seconds that took."""
     began = time.monotonic()
     while world.evaluating or world.farm.rows(
         "select from Builds where finished = 0 union all select from resolver.failure where is_reopening limit 1"
@@ -80,12 +80,12 @@ def drain(world: World) -> float:
 
 
 def read_past(world: World) -> failures.Past:
-    """All that is known of failures."""
+    """Read everything about failures."""
     return failures.read_past(world.farm.conninfo, world.runs, StoreDir(str(world.farm.store.store_dir)))
 
 
 def figures(world: World, record: Record, past: failures.Past, seconds: float, recovery: float) -> str:
-    """What happened, in words."""
+    """Describe the storm in numbers."""
     lost = {
         event.transaction for event in record.events if event.function == "invalidate_lost_outputs" and event.output
     }

@@ -1,4 +1,4 @@
-"""What the storm rages over: a store, a database, three workers; and what is known of what was asked of them."""
+"""The victims of the storm: a store, a database, three workers; and a record of everything that was asked of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEASE_SECONDS = 3.0
 
 @dataclass
 class Evaluation:
-    """One `enqueue`: a jobset in a file of its own, which names it in the database."""
+    """One `enqueue`, with a jobset in a file of its own; the file's name is the name of the jobset in the database."""
 
     name: str
     jobset: Jobset
@@ -33,13 +33,13 @@ class Evaluation:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether it said that its builds are added. If it did not, they may be all the same."""
+        """Whether `enqueue` said that its builds were added. If it did not, they may still have been added."""
         return self.process.poll() == 0
 
 
 @dataclass
 class World:
-    """The parts, and a diary."""
+    """The parts of the farm, and what happened to them."""
 
     state: Path
     server: EmbeddedPostgres
@@ -48,9 +48,9 @@ class World:
     members: list[Member] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     cancelled: set[int] = field(default_factory=set)
-    """Builds that may have been cancelled."""
+    """The builds that may have been cancelled."""
     erased: Counter[str] = field(default_factory=Counter)
-    """Builds that may have been deleted, by the name of the evaluation."""
+    """How many builds of each evaluation may have been deleted."""
     figures: Counter[str] = field(default_factory=Counter)
     database_is_up: bool = True
     pruning: subprocess.Popen[bytes] | None = None
@@ -59,7 +59,7 @@ class World:
         self.members = [Member(number, self.state, self.farm.conninfo) for number in range(WORKERS)]
 
     def call(self, query: str, *parameters: Any) -> list[tuple[Any, ...]] | None:
-        """Rows of a statement; `None` when the database did not answer: it may have been done."""
+        """Return the rows of a statement; `None` if the database did not answer, but may have executed it."""
         try:
             with psycopg.connect(self.farm.conninfo, autocommit=True, connect_timeout=2) as connection:
                 connection.execute("set statement_timeout = '5s'")
@@ -68,11 +68,11 @@ class World:
             return None
         except psycopg.Error as error:
             if (error.sqlstate or "").startswith("NX"):
-                return []  # refused: it is too late for it
+                return []  # refused: it is too late for this call
             raise
 
     def evaluate(self, *, whole: bool = False) -> None:
-        """Enqueue the next jobset, in the background; `whole`: the one before, with every derivation as a job."""
+        """Enqueue the next jobset in the background; if `whole`, the last one again with every derivation as a job."""
         before = self.evaluations[-1].jobset if self.evaluations else None
         if before is None:
             jobset = first_jobset(self.dice, SIZE)
@@ -88,18 +88,18 @@ class World:
 
     @property
     def runs(self) -> Path:
-        """The file into which builders that fail write when they begin."""
+        """The file in which failing builders write a line when they begin."""
         return self.state / "runs"
 
     @property
     def evaluating(self) -> bool:
-        """Whether an evaluation is under way."""
+        """Whether an evaluation is in progress."""
         return any(evaluation.process.poll() is None for evaluation in self.evaluations)
 
     def delete_output(self, path: str) -> bool:
-        """Take an output out of the store, as a collector without our roots would; false if somebody uses it.
+        """Delete an output from the store, as a collector that ignores our roots would; return false if it is in use.
 
-        What refers to it goes with it. That may be an output, or a .drv that nobody needs any more.
+        Everything that refers to the output is deleted with it: outputs, and .drv files that are not needed any more.
         """
         referrers = self._nix("nix-store", "--query", "--referrers-closure", path)
         if referrers is None:
@@ -114,11 +114,11 @@ class World:
         return self._nix("nix-store", "--delete", *referrers.split()) is not None
 
     def collect(self) -> None:
-        """Collect garbage."""
+        """Collect garbage in the store."""
         self._nix("nix-store", "--gc")
 
     def prune(self) -> bool:
-        """Forget all that is not of the last moment, in the background; false if somebody is at it."""
+        """Prune everything older than the present moment, in the background; return false if a prune is in progress."""
         if self.pruning is not None and self.pruning.poll() is None:
             return False
         words = ["prune", "--older-than", "0h", "--state", str(self.state), "--database", self.farm.conninfo]
@@ -127,7 +127,7 @@ class World:
         return True
 
     def calm(self) -> None:
-        """Everything runs again."""
+        """Start the database and all workers that do not run."""
         if not self.database_is_up:
             self.server.start()
             self.database_is_up = True
@@ -136,7 +136,7 @@ class World:
             member.start()
 
     def end(self) -> None:
-        """Nothing that was started here goes on."""
+        """Kill all processes of this world."""
         for member in self.members:
             member.send(signal.SIGKILL)
         for process in [*(evaluation.process for evaluation in self.evaluations), *filter(None, [self.pruning])]:

@@ -1,4 +1,4 @@
-"""Small derivations for tests: written in a line or two of shell, built by a real Nix."""
+"""Small derivations for tests: a line or two of shell each, built by a real Nix."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ _EXPRESSION = """derivation ({
 
 
 class Builder:
-    """Instantiates and builds one derivation after another, all floating unless said otherwise."""
+    """Instantiates and builds derivations, which are floating unless the attributes say otherwise."""
 
     def __init__(self, nix_store: EmbeddedStore | Store, directory: Path) -> None:
         if isinstance(nix_store, EmbeddedStore):
@@ -24,7 +24,7 @@ class Builder:
         self._directory = directory
 
     def instantiate(self, script: str, attributes: str = "{ }") -> str:
-        """The base name of a derivation that runs this script; `attributes` are Nix's and replace the others."""
+        """Return the base name of a derivation that runs the script; `attributes` (in Nix) override the defaults."""
         (self._directory / "script.sh").write_text(script)
         expression = _EXPRESSION % (self._directory / "script.sh", attributes)
         done = subprocess.run(
@@ -33,13 +33,13 @@ class Builder:
         return done.stdout.strip().rpartition("/")[2]
 
     def build(self, drv: str, *, timeout: int = 60, max_silent_time: int = 60) -> BuildResult:
-        """Nix's result. Raises NixError."""
+        """Build and return Nix's result. Raises NixError."""
         with self.store.connect() as client:
             client.set_options(self.store.settings.with_limits(timeout=timeout, max_silent_time=max_silent_time))
             return client.build(drv)
 
     def outputs(self, script: str, attributes: str = "{ }") -> dict[str, str]:
-        """The outputs (base names) of a derivation that must be built."""
+        """Build a derivation, which must succeed; return its outputs (base names)."""
         result = self.build(self.instantiate(script, attributes))
         assert result.succeeded, result.error
         return dict(result.built_outputs)

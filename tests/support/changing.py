@@ -1,4 +1,4 @@
-"""A real graph of which one derivation and its output are changed, driven through a database that knows the old one."""
+"""Changes one derivation of a real graph and its output, and drives the changed graph through the same database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PLACEHOLDER = re.compile(rb"/[0-9a-df-np-sv-z]{52}")
 
 @dataclass(frozen=True)
 class Changed:
-    """The graph after the change. `names`: what was changed, with all above it, by the old names."""
+    """The graph after the change. `names` maps the old names of the leaf and all its dependents to the new names."""
 
     graph: Graph
     names: dict[str, str]
@@ -36,9 +36,9 @@ class Changed:
 
 
 def change(graph: Graph, leaf: str | None = None) -> Changed:
-    """Change a floating derivation (by default the one with the most above it), and what it makes.
+    """Change a floating derivation and its outputs; by default the one with the most dependents, direct and indirect.
 
-    All that depends on it gets another name, since it names its inputs, but makes what it made before.
+    All dependents get new names, since their texts name their inputs, but their outputs stay the same.
     """
     derivations = {drv: graph.parse(drv) for drv in graph.texts}
     users: dict[str, set[str]] = defaultdict(set)
@@ -83,7 +83,7 @@ def _above(drv: str, users: Mapping[str, set[str]]) -> set[str]:
 
 
 def _with_inputs(derivation: Derivation, names: Mapping[str, str]) -> Derivation:
-    """The derivation with other names for its inputs, wherever these or their placeholders stand."""
+    """Return the derivation with the inputs renamed, in its input list and in all placeholders."""
     rewrites = {
         upstream_placeholder(drv, output).encode(): upstream_placeholder(names[drv], output).encode()
         for drv, node in derivation.input_drvs.items()
@@ -104,14 +104,14 @@ def _with_inputs(derivation: Derivation, names: Mapping[str, str]) -> Derivation
 
 
 class ChangedDriver(Driver):
-    """Drives the changed graph, with a store that has all that the first graph has made."""
+    """Drives the changed graph, with a store that has all outputs of the first graph."""
 
     def __init__(self, procedures: Procedures, before: Graph, changed: Changed) -> None:
         super().__init__(procedures, changed.graph)
         self.hits = 0
-        """How many resolutions were to what is realised."""
+        """How many resolutions led to a realised derivation."""
         self.reports_of_hits: list[tuple[int, float, float]] = []
-        """Of the reports that had only such: how many they were, and seconds, and CPU seconds, of the database."""
+        """For each report of memo hits only: the number of hits, wall seconds and CPU seconds of the database."""
         self._new = set(changed.names.values())
         self._store = set(before.outputs.values())
         self._known = set(before.resolutions.values())
@@ -119,7 +119,7 @@ class ChangedDriver(Driver):
             self._server = connection.info.backend_pid
 
     def enqueue(self) -> list[int]:
-        """A build for each new derivation that no other one uses."""
+        """Enqueue a build for each new derivation without dependents."""
         used = {drv for derivation in self._derivations.values() for drv in derivation.input_drvs}
         jobs = [
             {"job": drv, "drv": STORE_DIR.render(drv), "system": "any", "nix_name": drv, "outputs": {}}
@@ -145,7 +145,7 @@ class ChangedDriver(Driver):
             told, began = len(self.seconds[procedure]), self._server_cpu()
             answers = self._timed(procedure, lambda: self.procedures.set_resolved_to(batch))  # noqa: B023
             assert {answer.outcome for answer in answers} == {"done"}, answers
-            share = len(batch) / len(reports)  # of the question
+            share = len(batch) / len(reports)  # of the call of known_outputs
             self.reports_of_hits.append(
                 (
                     len(batch),
@@ -160,7 +160,7 @@ class ChangedDriver(Driver):
         return bool(claims)
 
     def _server_cpu(self) -> float:
-        """CPU seconds of the one server process: what is measured is the same when the machine is busy with else."""
+        """CPU seconds of the one server process: unlike wall time they do not depend on how busy the machine is."""
         return int(Path(f"/proc/{self._server}/schedstat").read_text().split()[0]) / 1e9
 
     def _loaded(self, claim: Claim) -> dict[str, Any]:

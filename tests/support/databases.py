@@ -1,4 +1,4 @@
-"""What tests of a database need: statements, other roles, somebody who does not commit, a build that runs."""
+"""Helpers for tests of a database: statements, roles, open transactions, a build that runs."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ INFO = {"size": 1, "closure_size": 1, "failed": False, "release_name": None, "pr
 
 
 def execute(database: str, *statements: str) -> None:
-    """Execute each in a transaction of its own."""
+    """Execute each statement in a transaction of its own."""
     with psycopg.connect(database, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
 
 
 def rows(database: str, query: str) -> list[tuple[object, ...]]:
-    """The rows of a query."""
+    """Return the rows of a query."""
     with psycopg.connect(database) as connection:
         return connection.execute(query.encode()).fetchall()
 
 
 def name_of(database: str) -> str:
-    """The name of the database that a URL leads to."""
+    """Return the name of the database in a URL."""
     return str(conninfo_to_dict(database)["dbname"])
 
 
 @contextmanager
 def open_transaction(database: str, *statements: str) -> Iterator[psycopg.Connection]:
-    """Somebody who has done something and does not commit."""
+    """Hold a transaction open after these statements; roll it back in the end."""
     with psycopg.connect(database) as connection:
         for statement in statements:
             connection.execute(statement.encode())
@@ -48,7 +48,7 @@ def open_transaction(database: str, *statements: str) -> Iterator[psycopg.Connec
 
 @contextmanager
 def role_of(cluster: EmbeddedPostgres, name: str = "somebody") -> Iterator[str]:
-    """A plain role of the server, which owns nothing; what it was granted in a database goes with that database."""
+    """Create a plain role that owns nothing. In the end the role is dropped, with its grants in all databases."""
     role = f"{name}_{os.getpid()}"
     superuser = cluster.superuser_conninfo()
     with psycopg.connect(superuser, autocommit=True) as connection:
@@ -65,19 +65,19 @@ def role_of(cluster: EmbeddedPostgres, name: str = "somebody") -> Iterator[str]:
 
 
 def force_upgrade(database: str) -> None:
-    """The next installation creates all functions anew."""
+    """Make the next installation create all functions again."""
     execute(database, "update resolver.installation set functions = 'of another release'")
 
 
 def enqueue(procedures: Procedures) -> int:
-    """A build of the one derivation."""
+    """Enqueue a build of the one derivation; return its number."""
     job = {"job": "job", "drv": f"/nix/store/{DRV}", "system": "any", "nix_name": "job", "outputs": {"out": None}}
     (build,) = procedures.enqueue(project="p", jobset="j", file="f", jobs=[job], errors=None, retry=True)
     return build
 
 
 def claim_build(procedures: Procedures) -> Claim:
-    """The claim of a new worker that is to build it, after it was loaded."""
+    """Register a worker that loads the derivation and claims it to build; return the claim."""
     worker = procedures.register_worker(
         name="tests",
         verbs=["load", "resolve", "build"],
@@ -98,13 +98,13 @@ def claim_build(procedures: Procedures) -> Claim:
 
 
 def finish(procedures: Procedures, claim: Claim) -> None:
-    """Report that it was built."""
+    """Report that the claimed derivation was built."""
     report = {"lease": claim.lease, "outputs": {"out": OUTPUT}, "machine": "localhost", "info": INFO}
     assert [answer.outcome for answer in procedures.finish_steps([report])] == ["done"]
 
 
 def running_build(database: str) -> int:
-    """A build whose one step is claimed by worker 1, which sends no heartbeats."""
+    """Enqueue a build whose one step is claimed by worker 1, which sends no heartbeats; return the build's number."""
     procedures = Procedures(database, connections=1)
     try:
         build = enqueue(procedures)

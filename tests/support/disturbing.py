@@ -1,4 +1,4 @@
-"""What can happen to a worker, and what it leaves compared with what an undisturbed one leaves."""
+"""Kills workers, and compares what they leave with what an undisturbed worker leaves."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from .restarting import ASKING, TRUSTING, Place, RestartedFarm
 from .waiting import PATIENCE, wait_until
 
 PLACES = 2
-"""As many farms are tried at a time."""
+"""The number of farms that are tried at the same time."""
 KILLED = -signal.SIGKILL
 
 
 @dataclass
 class Undisturbed:
-    """What is left when nothing happens, and how often each point is come to."""
+    """The result of a worker without disturbance, and how often it reached each point."""
 
     result: dict[str, Any]
     reached: Counter[str]
 
 
 class Places:
-    """Some places for farms, each with what an undisturbed worker leaves there."""
+    """Places for farms, each with the result of an undisturbed worker."""
 
     def __init__(self, directory: Path, cluster: EmbeddedPostgres, installed: str) -> None:
         self._free: list[tuple[Place, dict[Sequence[str], Undisturbed]]] = []
@@ -51,11 +51,11 @@ class Places:
                 counter |= undisturbed[options].reached
 
     def options_for(self, point: str) -> Sequence[str]:
-        """Options of a worker that comes to that point."""
+        """Return the options with which a worker reaches the point."""
         return next(options for options, counter in self.reached.items() if counter[point])
 
     def disturb(self, disturbances: Sequence[Disturbance]) -> None:
-        """Try them all; fails with what was left by those that left something else."""
+        """Run all disturbances; fail with the differences if some of them left another result."""
         with ThreadPoolExecutor(PLACES) as pool:
             problems = [problem for problem in pool.map(self._try, disturbances) if problem]
         assert not problems, "\n\n".join(problems)
@@ -110,14 +110,14 @@ def _difference(expected: dict[str, Any], found: dict[str, Any]) -> str:
 
 @dataclass
 class Disturbance:
-    """A worker that is killed when it comes to a point for the `count`-th time, and what goes on."""
+    """Kills a worker when it reaches a point for the `count`-th time; another worker then goes on."""
 
     point: str
     options: Sequence[str]
     count: int
 
     def run(self, farm: RestartedFarm, attempt: int) -> bool:
-        """Have it happen, and then all be done; false when it did not happen."""
+        """Kill the victim, then let a worker do the rest. Return false if the victim never reached the point."""
         victim = self.victim(farm, attempt)
         if victim.wait(PATIENCE) != KILLED:
             return False
@@ -126,13 +126,13 @@ class Disturbance:
         return True
 
     def victim(self, farm: RestartedFarm, attempt: int) -> subprocess.Popen[bytes]:
-        """The worker that is to be killed; when it was not, the first time is waited for."""
+        """Start the worker to kill. After an attempt that missed the point, the point's first occurrence counts."""
         return farm.worker(self.options, point=f"{self.point}:{self.count if attempt == 0 else 1}")
 
 
 @dataclass
 class SecondOfTwo(Disturbance):
-    """The one that is killed is the second of two workers: the first goes on."""
+    """Kills the second of two workers; the first one goes on."""
 
     delay: float
 
@@ -141,7 +141,7 @@ class SecondOfTwo(Disturbance):
         wait_until(lambda: Path(f"/proc/{first.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         victim = self.victim(farm, attempt)
         if attempt == 0:
-            time.sleep(self.delay)  # later on the victim has all the work to itself until it is killed
+            time.sleep(self.delay)  # in later attempts the victim has all work to itself until it is killed
             first.send_signal(signal.SIGCONT)
         killed = victim.wait(PATIENCE) == KILLED
         if killed:
@@ -153,7 +153,7 @@ class SecondOfTwo(Disturbance):
 
 @dataclass
 class Twice(Disturbance):
-    """The one that takes over is killed as well, if it comes to that other point."""
+    """Also kills the worker that takes over, if it reaches the point `again`."""
 
     again: str
 

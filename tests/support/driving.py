@@ -1,4 +1,4 @@
-"""Drives a whole graph through the procedures, with golden answers in the place of Nix, and times every call."""
+"""Drives a whole graph through the procedures and times every call; golden answers replace Nix."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ INFO = {"size": 1, "closure_size": 1, "failed": False, "release_name": None, "pr
 
 
 class Driver:
-    """The one client of a database: how long a call takes is how long the graph lock is held, at most.
+    """The only client of a database: the time of a call is the upper bound for how long it holds the graph lock.
 
-    Attempts at what is in `failing` fail.
+    Attempts at derivations in `failing` fail.
     """
 
     def __init__(self, procedures: Procedures, graph: Graph) -> None:
@@ -45,7 +45,7 @@ class Driver:
         )
 
     def enqueue(self) -> list[int]:
-        """A build for each derivation that no other one uses."""
+        """Enqueue a build for each derivation without dependents."""
         used = {drv for derivation in self._derivations.values() for drv in derivation.input_drvs}
         jobs = [
             {"job": drv, "drv": STORE_DIR.render(drv), "system": "any", "nix_name": drv, "outputs": {}}
@@ -59,29 +59,29 @@ class Driver:
         )
 
     def drive(self) -> None:
-        """Until nothing can be claimed any more."""
+        """Work until there is nothing left to claim."""
         while any([self.tick(), self.load(), self.resolve(), self.build()]):
             pass
 
     def load(self) -> bool:
-        """Load a batch; whether there was anything to load."""
+        """Load a batch; return whether there was anything to load."""
         return self._do("load", self._loaded, "register_derivations")
 
     def resolve(self) -> bool:
-        """Resolve a batch; whether there was anything to resolve."""
+        """Resolve a batch; return whether there was anything to resolve."""
         return self._do("resolve", self._resolved, "set_resolved_to")
 
     def build(self) -> bool:
-        """Build a batch; whether there was anything to build."""
+        """Build a batch; return whether there was anything to build."""
         return self._do("build", self._built, "finish_steps")
 
     def tick(self) -> bool:
-        """What workers do once a second; whether there is more of it."""
+        """Do what workers do once a second; return whether more of it is left."""
         more = self._timed("sync_builds", lambda: self.procedures.sync_builds(all_builds=False))
         return self._timed("advance", self.procedures.advance) or more
 
     def longest(self) -> str:
-        """The longest call of each procedure, in words."""
+        """The longest call of each procedure, as text."""
         return ", ".join(
             f"{name} {1000 * max(seconds):.1f} ms (of {len(seconds)})" for name, seconds in sorted(self.seconds.items())
         )
@@ -146,5 +146,5 @@ class Driver:
 
 
 def static_path(derivation: Derivation, output: str, store_dir: StoreDir = STORE_DIR) -> str | None:
-    """The path of an output, if it is known before it is built."""
+    """Return the path of an output if it is known before the build."""
     return derivation.output_path(output, store_dir)

@@ -1,4 +1,4 @@
-"""What must hold whenever the command can't do what it is asked: a clear end, and nothing half-done in the database."""
+"""Checks for commands that cannot do their work: a clear end, and no half-done change in the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .waiting import PATIENCE, wait_until
 
 
 def ended(farm: Farm, *words: str | Path, status: int) -> subprocess.CompletedProcess[str]:
-    """Run a command that must end with this status, and leave the database sound; when it could not run, unchanged."""
+    """Run a command that must end with this status and leave the database sound; with status 2, also unchanged."""
     before = contents(farm)
     done = farm.command(*words, check=False)
     assert done.returncode == status, done.stdout + done.stderr
@@ -27,34 +27,34 @@ def ended(farm: Farm, *words: str | Path, status: int) -> subprocess.CompletedPr
 
 
 def could_not_run(farm: Farm, *words: str | Path) -> str:
-    """What a command that must end with status 2 says on stderr."""
+    """Run a command that must end with status 2; return its stderr."""
     done = ended(farm, *words, status=2)
     assert done.stdout == ""
     return done.stderr
 
 
 def contents(farm: Farm) -> list[dict[str, object]]:
-    """How many builds and known derivations there are."""
+    """Count the builds and the known derivations."""
     return farm.rows(
         "select (select count(*) from Builds) as builds, (select count(*) from resolver.derivation) as derivations"
     )
 
 
 def assert_sound(farm: Farm) -> None:
-    """Nothing is claimed, nothing is busy, no invariant is broken."""
+    """Assert that nothing is claimed or busy and no invariant is broken."""
     assert farm.rows("select * from resolver.lease where closed_at is null") == []
     assert farm.rows("select * from BuildSteps where busy <> 0") == []
     assert farm.violations() == []
 
 
 def only_step(farm: Farm, build: int) -> dict[str, object]:
-    """The one step of a build."""
+    """Return the only step of a build."""
     (step,) = farm.rows("select * from BuildSteps where build = %s", build)
     return step
 
 
 class Running:
-    """A command that goes on, its output in a file."""
+    """A command in the background, with its output in a file."""
 
     def __init__(self, farm: Farm, *words: str | Path, log: Path) -> None:
         verb, *rest = words
@@ -69,16 +69,16 @@ class Running:
             )
 
     def output(self) -> str:
-        """What it has printed so far."""
+        """Return what the command has printed so far."""
         return self.log.read_text()
 
     def says(self, words: str, *, within: float = PATIENCE) -> None:
-        """Wait until it has printed this."""
+        """Wait until the command has printed these words."""
         wait_until(lambda: words in self.output() or self.process.poll() is not None, within=within)
         assert words in self.output(), self.output()
 
     def ends(self, *, within: float = PATIENCE) -> int:
-        """Its exit status."""
+        """Wait for the end of the command; return its exit status."""
         status = self.process.wait(within)
         assert "Traceback" not in self.output(), self.output()
         return status
@@ -86,7 +86,7 @@ class Running:
 
 @contextmanager
 def running(farm: Farm, *words: str | Path) -> Iterator[Running]:
-    """A command that is killed in the end, if it still runs."""
+    """Run a command in the background; kill it in the end if it still runs."""
     command = Running(farm, *words, log=farm.state / f"output-{time.monotonic_ns()}")
     try:
         yield command

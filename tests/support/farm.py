@@ -33,7 +33,7 @@ in
 
 
 class Farm:
-    """The command on one state directory, and its database, whose server is up as long as the farm is open."""
+    """The command on one state directory, and its database, whose server runs while the farm is open."""
 
     def __init__(self, state: Path, conninfo: str) -> None:
         self.state = state
@@ -41,7 +41,7 @@ class Farm:
         self.store = EmbeddedStore(StateDirectory(state).store)
 
     def command(self, *words: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run `hydra-resolver WORDS`; by default it must not end with status 2 or a signal."""
+        """Run `hydra-resolver WORDS`; unless `check` is false, it must not end with status 2 or by a signal."""
         verb, *rest = words
         done = subprocess.run(
             [sys.executable, "-m", "hydra_resolver", verb, "--state", self.state, *rest],
@@ -55,18 +55,18 @@ class Farm:
         return done
 
     def run(self, *words: str | Path) -> dict[str, dict[str, Any]]:
-        """`run --json`, as builds by job."""
+        """Run `run --json`; return the builds by job."""
         lines = self.command("run", "--json", *words).stdout.splitlines()
         return {build["job"]: build for build in map(json.loads, lines)}
 
     def write(self, name: str, expression: str) -> Path:
-        """A Nix file, in which `floating name script attrs` makes a floating derivation."""
+        """Write a Nix file in which `floating name script attrs` makes a floating derivation."""
         file = self.state / name
         file.write_text(FLOATING + expression)
         return file
 
     def nix(self, *words: str | Path, check: bool = True) -> str:
-        """Run a program of Nix on the store; what it prints."""
+        """Run a Nix program on the store; return what it prints."""
         done = subprocess.run(
             words, env=self.store.child_environment(), capture_output=True, text=True, check=False, timeout=120
         )
@@ -74,41 +74,41 @@ class Farm:
         return done.stdout.strip()
 
     def rows(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
-        """Rows of the database, as its owner."""
+        """Run a query as the owner of the database; return its rows."""
         with psycopg.connect(self.conninfo, row_factory=dict_row) as connection:
             return connection.execute(query.encode(), parameters or None).fetchall()
 
     def wait_for(self, query: str, *, within: float = PATIENCE) -> list[dict[str, Any]]:
-        """The rows of a query, as soon as there are any."""
+        """Wait until a query has rows; return them."""
         return wait_for(self.conninfo, query, within=within)
 
     def violations(self) -> list[dict[str, Any]]:
-        """Broken invariants: none."""
+        """Return the broken invariants."""
         return self.rows("select * from resolver.invariant_violations()")
 
     def steps(self, build: int) -> list[tuple[int, int | None, str]]:
-        """(type, status, name of the derivation) of a build's steps."""
+        """Return (type, status, name of the derivation) of each step of a build."""
         rows = self.rows("select type, status, drvPath from BuildSteps where build = %s order by stepnr", build)
         return [(row["type"], row["status"], name_of(row["drvpath"])) for row in rows]
 
     def built_by_nix(self) -> set[str]:
-        """Base names of all .drv files that Nix has built in the store, by its own logs."""
+        """Return the base names of all .drv files that Nix has built in the store, according to Nix's logs."""
         return {(log.parent.name + log.name).removesuffix(".bz2") for log in (self.store.log_dir / "drvs").glob("??/*")}
 
     def built_by_rows(self) -> set[str]:
-        """Base names of all .drv files that were built, by Hydra's rows."""
+        """Return the base names of all .drv files that were built, according to Hydra's rows."""
         rows = self.rows("select drvPath from BuildSteps where type = 0 and status <> 13 and propagatedFrom is null")
         return {row["drvpath"].rpartition("/")[2] for row in rows}
 
 
 def name_of(drv: str) -> str:
-    """The name of a derivation, from its path."""
+    """Return the name of a derivation from its path."""
     return drv.rpartition("/")[2][33:].removesuffix(".drv")
 
 
 @contextmanager
 def open_server(state: Path) -> Iterator[EmbeddedPostgres]:
-    """The embedded server in that directory; its database has the schema installed."""
+    """Start the embedded server in a state directory; its database has the schema installed."""
     copy_cluster(StateDirectory(state).postgres)
     with shared_postgres(StateDirectory(state), fsync=False) as server:
         install(server.conninfo())
@@ -117,7 +117,7 @@ def open_server(state: Path) -> Iterator[EmbeddedPostgres]:
 
 @contextmanager
 def open_farm(state: Path) -> Iterator[Farm]:
-    """A farm in that directory."""
+    """Open a farm in a state directory."""
     with open_server(state) as server:
         farm = Farm(state, server.conninfo())
         farm.store.prepare()

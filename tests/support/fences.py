@@ -1,4 +1,4 @@
-"""Fences and locks in sql/functions: what the mutations take away, one at a time, and which test is to notice."""
+"""Fences and locks in sql/functions: the mutations remove them one at a time, and each names a test that must fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Fence(NamedTuple):
-    """Text of a function's file that keeps something out, what it is replaced by, and who notices."""
+    """A text in a function's file that prevents an error, its replacement, and the test that notices the replacement."""
 
     file: str  # below sql/functions, without .sql
     old: str  # exactly once in the file
@@ -39,7 +39,7 @@ LOCKS = (
     "reports/invalidate_paths",
     "prune/prune",
 )
-"""Every file that takes the graph lock. That it is missing is noticed by `LOCK_KILLER`."""
+"""Every file that takes the graph lock. `LOCK_KILLER` is the test that notices a missing lock."""
 LOCK_KILLER = "everyone_waits.spec"
 
 _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
@@ -63,7 +63,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("when l.digest = e.digest then 'already'", "", "fail_steps.sql"),
         ("when l.digest is null then 'lease_lost'", "", "register_derivations.sql"),
     ]),
-    # Reports: what they say.
+    # Reports: their contents.
     ("reports/apply_loaded", [
         ("when b.detail is not null then 'refused'", "", "register_derivations.sql"),
         ("when r.outcome = 'open' and b.detail is null then r.body", "when r.outcome = 'open' then r.body", "register_derivations.sql"),
@@ -98,7 +98,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
     ("failures/is_retried", [
         ("s.tries + 1 < x.max_tries", "true", "fail_steps.sql"),
     ]),
-    # What was read ahead, and claimed by nobody.
+    # Derivations that were read ahead, without a claim.
     ("reports/prefetched_reports", [
         ("s.stage = 'unloaded' and s.lease is null", "s.stage = 'unloaded'", "register_derivations.sql"),
         ("s.stage = 'unloaded' and s.lease is null", "s.lease is null", "register_derivations.sql"),
@@ -187,7 +187,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
          "     where w.gone_at is null;\n", "beat_and_sweep.spec"),
         ("l.deadline < v_now or exists", "exists", "sweep.sql"),
     ]),
-    # What Hydra's programs are told.
+    # The status for Hydra's programs.
     ("views/dump_status", [
         (" for update skip locked", "", "dump_status.spec"),
         (" on conflict do nothing", "", "dump_status.spec"),
@@ -278,7 +278,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("    perform resolver.follow_chains(v_dynamic);\n", "", "chains.sql"),
         ("select unnest(v_dependents) union select unnest(v_dynamic)", "select unnest(v_dependents)", "chains.sql"),
     ]),
-    # Chains: what builders write may be anything.
+    # Chains: the content that builders write is arbitrary.
     ("propagation/follow_chains", [
         (" and l.path ~ '^[0-9a-z]{32}-[^/]+\\.drv$'", "", "chains.sql"),
         ("         where l.input <> l.derivation\n", "", "chains.sql"),
@@ -301,7 +301,7 @@ _FENCES: list[tuple[str, list[tuple[str, str, str]]]] = [
         ("    delete from resolver.chain c using resolver.dependency dep where dep.input = any (p_derivations)"
          " and c.derivation = dep.derivation;\n", "", "chains.sql"),
     ]),
-    # Hydra's rows: what ended stays as it ended, and nobody waits for them.
+    # Hydra's rows: a finished build keeps its status, and no caller waits for a row that another session holds.
     ("failures/failure_of_goal", [
         ("(f.cleared_at is null or f.cleared_at >= p_goal.ended_at)", "f.cleared_at is null", "held_failure.spec"),
     ]),

@@ -1,4 +1,4 @@
-"""What a database tells of its past: `resolver.history`, and the rows that have to agree with it."""
+"""Reads the history of a database: `resolver.history`, and the rows that must agree with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of history: a derivation moved, or an output of it changed."""
+    """A row of `history`: a derivation moved to another stage, or one of its outputs changed."""
 
     event: int
     transaction: int
@@ -37,13 +37,13 @@ class Event:
 
     @property
     def is_move(self) -> bool:
-        """Whether the derivation went to another stage."""
+        """Whether the derivation moved to another stage."""
         return self.from_stage != self.to_stage
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A row of lease."""
+    """A row of `lease`."""
 
     lease: int
     derivation: int
@@ -57,7 +57,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A row of BuildSteps, with the number of its derivation."""
+    """A row of BuildSteps, with the derivation's number."""
 
     build: int
     stepnr: int
@@ -69,7 +69,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A row of Builds, and whether its goal is recorded as ended; `None`: it has no goal."""
+    """A row of Builds, and whether the end of its goal is recorded; `None` if the build has no goal."""
 
     build: int
     finished: bool
@@ -79,29 +79,29 @@ class Build:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that is judged. Derivations are numbers."""
+    """All input of the checker. Derivations are numbers."""
 
     events: Sequence[Event]
     transitions: AbstractSet[tuple[str, str, str]]
     dependencies: Mapping[int, Mapping[int, Sequence[str]]] = field(default_factory=dict)
-    """What a derivation needs: outputs of inputs."""
+    """The outputs that each derivation needs, by input."""
     stages: Mapping[int, tuple[str, int | None, int | None]] = field(default_factory=dict)
-    """Stage, lease and resolution now."""
+    """The current stage, lease and resolution of each derivation."""
     leases: Sequence[Lease] = ()
     realisations: AbstractSet[tuple[int, str, str]] = frozenset()
     resolved: AbstractSet[int] = frozenset()
-    """What was resolved to."""
+    """The derivations that are the result of a resolution."""
     steps: Sequence[Step] = ()
     builds: Sequence[Build] = ()
     counted: int = 0
-    """Finished builds, as Hydra counts them."""
+    """The number of finished builds in Hydra's counter."""
     walks: int = 0
     violations: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What is known of an output at some moment."""
+    """The state of an output at one moment of a history."""
 
     path: str | None
     valid: bool
@@ -110,7 +110,7 @@ class Output:
 
 @dataclass
 class Situation:
-    """Where everything stands at some moment of a history."""
+    """The state of all derivations at one moment of a history."""
 
     stages: dict[int, str] = field(default_factory=dict)
     leases: dict[int, int | None] = field(default_factory=dict)
@@ -118,20 +118,20 @@ class Situation:
     outputs: dict[int, dict[str, Output]] = field(default_factory=lambda: defaultdict(dict))
 
     def stage(self, derivation: int) -> str:
-        """Its stage; all begin as unloaded."""
+        """The derivation's stage; every derivation begins as unloaded."""
         return self.stages.get(derivation, "unloaded")
 
     def is_valid(self, derivation: int, output: str) -> bool:
-        """Whether that output is valid."""
+        """Whether the output is valid."""
         known = self.outputs[derivation].get(output)
         return known is not None and known.valid
 
     def lacks(self, derivation: int) -> list[str]:
-        """Outputs of it that are wanted and not valid."""
+        """The outputs of the derivation that are wanted and not valid."""
         return [name for name, output in self.outputs[derivation].items() if output.wanted and not output.valid]
 
     def apply(self, event: Event) -> None:
-        """Go on by one event."""
+        """Apply one event."""
         if event.output is not None:
             self.outputs[event.derivation][event.output] = Output(event.path, event.valid, event.wanted)
         elif event.to_stage is not None:
@@ -141,7 +141,7 @@ class Situation:
 
 
 def replay(events: Sequence[Event]) -> Iterator[tuple[Event, Situation]]:
-    """Each event with the situation in which it happened."""
+    """Yield each event with the situation before the event."""
     situation = Situation()
     for event in events:
         yield event, situation
@@ -149,7 +149,7 @@ def replay(events: Sequence[Event]) -> Iterator[tuple[Event, Situation]]:
 
 
 def read(conninfo: str) -> Record:
-    """The record of a database, at one moment."""
+    """Read the record of a database, in one snapshot."""
     with psycopg.connect(conninfo) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
 
@@ -161,7 +161,7 @@ def read(conninfo: str) -> Record:
             return connection.execute(query.encode()).fetchall()
 
         dependencies: dict[int, dict[int, Sequence[str]]] = defaultdict(dict)
-        # Of chains their beginnings: where they led may have changed, and is what check_chain looks at.
+        # A chain counts as its beginning: where it led may have changed, and check_chain covers that.
         for derivation, dependency, outputs in tuples(
             "select derivation, input, outputs from resolver.dependency"
             " where derivation not in (select derivation from resolver.chain)"

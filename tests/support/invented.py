@@ -1,4 +1,4 @@
-"""Graphs of shapes that real ones seldom have, as large as one likes; nothing of them is in a store."""
+"""Graphs of any size, with shapes that are rare in real graphs; no store contains them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def invented(
     outputs: Mapping[str, int] | None = None,
     resolved_to: Mapping[str, str] | None = None,
 ) -> InventedGraph:
-    """Floating derivations by name, with the names of their inputs, of which each needs all outputs.
+    """Make floating derivations by name, each with the names of its inputs, all outputs of which it needs.
 
-    `outputs` says how many those have that have more than one. What has inputs resolves to what `resolved_to` names, or
-    else to a derivation of its own.
+    `outputs` gives the number of outputs of each derivation that has more than one. A derivation with inputs resolves
+    to the name in `resolved_to`, or else to a derivation of its own.
     """
     names = {name: [f"out{n}" for n in range((outputs or {}).get(name, 1))] for name in inputs}
     resolved = {name: (resolved_to or {}).get(name, f"resolved-{name}") for name in inputs if inputs[name]}
@@ -60,16 +60,16 @@ def invented(
 
 
 def fan(width: int) -> dict[str, list[str]]:
-    """Inputs by name: one derivation that so many others need, and one that needs all of these."""
+    """Return inputs by name: one leaf, `width` dependents of the leaf, and one derivation that needs all of these."""
     middle = [f"middle{n}" for n in range(width)]
     return {"leaf": [], **{name: ["leaf"] for name in middle}, "top": middle}
 
 
 def alone(names: Sequence[str]) -> dict[str, list[str]]:
-    """Inputs by name: none."""
+    """Return inputs by name: derivations without inputs."""
     return {name: [] for name in names}
 
 
 def base_name(name: str) -> str:
-    """A store path's base name, always the same for a name."""
+    """Return the base name of a store path; one name always gives the same path."""
     return f"{hashlib.md5(name.encode()).hexdigest()}-{name}"

@@ -1,4 +1,4 @@
-"""Running isolation specs with PostgreSQL's isolationtester, and comparing what they print with what is expected."""
+"""Runs isolation specs with PostgreSQL's isolationtester, and compares their output with the expected output."""
 
 import difflib
 import os
@@ -11,9 +11,9 @@ TIMEOUT = 120  # seconds a spec
 
 
 def run_specs(tester: Path, specs: Sequence[Path], new_database: Callable[[], str], threads: Executor) -> bool:
-    """Run each spec in a fresh database, in these threads; print a diff for each that differs. Return whether none did.
+    """Run each spec in a fresh database, on these threads; print a diff for each failure. Return whether all passed.
 
-    What a spec printed is kept beside the expected file as NAME.out.new when it differs.
+    If a spec's output differs, it is kept beside the expected file as NAME.out.new.
     """
     passed = []
     for spec, (actual, wanted) in zip(
@@ -25,7 +25,7 @@ def run_specs(tester: Path, specs: Sequence[Path], new_database: Callable[[], st
 
 
 def as_expected(tester: Path, spec: Path, database: str) -> bool:
-    """Run a spec in a database; whether it prints what is expected."""
+    """Run a spec in a database; return whether it prints the expected output."""
     actual, wanted = _compared(tester, spec, database)
     return actual == wanted
 
@@ -35,13 +35,13 @@ def _expected(spec: Path) -> Path:
 
 
 def _compared(tester: Path, spec: Path, database: str) -> tuple[str, str]:
-    """What a spec prints, and what it should print."""
+    """Return the output of a spec, and the expected output."""
     expected = _expected(spec)
     return _normal(_output(tester, spec, database)), _normal(expected.read_text()) if expected.exists() else ""
 
 
 def _tell(spec: Path, actual: str, wanted: str) -> bool:
-    """Print how a spec went, and return whether it went as expected."""
+    """Print the result of a spec; return whether the spec passed."""
     rejected = _expected(spec).with_suffix(".out.new")
     if actual == wanted:
         rejected.unlink(missing_ok=True)
@@ -54,7 +54,7 @@ def _tell(spec: Path, actual: str, wanted: str) -> bool:
 
 
 def _output(tester: Path, spec: Path, database: str) -> str:
-    """Run one spec the way pg_isolation_regress does: quiet about dates, versions and languages."""
+    """Run one spec as pg_isolation_regress does, with the output independent of dates, versions and languages."""
     env = {
         **os.environ,
         "PGDATESTYLE": "Postgres, MDY",
@@ -80,5 +80,5 @@ def _output(tester: Path, spec: Path, database: str) -> str:
 
 
 def _normal(text: str) -> str:
-    """Leave out blanks at the ends of lines, which editors take away."""
+    """Strip blanks at the ends of lines, since editors remove them."""
     return "\n".join(line.rstrip() for line in text.splitlines()).strip() + "\n"

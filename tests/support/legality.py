@@ -1,4 +1,4 @@
-"""Says whether a history is legal. Each rule gives what breaks it, in words; none is nothing."""
+"""Checks that a history is legal. Each rule yields one message for each violation."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SUCCEEDED, RESOLVED = 0, 13
 
 
 def judge(record: Record) -> list[str]:
-    """All that is illegal in it."""
+    """Return all violations of all rules."""
     return [f"{rule.__name__}: {problem}" for rule in RULES for problem in rule(record)]
 
 
 def nothing_is_missing(record: Record) -> Iterator[str]:
-    """Each event begins where the one before it ended, and the last ones lead to where things stand."""
+    """Each event begins in the state in which the previous one ended, and the last event leads to the current state."""
     situation = Situation()
     for event, situation in replay(record.events):
         if event.to_stage is None:
@@ -51,14 +51,14 @@ def nothing_is_missing(record: Record) -> Iterator[str]:
 
 
 def only_listed_moves(record: Record) -> Iterator[str]:
-    """Only the transitions of the table, by the functions that it names."""
+    """Only the functions in the table `transition` make moves, and only the moves that the table lists."""
     for event in record.events:
         if event.is_move and (event.from_stage, event.to_stage, event.function) not in record.transitions:
             yield f"event {event.event}: {event.derivation} {event.from_stage} -> {event.to_stage} by {event.function}"
 
 
 def one_lease_at_a_time(record: Record) -> Iterator[str]:
-    """Each lease is taken once and ended once; there is never a second one, and it fits the stage."""
+    """Each lease is taken once and ended once; a derivation has at most one lease, and the lease fits the stage."""
     rows = {lease.lease: lease for lease in record.leases}
     taken: Counter[int] = Counter()
     ended: dict[int, Event] = {}
@@ -94,7 +94,7 @@ def one_lease_at_a_time(record: Record) -> Iterator[str]:
 
 
 def leases_end_as_they_say(record: Record) -> Iterator[str]:
-    """The outcome of a lease is that of the procedure that ended it, and a claim without a report leads nowhere."""
+    """The outcome of a lease fits the procedure that ended it; a lease that ends without a report changes no stage."""
     rows = {lease.lease: lease for lease in record.leases}
     for event in record.events:
         row = rows.get(event.from_lease or 0)
@@ -110,7 +110,7 @@ def leases_end_as_they_say(record: Record) -> Iterator[str]:
 
 
 def nothing_is_ready_early(record: Record) -> Iterator[str]:
-    """Who becomes ready has all its inputs, and who is ready has them whenever a transaction ends."""
+    """A derivation that becomes ready has all its inputs, and still has them whenever a transaction ends."""
     dependents: dict[int, list[int]] = defaultdict(list)
     for derivation, inputs in record.dependencies.items():
         for needed in inputs:
@@ -136,7 +136,7 @@ def nothing_is_ready_early(record: Record) -> Iterator[str]:
 
 
 def outputs_come_from_reports(record: Record) -> Iterator[str]:
-    """An output becomes valid since somebody reports it, or since what is followed has it; the trace knows its path."""
+    """An output becomes valid by a report, or because the resolved derivation has it; the trace knows its path."""
     for event, situation in replay(record.events):
         derivation, output = event.derivation, event.output
         if output is None or not event.valid or situation.is_valid(derivation, output):
@@ -159,7 +159,7 @@ def outputs_come_from_reports(record: Record) -> Iterator[str]:
 
 
 def realised_by_reports(record: Record) -> Iterator[str]:
-    """Realised is who has all outputs that are wanted (perhaps none are), in the transaction of a report."""
+    """A derivation becomes realised in a report, and then all its wanted outputs (possibly none) are valid."""
     for event, situation in replay(record.events):
         if event.is_move and event.to_stage == "realised":
             if event.procedure not in REPORTS:
@@ -169,7 +169,7 @@ def realised_by_reports(record: Record) -> Iterator[str]:
 
 
 def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
-    """Only a loss, or a new wish, has what is realised looked at again; forgotten is what has no valid output."""
+    """A derivation leaves `realised` only after a loss or by a new wish; a forgotten one has no valid output."""
     realised_in: dict[int, int] = {}
     for event, situation in replay(record.events):
         if event.is_move and event.to_stage == "realised":
@@ -192,7 +192,7 @@ def realised_is_left_for_a_reason(record: Record) -> Iterator[str]:
 
 
 def nothing_is_built_twice(record: Record) -> Iterator[str]:
-    """Between two successful attempts at a derivation an output of it was lost; each has its one row."""
+    """Between two successful attempts at a derivation, one of its outputs was lost; each attempt has its one row."""
     steps = {(step.build, step.stepnr): step for step in record.steps}
     rows = {lease.lease: lease for lease in record.leases}
     builds = {build.build for build in record.builds}
@@ -214,10 +214,10 @@ def nothing_is_built_twice(record: Record) -> Iterator[str]:
 
 
 def no_second_row(record: Record) -> Iterator[str]:
-    """One row of a build for a derivation and status; one success for a resolved derivation in all builds.
+    """A build has one row per derivation and status; a resolved derivation has one success in all builds together.
 
-    But for what failed: each attempt that was reported has a row, and each failure that ended the build. And where some
-    outputs were found, and then others built, each of these has one.
+    Failures are an exception: each reported attempt has a row, and so has each failure that ended the build. If some
+    outputs were found and others were built later, both have a row.
     """
     losses, failures, in_part = _losses(record), _failures(record), _found_in_part(record)
     retried = Counter((lease.build, lease.derivation) for lease in record.leases if lease.outcome == "retried")
@@ -235,7 +235,7 @@ def no_second_row(record: Record) -> Iterator[str]:
 
 
 def _losses(record: Record) -> Counter[int]:
-    """How often outputs of a derivation were lost: in how many transactions."""
+    """Count the transactions in which outputs of each derivation were lost."""
     lost = {
         (event.derivation, event.transaction)
         for event, situation in replay(record.events)
@@ -245,7 +245,7 @@ def _losses(record: Record) -> Counter[int]:
 
 
 def _found_in_part(record: Record) -> set[tuple[int, int]]:
-    """Builds, with derivations of several outputs of which they have a row of type 1, and later one of an attempt."""
+    """The builds and derivations with several outputs that have a row of type 1 and a later row of an attempt."""
     outputs = Counter(d for d, _ in {(event.derivation, event.output) for event in record.events if event.output})
     done = [step for step in record.steps if step.status == SUCCEEDED and outputs[step.derivation] > 1]
     found = {(step.build, step.derivation): step.stepnr for step in done if step.type == 1}
@@ -261,7 +261,7 @@ def _failures(record: Record) -> Counter[int]:
 
 
 def builds_agree(record: Record) -> Iterator[str]:
-    """Hydra's counter, its builds and the goals tell the same."""
+    """Hydra's counter, the builds and the goals agree."""
     finished = sum(build.finished for build in record.builds)
     if finished != record.counted:
         yield f"{finished} builds are finished, {record.counted} are counted"
@@ -278,7 +278,7 @@ def invariants_hold(record: Record) -> Iterator[str]:
 
 
 def unsettled(record: Record) -> list[str]:
-    """What is still under way; nothing, when workers have done all there was."""
+    """Return the work that is still unfinished; empty if the workers have done everything."""
     return [
         *(f"build {build.build} is not finished" for build in record.builds if not build.finished),
         *(f"step {step.stepnr} of build {step.build} is busy" for step in record.steps if step.busy),

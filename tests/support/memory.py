@@ -1,4 +1,4 @@
-"""A directory in memory for the files of a whole run, where there is room for it."""
+"""A directory in memory for the files of a whole run, if there is room for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")
-NEEDED = 4 << 30  # bytes: twice of what a run of everything has at a time
+NEEDED = 4 << 30  # bytes: twice the most that a whole run has at any time
 NAME = "hydra-resolver-tests-"
 _UNLOCKED = "hydra-resolver-new-"
 
 
 @contextmanager
 def directory_in_memory() -> Iterator[Path | None]:
-    """A new directory, removed in the end; None where there is not enough memory, or programs can't run from there.
+    """Make a directory that is removed in the end; None if memory is short or programs cannot run from there.
 
-    Tests make and remove hundreds of thousands of files, of clusters, databases and stores. Some file systems take
-    longer for that than the tests for all else.
+    Tests make and remove hundreds of thousands of files of clusters, databases and stores. On some file systems that
+    takes longer than everything else in the tests.
     """
     _remove_abandoned()
     if not _has_room():
@@ -40,7 +40,7 @@ def directory_in_memory() -> Iterator[Path | None]:
 
 
 def _remove_abandoned() -> None:
-    """Remove what runs that were killed have left: nobody has a lock on it."""
+    """Remove the directories of runs that were killed: no process holds their locks."""
     for directory in MEMORY.glob(f"{NAME}*"):
         with suppress(OSError):
             lock = os.open(directory, os.O_RDONLY)
@@ -62,7 +62,7 @@ def _has_room() -> bool:
 
 
 def _available() -> int:
-    """Bytes of memory that are free, or can be at once: on this machine, and in this control group."""
+    """The bytes of memory that are free or can be freed at once: on this machine, and in this control group."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     found = int(lines["MemAvailable"].split()[0]) * 1024
     groups = Path("/sys/fs/cgroup")
@@ -70,6 +70,6 @@ def _available() -> int:
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
-        with suppress(OSError, ValueError):  # of this kind there is no group, or no limit
+        with suppress(OSError, ValueError):  # there is no control group of this kind, or it has no limit
             found = min(found, int((groups / most).read_text()) - int((groups / used).read_text()))
     return found

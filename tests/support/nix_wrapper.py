@@ -1,8 +1,8 @@
-"""A `nix-daemon --stdio` that dies in the middle of an operation, once; else it is the real one.
+"""A `nix-daemon --stdio` that dies once in the middle of an operation, and otherwise passes everything on.
 
-Run as a program: REAL-PROGRAM PLAN-DIRECTORY WORDS... In the plan directory a file named by the number of an operation
-says at which moment it is to die: `asked` (the request is never read), `halfway` (something was heard of it), `done`
-(the answer is lost). It is renamed when that happens.
+Run as a program: REAL-PROGRAM PLAN-DIRECTORY WORDS... A file in the plan directory, named by the number of an
+operation, contains the moment of death: `asked` (the request is never read), `halfway` (the operation has begun),
+`done` (the answer is lost). The file is renamed when the wrapper dies.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ENDS = [code.to_bytes(8, "little") for code in (0x616C7473, 0x63787470)]
-"""What Nix says before an answer, and before an error."""
+"""The messages with which Nix ends its output before an answer, and before an error."""
 QUIET_SECONDS = 0.2
 HAPPENED = ".happened"
 
 
 def wrap(directory: Path, real: Path, plan: Mapping[int, str]) -> Path:
-    """A directory for PATH in which nix-daemon is wrapped; the plan is by numbers of operations."""
+    """Return a directory for PATH with a wrapped nix-daemon; the plan maps numbers of operations to moments."""
     (directory / "plan").mkdir(parents=True)
     for operation, moment in plan.items():
         (directory / "plan" / str(operation)).write_text(moment)
@@ -37,12 +37,12 @@ def wrap(directory: Path, real: Path, plan: Mapping[int, str]) -> Path:
 
 
 def left(directory: Path) -> list[int]:
-    """The operations of the plan in which nothing has died yet."""
+    """Return the operations of the plan that have not happened yet."""
     return [int(file.name) for file in (directory / "plan").iterdir() if file.suffix != HAPPENED]
 
 
 class Wrapper:
-    """The real program and the bytes that go to it and come from it."""
+    """Runs the real program and passes bytes to it and from it."""
 
     def __init__(self, real: str, plan: Path, words: list[str]) -> None:
         self._plan = plan
@@ -51,7 +51,7 @@ class Wrapper:
         signal.signal(signal.SIGTERM, lambda *_: self._child.terminate())
 
     def run(self) -> int:
-        """Pass on until either side ends."""
+        """Pass everything on until either side ends."""
         answers = threading.Thread(target=self._pass_answers)
         answers.start()
         self._pass_requests()
@@ -60,7 +60,7 @@ class Wrapper:
 
     def _pass_requests(self) -> None:
         assert self._child.stdin is not None
-        # A client writes nothing more before it has its answer: what is read at once begins with an operation.
+        # A client waits for each answer before it writes again, so each read begins with an operation.
         while request := os.read(0, 1 << 16):
             self._moment = self._moment or self._due(int.from_bytes(request[:8], "little"))
             if self._moment == "asked":
@@ -75,7 +75,7 @@ class Wrapper:
         file = self._plan / str(operation)
         try:
             moment = file.read_text()
-            file.rename(file.with_suffix(HAPPENED))  # of several processes, one can do it
+            file.rename(file.with_suffix(HAPPENED))  # only one of several processes succeeds
         except FileNotFoundError:
             return ""
         return moment

@@ -1,4 +1,4 @@
-"""A pgbouncer in transaction mode for tests, reached by a Unix socket only."""
+"""A pgbouncer in transaction mode for tests, reachable by a Unix socket only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .temporary import temporary_directory
 from .waiting import PATIENCE
 
 POOL_SIZE = 3
-_PORT = "6432"  # only the name of the socket
+_PORT = "6432"  # only part of the socket's name
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,25 @@ class Pooler:
     directory: Path
 
     def conninfo(self, direct: str) -> str:
-        """The way to a database through the pooler, given the direct way."""
+        """Return the connection string through the pooler for a direct one."""
         return make_conninfo(direct, host=str(self.directory), port=_PORT)
 
     def console(self, direct: str) -> str:
-        """The pooler's own console: it speaks PostgreSQL's protocol, and knows no LISTEN."""
+        """Return the connection string of the pooler's console: it speaks PostgreSQL's protocol, without LISTEN."""
         return make_conninfo(self.conninfo(direct), dbname="pgbouncer")
 
 
 def find_pgbouncer(directory: Path) -> tuple[str, dict[str, str]]:
-    """The program, and the environment it needs: installed, or unpacked by `./dev test` and copied to `directory`.
+    """Return the program, installed or unpacked by `./dev test` and copied to `directory`, and its environment.
 
-    Without one the test is skipped, or fails where nothing may be missing.
+    If there is no pgbouncer, the test is skipped; under CI it fails.
     """
     installed = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if installed is not None:
         return installed, {}
     unpacked = cache_directory() / "pgbouncer" / "usr"
     if unpacked.exists():
-        shutil.copytree(unpacked, directory / "usr")  # the server's user can't enter the cache of root
+        shutil.copytree(unpacked, directory / "usr")  # the server's user cannot enter root's cache
         libraries = {str(library.parent) for library in directory.glob("usr/lib/**/*.so*")}
         return str(directory / "usr/sbin/pgbouncer"), {"LD_LIBRARY_PATH": os.pathsep.join(sorted(libraries))}
     problem = "there is no pgbouncer: run the tests through ./dev test"
@@ -62,7 +62,7 @@ def find_pgbouncer(directory: Path) -> tuple[str, dict[str, str]]:
 
 @contextmanager
 def pooler_for(direct: str, *users: str) -> Iterator[Pooler]:
-    """A pooler for all databases of the server that `direct` leads to, for these users."""
+    """Run a pooler for these users and for all databases of the server in `direct`."""
     user = server_user()
     with temporary_directory() as directory:
         socket = conninfo_to_dict(direct)["host"]

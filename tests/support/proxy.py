@@ -1,4 +1,4 @@
-"""A proxy between a worker and PostgreSQL that loses, delays and cuts what is said, as networks do."""
+"""A proxy between a worker and PostgreSQL that loses, delays and cuts messages, as networks do."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Moment = Literal["before", "after"]
 
 @dataclass
 class Cut:
-    """One connection is cut at a call of this procedure.
+    """A cut of the connection at the next call of a procedure.
 
-    `before`: the server never hears of it. `after`: it is done, committed and answered, but nobody hears of that.
+    `before`: the server never gets the call. `after`: the call is done and committed, but the answer is lost.
     """
 
     procedure: str
@@ -30,7 +30,7 @@ class Cut:
 
 
 class Proxy:
-    """Listens on the loopback interface and passes on to a server's Unix socket, message by message."""
+    """Listens on the loopback interface and passes messages on to a server's Unix socket."""
 
     def __init__(self, conninfo: str) -> None:
         target = conninfo_to_dict(conninfo)
@@ -40,11 +40,11 @@ class Proxy:
         name, user = quote(str(target["dbname"])), quote(str(target["user"]))
         self.conninfo = f"postgresql://{user}@{host}:{port}/{name}?sslmode=disable&gssencmode=disable"
         self.delay = 0.0
-        """Seconds by which every request, and every answer, comes later."""
+        """The seconds by which every request and every answer is delayed."""
         self.deaf = False
         """Whether notifications are lost."""
         self.notified = 0
-        """How many notifications came through."""
+        """The number of notifications that came through."""
         self.refusing = False
         """Whether new connections are closed at once."""
         self.refused = 0
@@ -56,7 +56,7 @@ class Proxy:
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
     def cut(self, procedure: str, moment: Moment) -> Cut:
-        """Cut the connection over which this procedure is called next."""
+        """Cut the connection at the next call of the procedure."""
         cut = Cut(procedure, moment)
         with self._lock:
             self._cuts.append(cut)
@@ -68,13 +68,13 @@ class Proxy:
             link.close()
 
     def strand(self) -> None:
-        """From now on nothing comes through on the connections that there are, and they look well; new ones work."""
+        """Hold everything back on the existing connections, which still look healthy; new connections work."""
         for link in self._take_links():
             link.stranded = True
 
     @contextmanager
     def black_hole(self) -> Iterator[None]:
-        """Nothing comes through, in either direction; then it all does."""
+        """Hold everything back, in both directions, until the end of the context; then deliver it."""
         self._flowing.clear()
         try:
             yield
@@ -82,7 +82,7 @@ class Proxy:
             self._flowing.set()
 
     def close(self) -> None:
-        """End everything."""
+        """Stop listening and cut all connections."""
         self._flowing.set()
         self.refusing = True
         with suppress(OSError):
@@ -119,14 +119,14 @@ class Proxy:
             link.start()
 
     def pass_on(self, link: _Link, data: bytes, to: socket.socket) -> None:
-        """Send, when that is possible."""
+        """Send data once the proxy lets it through."""
         self._flowing.wait()
         while link.stranded and not link.closed:
             time.sleep(0.05)
         to.sendall(data)
 
     def cut_for(self, request: bytes) -> Cut | None:
-        """The cut that this request is to meet; it is met once."""
+        """Return the cut for this request, if any; each cut happens once."""
         with self._lock:
             for cut in self._cuts:
                 if f"resolver.{cut.procedure}(".encode() in request:
@@ -136,24 +136,24 @@ class Proxy:
 
 
 class _Link:
-    """One connection of a client, and the one to the server that belongs to it."""
+    """A client's connection, and the connection to the server that belongs to it."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
         self._server = server
         self._unanswered: Cut | None = None
-        """The cut that comes when the request that is under way has been answered."""
+        """The cut for the request in progress; it happens when the server has answered."""
         self.stranded = False
         self.closed = False
 
     def start(self) -> None:
-        """Pass on in both directions, until either side ends."""
+        """Pass messages on in both directions, until either side ends."""
         for work in (self._pass_requests, self._pass_answers):
             threading.Thread(target=self._run, args=[work], name="proxy-link", daemon=True).start()
 
     def close(self) -> None:
-        """Cut it."""
+        """Cut both connections."""
         self.closed = True
         for end in (self._client, self._server):
             with suppress(OSError):
@@ -176,7 +176,7 @@ class _Link:
             while True:
                 message = _message(stream)
                 request += message
-                if message[:1] not in b"SQXp":  # to be answered, or not to be
+                if message[:1] not in b"SQXp":  # the message does not end a request
                     continue
                 cut = self._proxy.cut_for(request)
                 if cut is not None and cut.moment == "before":
@@ -193,7 +193,7 @@ class _Link:
                 message = _message(stream)
                 kind = message[:1]
                 if self._unanswered is not None:
-                    if kind == b"Z":  # ready for the next query: what was asked is committed
+                    if kind == b"Z":  # ready for the next query: the call is committed
                         self._unanswered.happened.set()
                         return
                     continue

@@ -1,4 +1,4 @@
-"""Derivations that Nix resolved and built in a store that no database knows, for tests of `resolve`."""
+"""Derivations that Nix resolved and built in a store without a database, for tests of `resolve`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ rec {
 
 @dataclass(frozen=True)
 class Cases:
-    """The cases by their names: paths of the `.drv` files, of outputs (`name.output`), of what Nix resolved them to."""
+    """The cases by name: the paths of `.drv` files, of outputs (`name.output`), and of Nix's resolved derivations."""
 
     farm: Farm
     drvs: dict[str, str]
@@ -58,7 +58,7 @@ class Cases:
     resolved: dict[str, str]
 
     def resolve(self, *words: str | Path, status: int = 0, warns: bool = False) -> subprocess.CompletedProcess[str]:
-        """Run `resolve`, which must end with this status, and say something on stderr if that is not 0, or it warns."""
+        """Run `resolve`; check the exit status, and that stderr is empty unless the status is not 0 or it `warns`."""
         done = self.farm.command("resolve", *words, check=False)
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr, done.stderr
@@ -66,7 +66,7 @@ class Cases:
         return done
 
     def refused(self, *words: str | Path) -> str:
-        """What `resolve` says when it can't be run: one line."""
+        """Run `resolve` with an error that stops it; return the error, one line."""
         done = self.resolve(*words, status=2)
         assert done.stdout == ""
         assert done.stderr.startswith("Error: ")
@@ -75,7 +75,7 @@ class Cases:
 
 
 def build_cases(state: Path) -> Cases:
-    """All cases, built by Nix alone in the embedded store of a state directory."""
+    """Build all cases in the embedded store of a state directory, by Nix alone."""
     farm = Farm(state, conninfo="")
     farm.store.prepare()
     file = state / "cases.nix"

@@ -1,4 +1,4 @@
-# Something of everything, small: what is left of it after a crash is compared with what there is without one.
+# A small job of every kind: the tests compare the results after a crash with those without one.
 let
   shell = fields: script: derivation ({
     system = builtins.currentSystem;
@@ -25,7 +25,7 @@ let
     echo "$length" > "$out"
   '';
 
-  # These are built and recorded before; then their outputs are deleted behind the database.
+  # These are built and recorded in advance; then their outputs are deleted without the database.
   gone = floating "gone" ''echo gone > "$out"'';
   gone-addressed = shell { name = "gone-addressed"; } ''echo "gone, too" > "$out"'';
 in
@@ -42,10 +42,10 @@ in
     deferred = shell { name = "deferred"; } ''{ read -r n; echo "$n deferred" > "$out"; } < ${first}'';
     fixed-on-floating = fixed "fixed-on-floating" "promised\n" ''read -r n < ${first}; echo promised > "$out"'';
 
-    # Two derivations that resolve to one. The second list waits for the first length: by then that one is realised.
+    # Two derivations with one resolution. The second list waits for the first length, which is realised by then.
     first-length = length (floating "list" ''printf 'a\nb\n' > "$out"'');
     second-length = length (floating "list" ''read -r n < ${first-length}; printf 'a\nb\n' > "$out"'');
-    # Here nothing waits.
+    # Here neither waits for the other.
     third-length = length (floating "list" ''printf 'a\nb\nc\n' > "$out"'');
     fourth-length = length (floating "list" ''printf 'a\n' > "$out"; printf 'b\nc\n' >> "$out"'');
 
@@ -58,7 +58,7 @@ in
     addressed = shell { name = "addressed"; } ''echo addressed > "$out"'';
     on-addressed = shell { name = "on-addressed"; } ''echo "${addressed}" > "$out"'';
 
-    # What a builder writes, and what needs that.
+    # A derivation that a builder writes, and a dependent of it.
     wrapper = floating "wrapper" ''read -r n < ${builtins.outputOf producer.outPath "out"}; echo "$n" > "$out"'';
     producer = shell { name = "written.drv"; __contentAddressed = true; outputHashMode = "text"; outputHashAlgo = "sha256"; } ''
       read -r n < ${first}

@@ -1,4 +1,4 @@
-"""Farms whose workers are killed at a point, in one place after another: prepared once, copied back each time."""
+"""Farms whose workers are killed at a point: prepared once, and copied back for each test."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ EXPRESSION = Path(__file__).with_suffix(".nix")
 PACKAGE = Path(__file__).parents[2] / "worker"
 
 TRUSTING, ASKING = ("--trust-store",), ()
-"""Options of workers: what the store has on record is believed; or not, so that known outputs have to be confirmed."""
+"""Options of workers: with the first they believe the store's record; without it they confirm known outputs."""
 
 
 def calls_in_code() -> set[str]:
-    """What a worker could be killed at, by the code alone: procedures, operations of Nix, and points with a name."""
+    """Return the points at which a worker could be killed, from the code: procedures, Nix operations, named points."""
     procedures = {path.stem for path in (sql_directory() / "functions").glob("*/*.sql")}
     called = {
         constant
@@ -62,12 +62,12 @@ def calls_in_code() -> set[str]:
 
 
 def call_of(point: str) -> str:
-    """A point without the thread that comes to it."""
+    """Return a point without the thread that reaches it."""
     return point.rpartition(" in ")[0]
 
 
 class Place:
-    """A directory with a store and a state, and a database, from which each farm starts."""
+    """A directory with a store and a state directory, and a database, from which each farm starts."""
 
     def __init__(self, directory: Path, cluster: EmbeddedPostgres, installed: str) -> None:
         self.state = directory / "state"
@@ -82,7 +82,7 @@ class Place:
 
     @contextmanager
     def farm(self) -> Iterator[RestartedFarm]:
-        """A fresh farm."""
+        """Copy everything back and open a fresh farm."""
         shutil.copytree(self._copy, self.state, symlinks=True, ignore=shutil.ignore_patterns("socket"))
         database = create_database(self._cluster, self._template)
         farm = RestartedFarm(self.state, self._cluster.conninfo(database))
@@ -95,14 +95,14 @@ class Place:
 
 
 class RestartedFarm(Farm):
-    """Workers on one place, the store named as somebody's own: with roots that Nix has to be told of."""
+    """Workers on one place. They treat the store as a user's own, so they register their roots with Nix."""
 
     def __init__(self, state: Path, conninfo: str) -> None:
         super().__init__(state, conninfo)
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def prepare(self) -> None:
-        """Builds, some of which need what was built before and is gone; a root that nobody needs; half of an output."""
+        """Enqueue builds, some with lost inputs, and leave an unneeded root and half an output behind."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             connection.execute("update resolver.setting set lease_time = '5 seconds'")
         assert self.start("enqueue", str(EXPRESSION), "-A", "before").wait(PATIENCE) == 0, self.output()
@@ -120,7 +120,7 @@ class RestartedFarm(Farm):
         (self.store.store_dir / left).write_text("half of an output")
 
     def start(self, verb: str, *words: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """A command on this farm; what it says goes to a file."""
+        """Start a command on this farm; its output goes to a file."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "PG"))}
         environment = self.store.child_environment(environment) | {
             "PATH": f"{nix_bin()}{os.pathsep}{environment.get('PATH', os.defpath)}",
@@ -142,14 +142,14 @@ class RestartedFarm(Farm):
     def worker(
         self, options: Sequence[str] = TRUSTING, *, point: str = "", log: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        """A worker that drains the queue, or is killed at that point."""
+        """Start a worker that drains the queue, or is killed at the point."""
         variables = {VARIABLE: point} if point else {}
         if log is not None:
             variables[LOG_VARIABLE] = str(log)
         return self.start("worker", "--drain", "--jobs", "2", *options, variables=variables)
 
     def bury(self, worker: subprocess.Popen[bytes]) -> None:
-        """Let the lease time of a worker that was killed pass."""
+        """Let the lease time of a killed worker pass."""
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
             connection.execute(
                 "update resolver.worker set heartbeat = heartbeat - interval '1 hour' where name like %s",
@@ -157,12 +157,12 @@ class RestartedFarm(Farm):
             )
 
     def output(self) -> str:
-        """What the commands have said."""
+        """Return the output of all commands."""
         files = [self.state / f"output-{number}" for number in range(len(self._processes))]
         return "\n".join(f"-- {file.name}\n{file.read_text(errors='replace')}" for file in files)
 
     def autopsy(self) -> str:
-        """What there is to know of a farm that does not come to an end: what all threads do, and what is claimed."""
+        """Return what helps with a farm that does not end: the stacks of all threads, open claims, unfinished work."""
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGABRT)
@@ -172,7 +172,7 @@ class RestartedFarm(Farm):
         return "\n".join([self.output(), "-- open claims", *map(str, claims), "-- unfinished", *map(str, unfinished)])
 
     def end(self) -> None:
-        """Kill what still runs."""
+        """Kill all commands that still run."""
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
@@ -180,12 +180,12 @@ class RestartedFarm(Farm):
         self.wait_for_orphans()
 
     def wait_for_orphans(self) -> None:
-        """Wait until the Nix processes of killed workers have noticed: they write to the store until then."""
+        """Wait for the Nix processes of killed workers: they write to the store until they notice."""
         mark = f"NIX_STORE_DIR={self.store.store_dir}".encode()
         wait_until(lambda: not any(mark in environment.split(b"\0") for environment in _environments()))
 
     def result(self) -> dict[str, Any]:
-        """What must be the same, however often workers were killed."""
+        """Return the state that must be the same however often workers were killed."""
         builds = self.rows(
             "select b.id, b.job, b.finished, b.buildStatus as status, b.isCachedBuild as cached,"
             " (select jsonb_object_agg(o.name, o.path) from BuildOutputs o where o.build = b.id) as outputs,"

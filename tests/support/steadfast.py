@@ -1,4 +1,4 @@
-"""One worker that lives through everything: builds for it to do, and what must have become of them."""
+"""One worker that outlives every failure: its builds, and the checks of their results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ in rec {
 
 
 class World:
-    """A farm with a server that can crash, and a worker that reaches it through a proxy."""
+    """A farm with a server that can crash, and a worker that reaches the server through a proxy."""
 
     def __init__(self, farm: Farm, server: EmbeddedPostgres) -> None:
         self.farm = farm
@@ -59,7 +59,7 @@ class World:
         self.worker = self.start_worker(self.proxy.conninfo)
 
     def start_worker(self, database: str) -> Running:
-        """Another worker, which goes on until it is told to stop."""
+        """Start another worker, which runs until it gets a signal."""
         log = self.farm.state / f"worker-{next(self._numbers)}"
         words = ["worker", "--json", "--jobs", "4", "--database", database]
         worker = Running(self.farm, *words, log=log)
@@ -67,7 +67,7 @@ class World:
         return worker
 
     def enqueue(self, jobs: str = JOBS) -> list[int]:
-        """New derivations, and builds for them."""
+        """Enqueue builds of new derivations; return the builds."""
         name = f"set{next(self._numbers)}"
         file = self.farm.write(f"{name}.nix", jobs.replace("@salt@", name))
         done = self.farm.command("enqueue", file, "--database", self.farm.conninfo)
@@ -75,13 +75,13 @@ class World:
         return [int(number) for number in done.stdout.split()]
 
     def execute(self, statement: str, *, database: str | None = None) -> list[dict[str, Any]]:
-        """A statement of the superuser's, who always gets in."""
+        """Execute a statement as the superuser, whom the server always lets in."""
         with psycopg.connect(self._conninfo(database), autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def wait_for(self, query: str, *, unless: Callable[[], bool] = lambda: False) -> None:
-        """Wait until a query of the superuser's has rows, or something else happens."""
+        """Wait until a superuser's query has rows, or `unless` is true."""
         wait_for(self._conninfo(), query, unless=unless)
 
     def _conninfo(self, database: str | None = None) -> str:
@@ -89,15 +89,15 @@ class World:
         return self.server.superuser_conninfo(str(name))
 
     def finished(self, builds: Sequence[int]) -> bool:
-        """Whether all of these builds have ended."""
+        """Whether all builds have ended."""
         return bool(self.execute(_all_finished(builds)))
 
     def begun(self, builds: Sequence[int]) -> None:
-        """Wait until something is built for them."""
+        """Wait until a step of these builds has begun."""
         self.wait_for(f"select 1 from BuildSteps where build = any ('{{{_list(builds)}}}')")
 
     def all_is_well(self, builds: Sequence[int], expected: dict[str, int] | None = None) -> None:
-        """Wait until these builds have ended; then everything has happened, once, and the worker is as good as new."""
+        """Wait until the builds have ended; check that everything was done exactly once and the worker is healthy."""
         self.wait_for(_all_finished(builds), unless=lambda: self.worker.process.poll() is not None)
         assert self.worker.process.poll() is None, self.worker.output()
         rows = self.farm.rows("select job, buildStatus from Builds where id = any (%s)", list(builds))
@@ -120,7 +120,7 @@ class World:
         self.listens()
 
     def _successes(self) -> dict[str, int]:
-        """How often each derivation was built with success."""
+        """Count the successful steps of each derivation."""
         rows = self.farm.rows("select drvPath from BuildSteps where type = 0 and status = 0")
         return Counter(row["drvpath"] for row in rows)
 
@@ -129,17 +129,17 @@ class World:
         self.wait_for("select 1 from pg_stat_activity where query like 'listen %' and datname = current_database()")
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        """What the worker has told of that kind."""
+        """Return the worker's events of a kind."""
         lines = [line for line in self.worker.output().splitlines() if line.startswith("{")]
         return [event for event in map(json.loads, lines) if event["event"] == kind]
 
     def end(self) -> None:
-        """The worker ends in order; nothing is left of it."""
+        """Stop the worker with SIGTERM; it must exit with status 0."""
         self.worker.process.send_signal(signal.SIGTERM)
         assert self.worker.ends() == 0, self.worker.output()
 
     def close(self) -> None:
-        """End what still runs."""
+        """Kill all commands that still run."""
         for command in self._commands:
             command.process.kill()
             command.process.wait()
@@ -148,7 +148,7 @@ class World:
 
 @contextmanager
 def open_world(state: Path) -> Iterator[World]:
-    """A world in that directory."""
+    """Open a world in a state directory."""
     with open_server(state) as server:
         farm = Farm(state, server.conninfo())
         farm.store.prepare()

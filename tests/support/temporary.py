@@ -1,4 +1,4 @@
-"""A PostgreSQL server and databases for the length of a test run."""
+"""A PostgreSQL server and databases for the duration of a test run."""
 
 import atexit
 import itertools
@@ -21,14 +21,14 @@ _numbers = itertools.count(1)
 _until_exit = ExitStack()
 atexit.register(_until_exit.close)
 _templates: dict[Path, Path] = {}
-"""The data directory of a cluster with the schema installed, by the directory of its server's programs."""
+"""The data directory of a cluster with the schema installed, by the directory of the server's programs."""
 _copies: dict[Path, Path] = {}
-"""Where the files of a copied cluster are, by the link to them."""
+"""The directory with the files of each copied cluster, by the link to it."""
 
 
 @contextmanager
 def temporary_directory() -> Iterator[Path]:
-    """A directory that the server's user can enter too, when we are root; removed in the end."""
+    """Make a directory that the server's user can also enter, even if we are root; remove it in the end."""
     directory = Path(tempfile.mkdtemp(prefix="hydra-resolver-test-"))
     directory.chmod(0o755)
     try:
@@ -39,9 +39,10 @@ def temporary_directory() -> Iterator[Path]:
 
 @contextmanager
 def temporary_cluster(*, vacuums: bool = True) -> Iterator[EmbeddedPostgres]:
-    """A server that runs until the end, without fsync.
+    """Run a server until the end, without fsync.
 
-    Where tests roll back their rows it should not vacuum: that leaves statistics of empty tables in the middle of one.
+    If tests roll back their rows, the server should not vacuum: a vacuum in the middle of a test would leave statistics
+    of empty tables.
     """
     with temporary_directory() as directory, EmbeddedPostgres(directory / "postgres", fsync=False) as cluster:
         if not vacuums:
@@ -54,7 +55,7 @@ def temporary_cluster(*, vacuums: bool = True) -> Iterator[EmbeddedPostgres]:
 def create_database(cluster: EmbeddedPostgres, template: str = "template0") -> str:
     """Create a database that belongs to the plain owner, as a copy of `template`; return its name."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    # A copy by way of the log would be written twice, and would keep up to a gigabyte of log.
+    # The strategy wal_log would write everything twice, and keep up to a gigabyte of log.
     statement = sql.SQL("create database {} owner {} template {} strategy file_copy").format(
         sql.Identifier(name), sql.Identifier(OWNER), sql.Identifier(template)
     )
@@ -64,14 +65,14 @@ def create_database(cluster: EmbeddedPostgres, template: str = "template0") -> s
 
 
 def drop_database(cluster: EmbeddedPostgres, name: str) -> None:
-    """Drop a database, ending the sessions in it."""
+    """Drop a database and end its sessions."""
     with psycopg.connect(cluster.superuser_conninfo(), autocommit=True) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
 
 
 def create_installed_database(cluster: EmbeddedPostgres) -> str:
-    """Create a database with Hydra's tables and our schema in it; return its name, which serves as a template."""
-    from hydra_resolver.database.install import install  # the first import of it, so that other tests run without
+    """Create a database with Hydra's tables and our schema; return its name, to use it as a template."""
+    from hydra_resolver.database.install import install  # imported late, so that other tests run without it
 
     name = create_database(cluster)
     install(cluster.conninfo(name))
@@ -79,11 +80,11 @@ def create_installed_database(cluster: EmbeddedPostgres) -> str:
 
 
 def copy_cluster(directory: Path) -> bool:
-    """Make `directory` a cluster, unless it is one: a copy of one that has the schema installed. Return whether it is.
+    """Unless `directory` exists, make it a copy of a cluster with the schema installed. Return whether it was copied.
 
-    That takes a fraction of the time of making and installing one. The files are in a temporary directory that
-    `directory` becomes a link to, since the server's user can seldom enter what belongs to root. They are removed when
-    the link has been, or in the end.
+    The copy takes a fraction of the time of a new installation. `directory` becomes a link to a temporary directory,
+    since the server's user can seldom enter directories of root. The copied files are removed after the link is
+    removed, or at exit.
     """
     for link, place in list(_copies.items()):
         if os.path.realpath(link) != str(place):
@@ -93,7 +94,7 @@ def copy_cluster(directory: Path) -> bool:
         return False
     place = Path(os.path.realpath(_until_exit.enter_context(temporary_directory())))
     server_user().own(place)
-    if not server_user().can_write(place):  # TMPDIR is closed to it
+    if not server_user().can_write(place):  # the user cannot reach TMPDIR
         return False
     subprocess.run(["cp", "--archive", _template(), place / "data"], check=True)
     directory.symlink_to(place)

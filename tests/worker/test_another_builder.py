@@ -1,4 +1,4 @@
-"""Workers that only load and resolve, beside another component that builds: the session that docs/sql-api.md shows."""
+"""Workers that only load and resolve, with another component that builds: the session of docs/sql-api.md."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SETTLED = """
     select from resolver.derivation_state
     having 'buildable' = any (array_agg(stage)) and not array_agg(stage) && '{unloaded,resolvable}'
 """
-"""Has a row when the worker has nothing left to do, and the builder has."""
+"""Has a row if the worker has nothing left to do and the builder has work."""
 
 
 SEPARATOR = "next part\n"
 
 
-def test_the_session_of_another_builder_is_what_psql_does(tmp_path: Path) -> None:
+def test_the_session_of_another_builder_in_the_docs_works_in_psql(tmp_path: Path) -> None:
     document = DOCS / "sql-api.md"
     text = document.read_text()
     shown = section(text, "Another builder")
@@ -56,12 +56,12 @@ def test_the_session_of_another_builder_is_what_psql_does(tmp_path: Path) -> Non
 
 
 def without_hashes(text: str) -> str:
-    """The text with the same hash everywhere: those of a store depend on its directory."""
+    """Replace all hashes by one, since the hashes of a store depend on its directory."""
     return re.sub(r"\b[0-9a-z]{32}-", f"{'0' * 32}-", text)
 
 
 def typed_into_psql(farm: Farm, parts: list[str], directory: Path) -> list[str]:
-    """What psql answers to each part, with the names of the page for those of the farm."""
+    """Type the parts into psql, with the farm's names instead of the page's; return psql's answers."""
     (identity,) = farm.wait_for("select identity from resolver.store")
     names = {
         "/nix/store": str(farm.store.store_dir),

@@ -1,11 +1,11 @@
-"""Reports go to the database in batches of bounded weight."""
+"""Reports go to the database in batches of limited weight."""
 
 from __future__ import annotations
 
 from hydra_resolver.loop.batches import BATCH_SECONDS, MOST_IF_QUICK, MOST_REPORTS, Batches, in_batches
 
 
-def test_nothing_is_left_out_and_the_order_is_kept() -> None:
+def test_batches_contain_every_report_in_order() -> None:
     parts = [
         [{"lease": [size, number], "inputs": [{"outputs": []}] * number} for number in range(size)]
         for size in range(30)
@@ -15,7 +15,7 @@ def test_nothing_is_left_out_and_the_order_is_kept() -> None:
     assert all(len(batch) <= MOST_REPORTS for batch in batches)
 
 
-def test_parts_are_put_together_but_not_cut_without_need() -> None:
+def test_small_parts_share_a_batch_and_large_parts_are_cut() -> None:
     def parts(*sizes: int) -> list[list[dict[str, int]]]:
         return [[{"lease": number} for number in range(size)] for size in sizes]
 
@@ -23,21 +23,21 @@ def test_parts_are_put_together_but_not_cut_without_need() -> None:
     assert [len(batch) for batch in in_batches(parts(3, 45, 2))] == [3, 20, 20, 7]
 
 
-def test_many_inputs_make_a_batch_of_their_own() -> None:
+def test_a_report_with_many_inputs_is_a_batch_of_its_own() -> None:
     large = {"lease": 1, "samples": [[]] * 4000}
     assert [len(batch) for batch in in_batches([[large, {"lease": 2}, large]])] == [1, 1, 1]
 
 
-def test_many_outputs_of_one_input_make_a_batch_of_their_own() -> None:
+def test_a_report_with_many_outputs_of_one_input_is_a_batch_of_its_own() -> None:
     large = {"lease": 1, "inputs": [{"drv": "a", "outputs": [str(number) for number in range(4000)]}]}
     assert [len(batch) for batch in in_batches([[large, {"lease": 2}, large]])] == [1, 1, 1]
 
 
-def test_nothing_makes_no_batch() -> None:
+def test_no_reports_make_no_batch() -> None:
     assert list(in_batches([])) == []
 
 
-def test_batches_grow_while_the_database_is_quick_and_are_small_again_when_it_is_not() -> None:
+def test_batches_grow_while_the_database_is_quick_and_shrink_when_it_is_slow() -> None:
     batches = Batches()
     reports = [{"lease": number} for number in range(1000)]
 

@@ -1,4 +1,4 @@
-"""Beside Hydra's other programs, played by what they do in SQL."""
+"""Workers beside Hydra's other programs, which are simulated by their SQL statements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEPENDENTS = 1500
 
 @pytest.fixture
 def connection(database: str) -> Iterator[psycopg.Connection]:
-    """The database, with what the isolation specs have for graphs of names; it listens as hydra-notify does."""
+    """The database with the farm of the isolation specs, in a session that listens as hydra-notify does."""
     with psycopg.connect(database, autocommit=True) as opened:
         opened.execute(ISOLATION_FARM.read_bytes())
         opened.execute("listen build_finished")
@@ -29,7 +29,7 @@ def connection(database: str) -> Iterator[psycopg.Connection]:
 
 
 def tick(connection: psycopg.Connection) -> None:
-    """What a worker does once a second, until nothing is left of it."""
+    """Do what a worker does once a second, until nothing is left to do."""
     for procedure in ("sync_builds", "advance"):
         while connection.execute(f"select resolver.{procedure}()").fetchone() == (True,):
             pass
@@ -37,22 +37,22 @@ def tick(connection: psycopg.Connection) -> None:
 
 
 def heard(connection: psycopg.Connection) -> list[list[int]]:
-    """The builds in each notification; none is too long for Hydra's programs."""
+    """Return the builds in each notification; no payload is too long for Hydra's programs."""
     payloads = [notification.payload for notification in connection.notifies(timeout=0)]
     assert all(len(payload) < 7000 for payload in payloads)
     return [[int(build) for build in payload.split("\t")] for payload in payloads]
 
 
 def ids(connection: psycopg.Connection, job: str) -> list[int]:
-    """The builds of jobs with such a name."""
+    """Return the builds of jobs whose names match the pattern."""
     return [build for (build,) in connection.execute("select id from Builds where job like %s order by id", [job])]
 
 
-def test_a_failure_with_many_dependent_builds_is_told_in_parts_that_begin_with_the_build_that_ran_it(
+def test_notifications_of_a_failure_with_many_dependents_are_split_and_begin_with_the_build_that_ran_it(
     connection: psycopg.Connection,
 ) -> None:
     connection.execute("alter sequence builds_id_seq restart with 100000000")
-    # The build that runs it does not have the lowest number.
+    # The build that runs the failing step does not have the lowest number.
     names = [f"user{number}" for number in range(DEPENDENTS)]
     jobs = [*names[:9], "bad", *names[9:]]
     graph = [name if name == "bad" else f"{name}<bad" for name in jobs]
@@ -72,7 +72,7 @@ def test_a_failure_with_many_dependent_builds_is_told_in_parts_that_begin_with_t
     assert connection.execute("select * from resolver.invariant_violations()").fetchall() == []
 
 
-def test_builds_that_a_known_failure_ends_are_told_of_one_by_one(connection: psycopg.Connection) -> None:
+def test_builds_that_end_by_a_known_failure_are_notified_one_by_one(connection: psycopg.Connection) -> None:
     connection.execute("call t.farm('user<bad bad', 'bad')")
     connection.execute("select resolver.fail_steps(t.failure('bad'))")
     assert heard(connection) == [ids(connection, "bad")]
@@ -98,7 +98,7 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
         yield opened
 
 
-def test_the_first_worker_goes_on_with_what_an_old_runner_left(farm: Farm) -> None:
+def test_the_first_worker_takes_over_the_steps_and_resolutions_of_an_old_queue_runner(farm: Farm) -> None:
     jobs = """
       let library = floating "library" "echo 1 > $out" { };
       in {
@@ -134,7 +134,7 @@ def test_the_first_worker_goes_on_with_what_an_old_runner_left(farm: Farm) -> No
     ]
     assert farm.rows("select from BuildSteps where busy <> 0 or status is null or stopTime is null") == []
     assert farm.steps(1) == [(0, 3, "alone"), (0, 0, "alone")]
-    # The resolution is gone on with, and the library has its row.
+    # The worker goes on with the resolution, and the library keeps its row.
     assert farm.steps(2) == [(0, 0, "library"), (0, 13, "tool"), (0, 3, "tool"), (0, 0, "tool")]
     unknown = (
         "select from BuildStepOutputs o join BuildSteps s using (build, stepnr) where o.path is null and s.status <> 3"
@@ -143,7 +143,7 @@ def test_the_first_worker_goes_on_with_what_an_old_runner_left(farm: Farm) -> No
     assert farm.violations() == []
 
 
-def test_a_transaction_that_holds_a_build_for_long_delays_that_build_alone(farm: Farm) -> None:
+def test_a_transaction_that_holds_a_build_for_long_delays_that_build_only(farm: Farm) -> None:
     jobs = """
       rec {
         held = floating "held" "echo > $out" { };
@@ -165,7 +165,7 @@ def test_a_transaction_that_holds_a_build_for_long_delays_that_build_alone(farm:
     assert farm.violations() == []
 
 
-def test_a_build_that_is_deleted_while_it_is_built_is_given_up_and_no_other_one_waits(farm: Farm) -> None:
+def test_a_build_that_is_deleted_while_it_runs_is_given_up_and_other_builds_do_not_wait(farm: Farm) -> None:
     set_lease_time(farm, "2s")
     jobs = """
       {
@@ -177,7 +177,7 @@ def test_a_build_that_is_deleted_while_it_is_built_is_given_up_and_no_other_one_
     farm.wait_for("select 1 from BuildSteps having count(*) filter (where busy <> 0) = 2")
     with psycopg.connect(farm.conninfo) as administrator:
         administrator.execute("delete from Builds where job = 'deleted'")
-        # Not committed yet: the page is slow.
+        # The deletion is not committed yet, as by a slow page.
         farm.wait_for("select 1 from Builds where job = 'other' and finished = 1 and buildStatus = 0")
     assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
     assert [name for _, _, name in farm.steps(1) + farm.steps(2)] == ["other"]

@@ -1,4 +1,4 @@
-"""The log of a step: where Hydra looks for it, at once, and never longer than allowed."""
+"""The log of a step: it lies where Hydra looks for it, is readable at once, and never exceeds the limit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hydra_resolver.nix.store_path import InvalidStorePath
 DRV = "0123456789abcdfghijklmnpqrsvwxyz-thing.drv"
 
 
-def test_the_log_lies_where_hydra_looks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_of_a_step_lies_where_hydra_looks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with BuildLog(Path("logs"), DRV) as log:
         assert log.path == f"{tmp_path}/logs/01/{DRV[2:]}"
         assert Path(log.path).read_bytes() == b""
 
 
-def test_lines_can_be_read_at_once(tmp_path: Path) -> None:
+def test_lines_of_a_log_can_be_read_at_once(tmp_path: Path) -> None:
     with BuildLog(tmp_path, DRV) as log, Path(log.path).open("rb") as reader:
         for line in (b"one", b"", b"\xff\0two"):
             assert log.write_line(line)
@@ -33,7 +33,7 @@ def test_lines_can_be_read_at_once(tmp_path: Path) -> None:
         assert log.size == 11
 
 
-def test_another_attempt_begins_anew_and_is_not_disturbed_by_the_earlier_one(tmp_path: Path) -> None:
+def test_another_attempt_begins_a_new_log_that_the_earlier_attempt_cannot_write(tmp_path: Path) -> None:
     with BuildLog(tmp_path, DRV) as first:
         first.write_line(b"first")
         with BuildLog(tmp_path, DRV) as second:
@@ -42,7 +42,7 @@ def test_another_attempt_begins_anew_and_is_not_disturbed_by_the_earlier_one(tmp
         assert Path(second.path).read_bytes() == b"second\n"
 
 
-def test_a_link_in_the_place_of_the_log_is_replaced(tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_a_log_is_replaced(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("kept")
     (tmp_path / "01").mkdir()
@@ -52,7 +52,7 @@ def test_a_link_in_the_place_of_the_log_is_replaced(tmp_path: Path) -> None:
     assert precious.read_text() == "kept"
 
 
-def test_beyond_the_limit_the_log_says_so_and_ends(tmp_path: Path) -> None:
+def test_a_log_beyond_the_limit_says_so_and_ends(tmp_path: Path) -> None:
     with BuildLog(tmp_path, DRV, limit=10) as log:
         assert log.write_line(b"1234")
         assert log.write_line(b"5678")
@@ -67,13 +67,13 @@ def test_beyond_the_limit_the_log_says_so_and_ends(tmp_path: Path) -> None:
     assert size == log.size == Path(log.path).stat().st_size
 
 
-def test_a_limit_of_zero_is_none(tmp_path: Path) -> None:
+def test_a_limit_of_zero_allows_any_log_size(tmp_path: Path) -> None:
     with BuildLog(tmp_path, DRV, limit=0) as log:
         assert log.write_line(b"x" * 1000)
         assert not log.exceeded
 
 
-def test_a_closed_log_cannot_be_written(tmp_path: Path) -> None:
+def test_writing_a_closed_log_is_an_error(tmp_path: Path) -> None:
     log = BuildLog(tmp_path, DRV)
     log.close()
     log.close()
@@ -96,7 +96,7 @@ def test_a_log_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None
 
 @contextmanager
 def largest_file(size: int) -> Iterator[None]:
-    """Files of this process can't grow beyond `size` bytes: a disk that is full after a partial write."""
+    """Limit files of this process to `size` bytes, as on a disk that is full after a partial write."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -107,7 +107,7 @@ def largest_file(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_line_that_fits_in_part_only_is_an_error(tmp_path: Path) -> None:
+def test_a_partly_written_line_is_an_error(tmp_path: Path) -> None:
     with BuildLog(tmp_path, DRV) as log:
         with largest_file(8), pytest.raises(OSError) as caught:  # noqa: PT011
             log.write_line(b"1234567890")
@@ -116,7 +116,7 @@ def test_a_line_that_fits_in_part_only_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
+def test_writing_a_log_to_a_full_disk_is_an_error(tmp_path: Path) -> None:
     with BuildLog(tmp_path, DRV) as log:
         full = os.open("/dev/full", os.O_WRONLY)
         os.dup2(full, log._file)

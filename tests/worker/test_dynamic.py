@@ -1,4 +1,4 @@
-"""Dynamic derivations: what builders write is loaded, resolved and built like all else, to any depth, on a real Nix."""
+"""Dynamic derivations: derivations that builders write are loaded, resolved and built, to any depth, by a real Nix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def write(farm: Farm, name: str, jobs: str) -> Path:
 
 
 def run(farm: Farm, name: str, jobs: str) -> dict[str, dict[str, Any]]:
-    """The builds by job, after which nothing is left over, and Nix has built what the rows say and nothing else."""
+    """Run the jobs; assert that the rows are sound and cover everything that Nix built; return the builds by job."""
     builds = farm.run(write(farm, name, jobs))
     assert_sound(farm)
     assert farm.built_by_nix() <= farm.built_by_rows()
@@ -62,7 +62,7 @@ def content(farm: Farm, build: dict[str, Any]) -> str:
 
 
 def message(farm: Farm, build: dict[str, Any]) -> str:
-    """Why it failed."""
+    """Return the message of the failure that ended a build."""
     (row,) = farm.rows(
         "select message from resolver.goal g join resolver.failure f on f.derivation = g.cause where g.build = %s",
         build["build"],
@@ -70,7 +70,7 @@ def message(farm: Farm, build: dict[str, Any]) -> str:
     return str(row["message"])
 
 
-def test_one_producer_one_produced_derivation_one_wrapper(farm: Farm) -> None:
+def test_a_written_derivation_is_built_for_its_dependent(farm: Farm) -> None:
     jobs = """rec {
       wrapper = wrap "simple-wrapper" [ (of (write (floating "simple" "echo simple > $out" { }))) ];
     }"""
@@ -82,7 +82,7 @@ def test_one_producer_one_produced_derivation_one_wrapper(farm: Farm) -> None:
     assert (again["status"], again["cached"], again["steps"]) == (0, True, [])
 
 
-def test_the_oldest_nix_builds_them_too_though_it_could_not_resolve_them(
+def test_the_oldest_nix_builds_dynamic_derivations_that_it_cannot_resolve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     oldest = min(nixes(()), key=lambda nix: nix.number)
@@ -96,7 +96,7 @@ def test_the_oldest_nix_builds_them_too_though_it_could_not_resolve_them(
         assert content(farm, build) == "low\n"
 
 
-def test_what_is_written_may_be_of_any_kind(farm: Farm) -> None:
+def test_a_written_derivation_may_be_of_any_kind(farm: Farm) -> None:
     jobs = """let
       leaf = floating "leaf" "echo leaf > $out" { };
     in builtins.mapAttrs (name: inner: wrap "on-${name}" [ (of (write inner)) ]) {
@@ -114,7 +114,7 @@ def test_what_is_written_may_be_of_any_kind(farm: Farm) -> None:
         assert statuses == ([13, 0] if resolved else [0])
 
 
-def test_chains_of_any_length_several_through_one_producer_and_a_producer_as_a_file(farm: Farm) -> None:
+def test_chains_may_have_any_length_and_share_a_producer_that_is_also_used_as_a_file(farm: Farm) -> None:
     jobs = """let
       inner = floating "inner" "echo inner > $out; echo lib > $lib" { outputs = [ "out" "lib" ]; };
       one = write inner;
@@ -138,7 +138,7 @@ def test_chains_of_any_length_several_through_one_producer_and_a_producer_as_a_f
     assert {row["outputs"][-1] for row in shown} == {"out", "lib"}
 
 
-def test_what_is_written_depends_on_what_is_written(farm: Farm) -> None:
+def test_a_written_derivation_may_depend_on_another_written_derivation(farm: Farm) -> None:
     jobs = """let
       low = write (floating "low" "echo low > $out" { });
       middle = write (wrap "middle" [ (of low) ]);
@@ -150,7 +150,7 @@ def test_what_is_written_depends_on_what_is_written(farm: Farm) -> None:
     )
 
 
-def test_a_producer_that_is_resolved_and_early_cut_off(farm: Farm) -> None:
+def test_a_producer_can_be_resolved_and_cut_off_early(farm: Farm) -> None:
     jobs = """let
       inner = floating "cut" "echo cut > $out" { };
       by = comment: floating "cut.drv" "cat ${floating "note" "echo note > $out # ${comment}" { }} > /dev/null
@@ -166,7 +166,7 @@ def test_a_producer_that_is_resolved_and_early_cut_off(farm: Farm) -> None:
     ]  # fmt: skip
 
 
-def test_a_failure_of_what_is_written_or_of_its_producer_ends_the_build_and_a_restart_heals_it(farm: Farm) -> None:
+def test_a_build_fails_with_a_written_derivation_or_its_producer_and_a_restart_repairs_it(farm: Farm) -> None:
     mended = farm.state / "mended"
     jobs = f"""{{
       produced = wrap "on-broken" [ (of (write (floating "broken" "test -e {mended}; echo healed > $out" {{ }}))) ];
@@ -197,18 +197,18 @@ HOSTILE = {
     "impure": (2, "impure derivations are not supported"),
     "unnameable": (2, "its output 'out/' can't have a path"),
 }
-"""Status of the build that needs what it makes, and what is said."""
+"""Status of the build that needs the written derivation, and its message."""
 
 
 def derivation_text(farm: Farm, inputs: str = "[]", args: str = "[]", version: str = "Derive(") -> str:
-    """A floating derivation as Nix writes it, and as a builder may write it too."""
+    """Return a floating derivation in the form in which Nix, or a builder, writes it."""
     system = farm.nix("nix", "eval", "--raw", "--impure", "--expr", "builtins.currentSystem")
     env = f'[("out","{output_placeholder("out")}")]'
     return f'{version}[("out","","r:sha256","")],{inputs},[],"{system}","/bin/sh",{args},{env})'
 
 
 def needs_what_it_makes(farm: Farm, drv: str) -> str:
-    """A derivation that needs what the derivation makes which `drv` writes."""
+    """Return a derivation that needs the derivation that `drv` writes."""
     return derivation_text(farm, f'[("{drv}",([],[("out",["out"])]))]', version='DrvWithVersion("xp-dyn-drv",')
 
 
@@ -233,13 +233,15 @@ def hostile(farm: Farm) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_a_builder_writes_may_be_anything(farm: Farm, hostile: dict[str, dict[str, Any]], name: str) -> None:
+def test_arbitrary_content_in_place_of_a_derivation_fails_with_a_reason(
+    farm: Farm, hostile: dict[str, dict[str, Any]], name: str
+) -> None:
     status, reason = HOSTILE[name]
     assert hostile[name]["status"] == status
     assert re.search(reason, message(farm, hostile[name]))
 
 
-def test_what_is_written_needs_itself(farm: Farm) -> None:
+def test_written_derivations_that_need_themselves_fail_with_a_reason(farm: Farm) -> None:
     file = write(farm, "circles", f"""rec {{
       itself = text "itself" "cp {farm.state}/itself $out";
       one = text "one" "cp {farm.state}/one $out";
@@ -259,11 +261,11 @@ def test_what_is_written_needs_itself(farm: Farm) -> None:
 
 
 def input_of(farm: Farm, number: int = 0) -> str:
-    """The full path of a derivation that is not there."""
+    """Return the full path of a missing derivation."""
     return f"{farm.store.store_dir}/{number:032d}-input.drv"
 
 
-def test_what_is_written_is_megabytes(farm: Farm) -> None:
+def test_a_written_derivation_of_megabytes_fails_and_other_builds_go_on(farm: Farm) -> None:
     inputs = ",".join(f'("{input_of(farm, n)}",["out"])' for n in range(100_000))
     (farm.state / "wide").write_text(derivation_text(farm, inputs=f"[{inputs}]"))
     names = ",".join(f'"o{n}"' for n in range(60_000))
@@ -283,7 +285,7 @@ def test_what_is_written_is_megabytes(farm: Farm) -> None:
     assert "failed with exit code" in message(farm, builds["long"])
 
 
-def test_a_written_derivation_that_is_lost_is_written_again(farm: Farm) -> None:
+def test_a_lost_written_derivation_is_written_again(farm: Farm) -> None:
     (farm.state / "lost").write_text(derivation_text(farm, args='["-c","echo lost > $out"]'))
     file = write(farm, "lost", f"""{{ lost = wrap "on-lost" [ (of (text "lost" "cp {farm.state}/lost $out")) ]; }}""")
     build = int(farm.command("enqueue", file).stdout)
@@ -340,7 +342,7 @@ def test_what_if_follows_chains(farm: Farm) -> None:
     assert re.search(r"^unknown +\w{7}-on-thought\.drv: the resolved derivation is not known", told, re.MULTILINE)
 
 
-def test_paths_that_were_computed_without_what_is_written_are_refused_at_load() -> None:
+def test_output_paths_that_ignore_dynamic_inputs_are_refused_at_load() -> None:
     stale = derivation(InputAddressed(LIB_OUT), inputs={LIB: InputNode((), {"out": InputNode(("out",))})})
     with pytest.raises(StaleOutputPath, match="its inputs are not known before others are built"):
         describe(DRV, stale)

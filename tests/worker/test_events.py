@@ -1,4 +1,4 @@
-"""Events, put into words."""
+"""Events as lines of text."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ REASON = f"Cannot build '/nix/store/{A}'.\nReason: builder failed with exit code
         ("of_tomorrow", {"drv": A, "message": None}, f"of_tomorrow drv={A}"),
     ],
 )  # fmt: skip
-def test_every_event_is_one_line_of_words(kind: str, details: dict[str, Any], words: str) -> None:
+def test_every_event_is_one_line_of_text(kind: str, details: dict[str, Any], words: str) -> None:
     assert str(describe(kind, details)) == words
 
 
-def test_on_a_terminal_names_are_short() -> None:
+def test_names_are_short_on_a_terminal() -> None:
     assert str(describe("resolved", {"drv": A, "resolved": B}, short=True)) == (
         "resolved 95vh440-count-of-words.drv -> 5qp2zl0-count-of-words.drv"
     )

@@ -11,7 +11,7 @@ from ..nix.graphs import load_graph
 from ..support.driving import Driver
 
 
-def test_a_real_graph_is_resolved_and_built_to_the_end(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_real_graph_is_resolved_and_built_completely(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     graph = load_graph("core-medium")
     procedures = Procedures(database, connections=1)
     try:

@@ -1,4 +1,4 @@
-"""`hydra-queue-runner --status` and what it is run by, played by what it does in SQL, are answered by workers."""
+"""Workers answer `hydra-queue-runner --status` and the programs that call it, simulated by their SQL statements."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ GAUGES = (
     "nrUnfinishedSteps", "nrStepsDone", "nrRetries", "nrUnsupportedSteps", "maxNrRetries", "nrBuildsRead",
     "nrQueuedBuilds", "nrBuildsDone", "nrQueueWakeups", "bytesSent", "bytesReceived",
 )  # fmt: skip
-"""What hydra-send-stats reads, and dies without."""
+"""The fields that hydra-send-stats reads: it dies if one is missing."""
 
 
 def asked(conninfo: str, patience: float = PATIENCE) -> tuple[dict[str, Any], bool]:
-    """What the program prints, and whether somebody has responded in time, or there was nobody to be asked."""
+    """Ask as the program does; return the status, and whether an answer came in time, if there was a worker to ask."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("listen status_dumped")
         row, heard = connection.execute(READ).fetchone(), True
@@ -49,7 +49,7 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
         yield opened
 
 
-def test_workers_answer_while_one_of_them_lives(farm: Farm) -> None:
+def test_workers_answer_a_status_request_while_one_of_them_lives(farm: Farm) -> None:
     assert asked(farm.conninfo) == ({"status": "down"}, True)
     workers = [start_worker(farm) for _ in range(2)]
     farm.wait_for(LISTENING.format(2))
@@ -72,7 +72,7 @@ def test_workers_answer_while_one_of_them_lives(farm: Farm) -> None:
         assert (told["status"], heard) == (left, True)
 
 
-def test_after_a_crash_nobody_responds_until_there_is_a_worker_again(farm: Farm) -> None:
+def test_a_status_request_after_a_crash_has_no_answer_until_there_is_a_worker_again(farm: Farm) -> None:
     killed = start_worker(farm)
     farm.wait_for(READ)
     killed.kill()
@@ -87,7 +87,7 @@ def test_after_a_crash_nobody_responds_until_there_is_a_worker_again(farm: Farm)
     assert heir.wait(PATIENCE) == 0, heir.communicate()[0]
 
 
-def test_a_worker_that_was_taken_for_dead_is_up_again(farm: Farm) -> None:
+def test_the_status_is_up_again_when_a_worker_returns_that_was_declared_dead(farm: Farm) -> None:
     set_lease_time(farm, "2s")
     suspended = start_worker(farm)
     farm.wait_for(READ)
@@ -102,7 +102,7 @@ def test_a_worker_that_was_taken_for_dead_is_up_again(farm: Farm) -> None:
     assert farm.rows(READ) == []
 
 
-def test_who_only_polls_does_not_respond(farm: Farm) -> None:
+def test_a_worker_that_only_polls_does_not_answer_a_status_request(farm: Farm) -> None:
     worker = start_worker(farm, "--listen-database", "none")
     farm.command("enqueue", farm.write("one.nix", '{ one = floating "one" "echo > $out" { }; }'))
     farm.wait_for("select 1 from Builds where finished = 1")
@@ -111,7 +111,7 @@ def test_who_only_polls_does_not_respond(farm: Farm) -> None:
     assert worker.wait(PATIENCE) == 0, worker.communicate()[0]
 
 
-def test_a_workers_rights_suffice(cluster: EmbeddedPostgres, database: str) -> None:
+def test_the_rights_of_a_worker_suffice_to_dump_the_status(cluster: EmbeddedPostgres, database: str) -> None:
     running_build(database)
     with role_of(cluster) as role:
         grant(database, role, "worker")
@@ -120,7 +120,7 @@ def test_a_workers_rights_suffice(cluster: EmbeddedPostgres, database: str) -> N
 
 
 @pytest.mark.parametrize("runner", ["hydra-resolver", "another"])
-def test_removing_takes_its_own_row_along(database: str, runner: str) -> None:
+def test_uninstalling_removes_only_our_own_status_row(database: str, runner: str) -> None:
     execute(
         database,
         "select resolver.register_worker('w', '{build}', '{any}', '{}', '/nix/store', 'tests')",
@@ -134,7 +134,7 @@ def test_removing_takes_its_own_row_along(database: str, runner: str) -> None:
     )
 
 
-def test_a_hydra_without_the_table_is_one_too(hydra: str) -> None:
+def test_a_hydra_without_the_status_table_is_supported(hydra: str) -> None:
     execute(hydra, "drop table SystemStatus")
     install(hydra)
     running_build(hydra)

@@ -1,4 +1,4 @@
-"""What a worker takes: builders of nix.conf, limits by feature, only local ones; and the machine that Nix names."""
+"""The work that a worker takes: builders of nix.conf, limits by feature, local work only; and machines of steps."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hydra_resolver.nix.settings import parse_settings
 
 from ..support.farm import Farm, open_farm
 
-# What nix.conf says
+# Builders in nix.conf
 
 
-def test_a_line_of_builders_says_what_a_machine_builds() -> None:
+def test_a_line_of_builders_describes_a_machine() -> None:
     line = "ssh-ng://nix@big i686-linux,x86_64-linux /root/key 8 2 kvm,benchmark big-parallel c3NoLWVk"
     assert parse_builders(line, "x86_64-linux") == (
         RemoteBuilder("ssh-ng://nix@big", ("i686-linux", "x86_64-linux"), 8, ("kvm", "benchmark"), ("big-parallel",)),
@@ -29,11 +29,11 @@ def test_a_line_of_builders_says_what_a_machine_builds() -> None:
 
 
 @pytest.mark.parametrize("line", ["ssh://far", "ssh://far -", "ssh://far - - - - - - -"])
-def test_what_a_line_does_not_say_has_a_default(line: str) -> None:
+def test_missing_columns_of_a_builders_line_have_defaults(line: str) -> None:
     assert parse_builders(line, "x86_64-linux") == (RemoteBuilder("ssh://far", ("x86_64-linux",)),)
 
 
-def test_machines_are_on_lines_or_between_semicolons_and_in_files(tmp_path: Path) -> None:
+def test_builders_are_separated_by_newlines_or_semicolons_and_may_be_in_files(tmp_path: Path) -> None:
     machines = tmp_path / "machines"
     machines.write_text("# all of them\n\nssh://one # the first\nssh://two m68k-linux\n")
     text = f"@{machines} ; ssh://three\n@{tmp_path}/absent"
@@ -45,11 +45,11 @@ def test_machines_are_on_lines_or_between_semicolons_and_in_files(tmp_path: Path
     assert parse_builders("", "x86_64-linux") == ()
 
 
-def test_a_line_that_nix_would_not_understand_is_left_out() -> None:
+def test_a_builders_line_that_nix_would_reject_is_skipped() -> None:
     assert parse_builders("ssh://one - - many\nssh://two", "any")[0].uri == "ssh://two"
 
 
-def test_without_builders_or_when_they_are_not_to_be_used_there_is_no_build_hook() -> None:
+def test_the_build_hook_is_off_without_builders_or_for_local_builds() -> None:
     with_some = parse_settings(json.dumps({"builders": {"value": "ssh://far"}, "system": {"value": "any"}}))
     assert [builder.uri for builder in with_some.builders] == ["ssh://far"]
     assert b"build-hook" not in with_some.request()
@@ -68,7 +68,7 @@ def farm(tmp_path: Path) -> Iterator[Farm]:
 
 @pytest.fixture
 def farm_on_disk() -> Iterator[Farm]:
-    """A farm that Nix's sandbox shows to builders: it has a /dev/shm of its own, where files of tests may be."""
+    """Open a farm in a directory that builders in Nix's sandbox can see: not /dev/shm, which the sandbox replaces."""
     with tempfile.TemporaryDirectory(dir="/tmp") as directory, open_farm(Path(directory)) as open_one:
         yield open_one
 
@@ -83,7 +83,7 @@ def finished(farm: Farm) -> list[str]:
     ]
 
 
-def test_no_more_of_a_feature_is_built_at_the_same_time_than_the_worker_was_told(farm: Farm, tmp_path: Path) -> None:
+def test_a_worker_builds_no_more_of_a_feature_at_a_time_than_its_limit(farm: Farm, tmp_path: Path) -> None:
     script = f"echo + >> {tmp_path}/log; sleep 0.3; echo - >> {tmp_path}/log; echo > $out"
     enqueued(
         farm,
@@ -98,13 +98,13 @@ def test_no_more_of_a_feature_is_built_at_the_same_time_than_the_worker_was_told
     assert (tmp_path / "log").read_text().split() == ["+", "-"] * 4
 
 
-def test_a_limit_has_to_be_a_number(farm: Farm) -> None:
+def test_a_feature_limit_must_be_a_number(farm: Farm) -> None:
     done = farm.command("worker", "--drain", "--feature-limit", "big-parallel", check=False)
     assert done.returncode == 2
     assert "'big-parallel' is not a feature with a number, such as big-parallel=1" in done.stderr
 
 
-def test_a_worker_may_take_only_what_prefers_to_be_built_locally(farm: Farm) -> None:
+def test_a_worker_can_be_limited_to_derivations_that_prefer_local_builds(farm: Farm) -> None:
     enqueued(
         farm,
         "some.nix",
@@ -117,7 +117,7 @@ def test_a_worker_may_take_only_what_prefers_to_be_built_locally(farm: Farm) -> 
     assert finished(farm) == ["large", "tiny"]
 
 
-def test_outputs_may_not_be_larger_than_the_worker_was_told(farm: Farm) -> None:
+def test_outputs_beyond_the_size_limit_fail(farm: Farm) -> None:
     enqueued(
         farm,
         "sizes.nix",
@@ -152,7 +152,7 @@ in {
 """
 
 
-def test_outputs_that_are_too_large_are_not_used_later_either(farm: Farm) -> None:
+def test_outputs_beyond_the_size_limit_are_not_used_later(farm: Farm) -> None:
     file = farm.write("large.nix", LARGE % hashlib.sha256(bytes(100000)).hexdigest())
 
     def ended(limit: str) -> dict[str, int]:
@@ -168,7 +168,7 @@ def test_outputs_that_are_too_large_are_not_used_later_either(farm: Farm) -> Non
         farm.command("restart", str(row["id"]))
     assert ended("50000") == too_large
     steps = farm.rows("select status, errorMsg from BuildSteps where status = 11")
-    assert len(steps) == 11  # two failures of each, in on-large as well; one more of what is resolved again
+    assert len(steps) == 11  # two failures of each, also in on-large; one more of the derivation resolved again
     assert all("bytes, and may have 50000" in step["errormsg"] for step in steps)
     for row in farm.rows("select id from Builds where job <> 'on-large'"):
         farm.command("restart", str(row["id"]))
@@ -176,7 +176,7 @@ def test_outputs_that_are_too_large_are_not_used_later_either(farm: Farm) -> Non
     assert farm.violations() == []
 
 
-def test_an_input_that_is_too_large_and_somebody_else_has_built_is_not_used(farm: Farm) -> None:
+def test_an_input_beyond_the_size_limit_is_not_used_even_if_another_program_built_it(farm: Farm) -> None:
     file = farm.write("large.nix", LARGE % ("0" * 64))
     farm.nix("nix-store", "--realise", farm.nix("nix-instantiate", file, "-A", "large"))
     farm.command("enqueue", file, "-A", "on-large")
@@ -185,7 +185,7 @@ def test_an_input_that_is_too_large_and_somebody_else_has_built_is_not_used(farm
     assert [step[:2] for step in farm.steps(1)] == [(0, 11)]
 
 
-def test_a_worker_registers_its_machines_own_system_first(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_registers_the_system_of_its_own_machine_first(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     own = farm.nix("nix", "eval", "--raw", "--impure", "--expr", "builtins.currentSystem")
     farm.store.prepare()
     monkeypatch.setenv("NIX_CONFIG", "extra-platforms = riscv64-linux aarch64-linux")
@@ -206,7 +206,7 @@ def test_a_worker_registers_its_machines_own_system_first(farm: Farm, monkeypatc
 
 @contextmanager
 def remote_farm(farm: Farm, monkeypatch: pytest.MonkeyPatch, columns: str) -> Iterator[str]:
-    """Nix builds nothing itself (max-jobs = 0); its builder is another store on this machine."""
+    """Let Nix build nothing itself (max-jobs = 0); its builder is another store on this machine."""
     farm.store.prepare()
     builder = f"local?root={farm.state}/far"
     settings = {
@@ -245,9 +245,7 @@ def test_the_machine_of_a_step_is_the_builder_that_nix_names(
         assert farm.rows("select jobs, systems from resolver.worker") == [{"jobs": 3, "systems": []}]
 
 
-def test_a_step_that_no_builder_was_found_for_has_no_machine(
-    farm_on_disk: Farm, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_step_without_a_usable_builder_has_no_machine(farm_on_disk: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     farm = farm_on_disk
     with remote_farm(farm, monkeypatch, "- - 3 1 ca-derivations"):
         farm.rows("update resolver.setting set max_tries = 1 returning 1")
@@ -259,7 +257,7 @@ def test_a_step_that_no_builder_was_found_for_has_no_machine(
         assert steps == [{"busy": 0, "status": 3, "machine": ""}]
 
 
-def test_a_builder_that_nix_would_not_send_it_to_is_not_counted_on(
+def test_a_worker_does_not_claim_for_a_builder_that_nix_would_not_use(
     farm_on_disk: Farm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     farm = farm_on_disk

@@ -1,4 +1,4 @@
-"""A real graph of a thousand derivations once more, after the derivation at its bottom was changed."""
+"""A real graph of a thousand derivations, twice: the second time with a changed derivation at the bottom."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..support.changing import ChangedDriver, change
 from ..support.driving import Driver
 
 
-def test_what_is_above_the_change_is_resolved_anew_and_cut_off(database: str) -> None:
+def test_derivations_above_the_change_are_resolved_again_and_cut_off(database: str) -> None:
     graph = load_graph("core-medium")
     changed = change(graph)
     procedures = Procedures(database, connections=1)

@@ -1,4 +1,4 @@
-"""Notifications are hints: work goes on without them, and a worker notices that it gets none."""
+"""Notifications are hints: work goes on without them, and a worker notices if it gets none."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ALL_FINISHED = "select where not exists (select from Builds where finished = 0)"
 
 
 class Ear(Observer):
-    """Hears what a worker has to say about listening."""
+    """Records a worker's messages about listening."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -58,7 +58,7 @@ def proxy(farm: Farm) -> Iterator[Proxy]:
 
 @contextmanager
 def worker(farm: Farm, proxy: Proxy, *, through: Proxy | None = None) -> Iterator[Ear]:
-    """A worker that listens through a proxy, and perhaps does all else through another one."""
+    """Run a worker that listens through a proxy, and perhaps calls procedures through another proxy."""
     options = Options(farm.conninfo, None, farm.state)
     ear = Ear()
     conninfo = through.conninfo if through else farm.conninfo
@@ -68,7 +68,7 @@ def worker(farm: Farm, proxy: Proxy, *, through: Proxy | None = None) -> Iterato
 
 
 def builds_all(farm: Farm, salt: str) -> None:
-    """New builds are done, with nothing to tell of them but what is tested: the rest is put off for ten minutes."""
+    """Enqueue two builds and wait until they succeed; only the tested mechanism announces them to the worker."""
     farm.command("enqueue", farm.write(f"{salt}.nix", CHAIN.replace("@salt@", salt)))
     farm.wait_for(ALL_FINISHED)
     assert farm.rows("select 1 from Builds where buildStatus <> 0") == []
@@ -79,7 +79,7 @@ def listening(farm: Farm) -> list[dict[str, Any]]:
     return farm.rows("select pid from pg_stat_activity where query = 'listen worker_beat' and state = 'idle'")
 
 
-def test_work_goes_on_by_polling_when_notifications_are_lost(
+def test_a_worker_finds_work_by_polling_when_notifications_are_lost(
     farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (graph_loop, build_loop):
@@ -89,7 +89,7 @@ def test_work_goes_on_by_polling_when_notifications_are_lost(
         builds_all(farm, "polled")
 
 
-def test_a_worker_notices_that_it_hears_nothing_and_listens_anew(
+def test_a_worker_that_gets_no_notifications_listens_again(
     farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (graph_loop, build_loop):
@@ -107,7 +107,7 @@ def test_a_worker_notices_that_it_hears_nothing_and_listens_anew(
         heard = proxy.notified
         wait_until(lambda: proxy.notified > heard + 1)
 
-        # It says so once, however long it lasts.
+        # The worker says so once, however long the silence lasts.
         proxy.deaf = True
         wait_until(lambda: len(ear.said) == 2)
         first = listening(farm)
@@ -118,7 +118,7 @@ def test_a_worker_notices_that_it_hears_nothing_and_listens_anew(
         builds_all(farm, "heard-again")
 
 
-def test_everything_is_looked_at_after_a_lost_connection(
+def test_a_worker_looks_for_all_work_after_a_lost_connection(
     farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (graph_loop, build_loop):
@@ -136,7 +136,7 @@ def test_everything_is_looked_at_after_a_lost_connection(
         farm.wait_for(ALL_FINISHED)
 
 
-def test_calls_over_connections_that_look_well_but_are_dead_are_made_again(
+def test_a_worker_repeats_calls_on_dead_connections_that_look_healthy(
     farm: Farm, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "LONGEST_CALL_SECONDS", 2.0)
@@ -156,8 +156,10 @@ in builtins.listToAttrs (builtins.genList (n: {
 }) 130)"""
 
 
-def test_a_verb_goes_on_with_what_one_notification_was_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More became ready at once than is claimed at a time: nothing but its own reports tells that there is room."""
+def test_one_notification_suffices_for_more_work_than_one_claim_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More becomes ready at once than fits into a claim: only the worker's own reports tell it that there is room."""
     monkeypatch.setattr(graph_loop, "POLL_SECONDS", 600.0)
     with open_farm(tmp_path) as farm:
         farm.command("enqueue", farm.write("wide.nix", WIDE))
@@ -175,10 +177,10 @@ in { top = storey 20; }
 """
 
 
-def test_what_a_report_made_ready_and_claimed_is_not_looked_for_again(
+def test_a_worker_does_not_look_again_for_work_that_its_report_has_claimed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of twenty storeys makes one resolution ready, and then one build: a worker that did it knows."""
+    """Each of twenty storeys makes one resolution ready, and then one build; the worker that reports claims them."""
     claims: list[str] = []
 
     def counted(procedures: Procedures, worker: int, verb: Verb, limit: int) -> list[Claim]:
@@ -197,8 +199,8 @@ def test_what_a_report_made_ready_and_claimed_is_not_looked_for_again(
         assert len(claims) <= 20, claims
 
 
-def test_what_another_transaction_made_ready_is_looked_for(farm: Farm) -> None:
-    """A server process has claimed for a verb only as long as that is the last thing that it did."""
+def test_a_worker_looks_for_work_that_another_transaction_made_ready(farm: Farm) -> None:
+    """A server process counts as having claimed for a verb only if that was the last thing that it did."""
     with (
         closing(Procedures(farm.conninfo, connections=1)) as procedures,
         psycopg.connect(farm.conninfo, autocommit=True) as listening,
@@ -224,7 +226,7 @@ def test_what_another_transaction_made_ready_is_looked_for(farm: Farm) -> None:
 
 
 @pytest.mark.timeout(30)
-def test_a_drain_does_not_wait_for_a_first_tick_that_never_comes(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drain_ends_if_the_first_tick_fails(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> bool:
         raise RuntimeError("no tick")
 

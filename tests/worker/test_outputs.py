@@ -1,4 +1,4 @@
-"""What Hydra's tables hold of outputs that a real Nix built, however hostile their content."""
+"""Hydra's rows about outputs that a real Nix built, even if their content is hostile."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def builder(nix_store: EmbeddedStore, tmp_path: Path) -> Builder:
 
 @pytest.fixture
 def inspect(builder: Builder) -> Inspect:
-    """Builds a script, which finds $out/nix-support made, and inspects its outputs."""
+    """Return a function that builds a script, which finds $out/nix-support, and inspects its outputs."""
 
     def build(script: str, attributes: str = "{ }", prepare: str = "mkdir -p $out/nix-support\n") -> dict[str, Any]:
         return look(builder.store, builder.outputs("set -e\n" + prepare + script, attributes))
@@ -81,12 +81,12 @@ def test_an_output_without_files_of_hydra_is_one_product(builder: Builder) -> No
     }
 
 
-def test_only_directories_are_products_by_themselves(inspect: Inspect) -> None:
+def test_only_directories_are_products_without_being_listed(inspect: Inspect) -> None:
     found = inspect("mkdir $dev; echo > $out; ln -s nowhere $lib", '{ outputs = [ "out" "lib" "dev" ]; }', "")
     assert products(found) == [("nix-build", "dev", "thing-dev")]
 
 
-def test_sizes_are_those_of_the_outputs_and_of_each_closure(builder: Builder) -> None:
+def test_sizes_are_sums_over_the_outputs_and_their_closures(builder: Builder) -> None:
     outputs = builder.outputs(
         "mkdir $out $lib; echo $lib > $out/lib; head -c 10000 /dev/zero > $lib/zero", '{ outputs = [ "out" "lib" ]; }'
     )
@@ -123,7 +123,7 @@ EOF
     assert (empty["file_size"], empty["sha256"]) == (0, sha256(b"").hexdigest())
 
 
-def test_products_of_several_outputs_are_in_the_order_of_their_names(inspect: Inspect) -> None:
+def test_products_of_several_outputs_are_in_the_order_of_the_outputs_names(inspect: Inspect) -> None:
     found = inspect(
         f"mkdir -p $dev/nix-support $lib; echo file b $out > {PRODUCTS}; echo file a $dev > "
         "$dev/nix-support/hydra-build-products",
@@ -171,7 +171,7 @@ def test_a_products_file_without_a_valid_line_means_no_products(inspect: Inspect
         "file x $out/$(head -c 9000 /dev/zero | tr '\\000' /)file",
     ],
 )
-def test_a_line_that_names_no_file_of_the_closure_is_passed_over(inspect: Inspect, line: str) -> None:
+def test_a_product_line_that_names_no_file_of_the_closure_is_skipped(inspect: Inspect, line: str) -> None:
     found = inspect(
         f"""
         echo > $out/file
@@ -203,7 +203,7 @@ def test_links_within_the_closure_are_followed(inspect: Inspect) -> None:
     assert all("/deep" not in product["path"] for product in found["products"])
 
 
-def test_a_valid_path_outside_of_the_closure_is_no_product(builder: Builder) -> None:
+def test_a_valid_path_outside_of_the_closure_is_not_a_product(builder: Builder) -> None:
     other = builder.store.full_path(builder.outputs("echo secret > $out")["out"])
     reader = "unsafeDiscardReferences.out = true; __structuredAttrs = true;"
     outputs = builder.outputs(
@@ -219,7 +219,7 @@ def test_names_that_hydra_does_not_show_are_left_empty(inspect: Inspect) -> None
     assert found["products"][0]["path"].endswith("/a%b")
 
 
-def test_metrics_are_read_and_malformed_lines_passed_over(inspect: Inspect) -> None:
+def test_metrics_are_read_and_malformed_lines_are_skipped(inspect: Inspect) -> None:
     found = inspect(
         f"""printf '%b' '
 size 17 bytes
@@ -264,7 +264,7 @@ last 3' > {METRICS}
     ]
 
 
-def test_the_name_of_a_release_is_trimmed_and_the_last_valid_one_taken(inspect: Inspect) -> None:
+def test_the_last_valid_release_name_is_used_without_its_blanks(inspect: Inspect) -> None:
     script = """
     mkdir -p $dev/nix-support $bin/nix-support
     printf '\\n demo-1.0_a:b@c \\n' > $dev/nix-support/hydra-release-name
@@ -275,12 +275,12 @@ def test_the_name_of_a_release_is_trimmed_and_the_last_valid_one_taken(inspect: 
 
 
 @pytest.mark.parametrize("content", ["", "a b", "a\\nb", "a\\000", "\\377", "ä", "x" * (NAME_LIMIT + 1)])
-def test_what_is_no_name_of_a_release_is_passed_over(inspect: Inspect, content: str) -> None:
+def test_a_malformed_release_name_is_skipped(inspect: Inspect, content: str) -> None:
     assert inspect(f"printf '{content}' > $out/nix-support/hydra-release-name")["release_name"] is None
 
 
 @pytest.mark.parametrize("make", [": >", "mkdir", "ln -s /nowhere"])
-def test_a_build_whose_output_has_a_file_named_failed_has_failed(inspect: Inspect, make: str) -> None:
+def test_a_build_fails_if_an_output_has_a_file_named_failed(inspect: Inspect, make: str) -> None:
     assert inspect(f"mkdir -p $lib/nix-support; {make} $lib/nix-support/failed", '{ outputs = [ "out" "lib" ]; }')[
         "failed"
     ]
@@ -317,19 +317,19 @@ def test_nix_support_may_not_be_a_link_out_of_the_store(inspect: Inspect, tmp_pa
         assert products(found) == [("nix-build", "", "thing")]
 
 
-def test_directories_in_the_place_of_files_are_no_files(inspect: Inspect) -> None:
+def test_directories_in_the_place_of_files_are_ignored(inspect: Inspect) -> None:
     found = inspect("cd $out/nix-support; mkdir hydra-build-products hydra-metrics hydra-release-name")
     assert (found["failed"], found["release_name"], found["metrics"]) == (False, None, [])
     assert products(found) == [("nix-build", "", "thing")]
 
 
 @pytest.mark.parametrize("make", ["echo > $out", "ln -s /etc $out", "mkdir $out; echo > $out/nix-support"])
-def test_nix_support_that_is_no_directory_says_nothing(inspect: Inspect, make: str) -> None:
+def test_a_nix_support_that_is_not_a_directory_is_ignored(inspect: Inspect, make: str) -> None:
     found = inspect(make, prepare="")
     assert (found["failed"], found["release_name"], found["metrics"]) == (False, None, [])
 
 
-def test_of_a_huge_file_only_the_beginning_is_read(inspect: Inspect) -> None:
+def test_only_the_beginning_of_a_huge_file_is_read(inspect: Inspect) -> None:
     found = inspect(
         f"""
         {{ echo first 1; head -c {FILE_LIMIT - 20} /dev/zero | tr '\\000' x; echo; echo cut 123456789; }} > {METRICS}
@@ -341,7 +341,7 @@ def test_of_a_huge_file_only_the_beginning_is_read(inspect: Inspect) -> None:
     assert products(found)[:2] == [("file", "first", ""), ("file", "other", "nix-support")]
 
 
-def test_metrics_beyond_the_limit_are_passed_over(inspect: Inspect) -> None:
+def test_metrics_beyond_the_limit_are_skipped(inspect: Inspect) -> None:
     found = inspect(
         f"i=0; while [ $i -lt {ENTRY_LIMIT + 10} ]; do i=$((i + 1)); echo m$i $i; done > {METRICS}\n"
         f"echo m1 7 >> {METRICS}"
@@ -350,7 +350,7 @@ def test_metrics_beyond_the_limit_are_passed_over(inspect: Inspect) -> None:
     assert metrics(found)[0] == ("m1", 7.0, None)
 
 
-def test_a_file_that_cannot_be_read_is_not_there(builder: Builder) -> None:
+def test_an_unreadable_file_is_treated_as_missing(builder: Builder) -> None:
     outputs = builder.outputs(
         f"mkdir -p $out/nix-support; echo > $out/a; echo file x $out/a > {PRODUCTS}; echo m 1 > {METRICS}"
     )
@@ -364,13 +364,13 @@ def test_a_file_that_cannot_be_read_is_not_there(builder: Builder) -> None:
     assert (found["products"], found["metrics"]) == ([], [])
 
 
-def test_an_output_that_is_not_valid_is_an_error(builder: Builder) -> None:
+def test_inspecting_an_invalid_output_is_an_error(builder: Builder) -> None:
     with builder.store.connect() as client, pytest.raises(InvalidPath):
         inspect_outputs(builder.store, PathInfos(client), {"out": "a" * 32 + "-thing"})
 
 
-def test_a_store_in_another_place_is_found_there(builder: Builder, tmp_path: Path) -> None:
-    """Paths in files and links have the store directory, not where the files are."""
+def test_outputs_of_a_store_in_another_place_are_found_there(builder: Builder, tmp_path: Path) -> None:
+    """Paths in files and links begin with the store directory, not with the place of the files."""
     env = {name: value for name, value in builder.store.env.items() if not name.startswith("NIX_STORE")}
     env |= {"NIX_CONF_DIR": str(tmp_path), "NIX_REMOTE": ""}
     store = Store(f"local?root={tmp_path / 'root'}", env)

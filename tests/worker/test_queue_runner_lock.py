@@ -1,4 +1,4 @@
-"""A worker does not begin beside Hydra's own queue runner, nor that beside a worker."""
+"""A worker does not start beside Hydra's own queue runner, and the queue runner does not start beside a worker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ sys.stdin.read()
 
 @contextmanager
 def queue_runner(lock: Path) -> Iterator[None]:
-    """A process that holds the lock as a queue runner does."""
+    """Run a process that holds the lock as a queue runner does."""
     command = [sys.executable, "-c", HOLDER, lock]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -36,7 +36,7 @@ def queue_runner(lock: Path) -> Iterator[None]:
 
 @pytest.fixture(params=["lock", "lock.lock"])
 def lock(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The lock in a data directory of Hydra, as newer and as older queue runners name it."""
+    """The lock in Hydra's data directory, with the names that newer and older queue runners use."""
     (tmp_path / "queue-runner").mkdir()
     return tmp_path / "queue-runner" / str(request.param)
 
@@ -72,14 +72,14 @@ def test_a_queue_runner_does_not_start_while_workers_run(tmp_path: Path, lock: P
             pass
 
 
-def test_nothing_is_made_where_there_was_no_queue_runner(tmp_path: Path) -> None:
+def test_no_lock_is_made_without_the_directory_of_a_queue_runner(tmp_path: Path) -> None:
     for directory in (None, tmp_path):
         with lock_out_queue_runner(directory) as told:
             assert told is None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_that_can_not_be_looked_at_is_told_of(tmp_path: Path, lock: Path) -> None:
+def test_a_lock_that_cannot_be_opened_is_reported(tmp_path: Path, lock: Path) -> None:
     lock.symlink_to(lock)
     with lock_out_queue_runner(tmp_path) as told:
         assert told is not None

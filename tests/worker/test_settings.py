@@ -1,4 +1,4 @@
-"""Settings: from the command line, the environment, one file; what is not known is refused, passwords are not shown."""
+"""Settings come from the command line, the environment and one file; unknown ones are refused, passwords are hidden."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def shown(*words: str | Path) -> dict[str, tuple[Any, str]]:
-    """What `config --json` says: value and origin by name."""
+    """Run `config --json`; return value and origin by name."""
     done = command("config", "--json", *words)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["settings"]
     return {name: (entry["value"], entry["origin"]) for name, entry in found.items()}
 
 
-# Where a setting comes from
+# Origins of settings
 
 
-def test_the_command_line_counts_before_the_environment_that_before_the_file(
+def test_the_command_line_has_priority_over_the_environment_and_that_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert shown()["store"] == (None, "default")
@@ -82,7 +82,9 @@ def test_the_command_line_counts_before_the_environment_that_before_the_file(
     assert shown("--store", "on-the-command-line")["store"] == ("on-the-command-line", "command line")
 
 
-def test_another_file_is_named_by_an_option_or_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_or_a_variable_can_name_another_settings_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("option", "variable"):
         (tmp_path / name).write_text(f'store = "{name}"')
     monkeypatch.setenv("HYDRA_RESOLVER_CONFIG", str(tmp_path / "variable"))
@@ -90,7 +92,7 @@ def test_another_file_is_named_by_an_option_or_a_variable(tmp_path: Path, monkey
     assert shown("--config", tmp_path / "option")["store"] == ("option", f"file, {tmp_path / 'option'}")
 
 
-def test_a_file_that_was_named_has_to_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_settings_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = command("config", "--config", tmp_path / "nowhere")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"Error: there is no settings file {tmp_path}/nowhere. Name another one with --config.\n"
@@ -102,7 +104,7 @@ def test_a_file_that_was_named_has_to_be_there(tmp_path: Path, monkeypatch: pyte
 def test_every_setting_can_be_in_the_file_and_in_the_environment() -> None:
     found = parse_settings_file(WHOLE, FILE)
     assert list(found) == [setting.name for setting in SETTINGS]
-    assert found["logs"] == Path("/etc/logs"), "a path is relative to the file"
+    assert found["logs"] == Path("/etc/logs"), "a path in the file is relative to the file's directory"
     for setting in SETTINGS:
         value = found[setting.name]
         text = ",".join(value) if isinstance(value, list) else str(value)
@@ -110,7 +112,7 @@ def test_every_setting_can_be_in_the_file_and_in_the_environment() -> None:
         assert all(variable.startswith("HYDRA_") for variable in setting.all_variables)
 
 
-def test_what_is_documented_is_what_there_is() -> None:
+def test_every_setting_is_documented_with_its_variables() -> None:
     text = (Path(__file__).resolve().parents[2] / "docs" / "hydra.md").read_text()
     for setting in SETTINGS:
         rows = [line for line in text.splitlines() if line.startswith(f"| `{setting.name}` |")]
@@ -119,12 +121,12 @@ def test_what_is_documented_is_what_there_is() -> None:
             assert f"`{variable}`" in rows[0]
 
 
-def test_the_verbs_are_those_of_the_procedures() -> None:
+def test_the_default_verbs_are_those_of_the_procedures() -> None:
     assert BY_NAME["verbs"].default == list(VERBS)
     assert BY_NAME["max_log_size"].default == DEFAULT_LIMIT
 
 
-# What is not understood
+# Invalid settings
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def test_the_verbs_are_those_of_the_procedures() -> None:
         ("store = 'a'\nstore = 'b'", "is not TOML: "),
     ],
 )
-def test_what_a_file_should_not_say_is_named(text: str, words: str) -> None:
+def test_an_invalid_setting_in_the_file_is_reported(text: str, words: str) -> None:
     with pytest.raises(SettingsError) as raised:
         parse_settings_file(text, FILE)
     assert words in str(raised.value)
@@ -159,7 +161,7 @@ def test_what_a_file_should_not_say_is_named(text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize("variable", ["HYDRA_RESOLVER_JOBS", "HYDRA_RESOLVER_TRUST_STORE", "HYDRA_RESOLVER_VERBS"])
-def test_a_variable_that_is_not_understood_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_variable_is_reported(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "perhaps")
     with pytest.raises(SettingsError, match=f"^{variable}: "):
         load_settings({})
@@ -178,7 +180,7 @@ def test_a_variable_that_is_not_understood_is_named(variable: str, monkeypatch: 
         ("dbname=hydra", "dbname=hydra"),
     ],
 )
-def test_hydras_way_to_name_a_database_is_understood(dbi: str, conninfo: str) -> None:
+def test_a_database_in_hydras_notation_is_understood(dbi: str, conninfo: str) -> None:
     assert conninfo_of(dbi) == conninfo
 
 
@@ -191,7 +193,7 @@ def test_hydras_variables_are_understood(monkeypatch: pytest.MonkeyPatch) -> Non
     assert shown()["database"] == ("postgres:///other", "environment, HYDRA_RESOLVER_DATABASE")
 
 
-def test_logs_are_where_hydra_looks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_directory_is_where_hydra_looks_for_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDRA_DATA", "/var/lib/hydra")
     assert shown("--state", "/s")["logs"] == ("/s/build-logs", "default"), "an embedded database is not Hydra's"
     found = shown("--state", "/s", "--database", "postgresql:///hydra")
@@ -202,26 +204,26 @@ def test_logs_are_where_hydra_looks_for_them(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def named(**given: str) -> settings_file.Settings:
-    """Settings of a command that names a database and a store, and what else is given."""
+    """Load settings for a command that names a database and a store, with other given settings."""
     return load_settings({"database": "postgresql:///hydra", "store": "daemon"} | given)
 
 
-def test_hydras_data_directory_is_found_where_hydra_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hydras_data_directory_is_found_at_its_usual_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(settings_file.HYDRAS_DIRECTORY) == "/var/lib/hydra"
     monkeypatch.setattr(settings_file, "HYDRAS_DIRECTORY", tmp_path / "hydra")
-    assert named().get("hydra_data") == (None, "default"), "there is none"
+    assert named().get("hydra_data") == (None, "default"), "there is no data directory yet"
     assert named().get("logs") == (None, "default")
     (tmp_path / "hydra").mkdir()
     assert named().get("hydra_data") == (tmp_path / "hydra", "found")
     assert named().value("logs") == tmp_path / "hydra" / "build-logs"
     for embedded in ("database", "store"):
         settings = load_settings({"database": "postgresql:///hydra", "store": "daemon"} | {embedded: None})
-        assert settings.value("hydra_data") is None, "what is embedded has nothing to do with this machine's Hydra"
+        assert settings.value("hydra_data") is None, "embedded ones do not belong to this machine's Hydra"
     monkeypatch.setenv("HYDRA_DATA", "/data")
     assert named().get("hydra_data") == (Path("/data"), "environment, HYDRA_DATA")
 
 
-def test_a_worker_says_where_logs_are_when_hydras_pages_may_not_find_them(
+def test_a_worker_tells_the_log_directory_if_hydras_pages_may_not_find_it(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["worker", "--drain", "--state", tmp_path, "--database", database]
@@ -249,7 +251,7 @@ def test_a_worker_says_where_logs_are_when_hydras_pages_may_not_find_them(
         "host=db.example password=secret =broken=",
     ],
 )
-def test_passwords_are_hidden(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_config_hides_passwords(conninfo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in without_passwords(conninfo)
     assert "cret" not in without_passwords(conninfo)
     monkeypatch.setenv("HYDRA_RESOLVER_LISTEN_DATABASE", conninfo)
@@ -259,7 +261,7 @@ def test_passwords_are_hidden(conninfo: str, monkeypatch: pytest.MonkeyPatch) ->
         assert "cret" not in done.stdout + done.stderr
 
 
-def test_what_has_no_password_is_shown_as_it_is() -> None:
+def test_a_connection_string_without_a_password_is_shown_unchanged() -> None:
     for conninfo in (
         "postgresql://hydra@db.example/hydra?sslmode=require",
         "dbname=hydra host=/run/postgresql",
@@ -268,7 +270,7 @@ def test_what_has_no_password_is_shown_as_it_is() -> None:
         assert without_passwords(conninfo) == conninfo
 
 
-def test_what_is_printed_can_be_a_settings_file(tmp_path: Path) -> None:
+def test_the_output_of_config_is_a_settings_file(tmp_path: Path) -> None:
     (tmp_path / "one.toml").write_text(WHOLE)
     done = command("config", "--config", tmp_path / "one.toml")
     assert done.stdout.splitlines()[0] == f"# the settings file is {tmp_path}/one.toml"
@@ -277,7 +279,7 @@ def test_what_is_printed_can_be_a_settings_file(tmp_path: Path) -> None:
     assert {name: value for name, (value, _) in first.items()} == {name: value for name, (value, _) in second.items()}
 
 
-# What a worker does with them
+# Settings of a worker
 
 
 def test_a_worker_takes_its_settings_from_the_file(tmp_path: Path) -> None:
@@ -340,7 +342,7 @@ notes = a \\
         ("server_store_uri = https://cache.example", False),
     ],
 )
-def test_uploads_that_hydra_conf_asks_for_are_refused(tmp_path: Path, line: str, refused: bool) -> None:
+def test_a_hydra_conf_that_demands_uploads_is_refused(tmp_path: Path, line: str, refused: bool) -> None:
     file = tmp_path / "hydra.conf"
     file.write_text(f"{CONF}{line}\n")
     if not refused:
@@ -352,12 +354,14 @@ def test_uploads_that_hydra_conf_asks_for_are_refused(tmp_path: Path, line: str,
     assert "secret" not in str(raised.value)
 
 
-def test_limits_of_hydra_conf_hold_unless_others_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_of_hydra_conf_apply_unless_other_settings_override_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "hydra.conf"
     monkeypatch.setenv("HYDRA_DATA", str(tmp_path))
-    assert named().get("max_output_size") == (DEFAULT_OUTPUT_LIMIT, "default"), "there is no file"
+    assert named().get("max_output_size") == (DEFAULT_OUTPUT_LIMIT, "default"), "there is no hydra.conf yet"
     file.write_text(f"{CONF}max_output_size = 5000000000\nmax_log_size = 7\n")
-    assert named().get("max_output_size") == (5_000_000_000, f"file, {file}"), "the last one counts"
+    assert named().get("max_output_size") == (5_000_000_000, f"file, {file}"), "the last of several lines counts"
     assert named().get("max_log_size") == (7, f"file, {file}")
     assert load_settings({}).value("max_log_size") == DEFAULT_LIMIT, "an embedded database is not Hydra's"
     file.write_text("max_output_size = 0\n")
@@ -370,10 +374,10 @@ def test_limits_of_hydra_conf_hold_unless_others_are_named(tmp_path: Path, monke
     with pytest.raises(SettingsError, match=f"^{file}: max_output_size has to be a whole number, 0 or more"):
         named()
     monkeypatch.setenv("HYDRA_CONFIG", str(tmp_path))
-    assert named().get("max_output_size") == (DEFAULT_OUTPUT_LIMIT, "default"), "what can't be read says nothing"
+    assert named().get("max_output_size") == (DEFAULT_OUTPUT_LIMIT, "default"), "an unreadable hydra.conf has no effect"
 
 
-def test_included_files_are_read(tmp_path: Path) -> None:
+def test_files_included_by_hydra_conf_are_read(tmp_path: Path) -> None:
     (tmp_path / "hydra.conf").write_text("<<include private.conf>>\ninclude missing.conf\nInclude hydra.conf\na = 1\n")
     (tmp_path / "private.conf").write_text("store_uri = s3://bucket\n")
     assert ("a", "1") in list(top_level(tmp_path / "hydra.conf"))

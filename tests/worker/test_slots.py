@@ -1,4 +1,4 @@
-"""Slots for builds come into being with the builds, and no more of them than the machine can have."""
+"""Slots for builds are made on demand, and no more of them than the machine can run."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 
 def enqueue(farm: Farm, salt: str, number: int, seconds: float = 0.0) -> None:
-    """Builds that take so long each."""
+    """Enqueue builds that take this many seconds each."""
     text = MANY.replace("@salt@", salt).replace("@number@", str(number)).replace("@seconds@", str(seconds))
     farm.command("enqueue", farm.write(f"{salt}.nix", text))
 
 
 def cancel_all(farm: Farm) -> None:
-    """Cancel what is in the queue."""
+    """Cancel all unfinished builds."""
     with psycopg.connect(farm.conninfo, autocommit=True) as connection:
         connection.execute("select resolver.cancel_build(id) from Builds where finished = 0")
 
@@ -56,14 +56,14 @@ def all_built(farm: Farm, salt: str, number: int) -> bool:
 
 
 def connections(process: int) -> int:
-    """How many processes of Nix serve a worker."""
+    """Count the Nix processes that serve a worker."""
     children = Path(f"/proc/{process}/task").glob("*/children")
     names = [Path(f"/proc/{child}/comm").read_text() for file in children for child in file.read_text().split()]
     return sum(name.startswith("nix-daemon") for name in names)
 
 
 class Told(Observer):
-    """What a worker tells, by kind."""
+    """Records a worker's events."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
@@ -76,7 +76,7 @@ class Told(Observer):
 
 
 def drain(farm: Farm, jobs: int) -> Told:
-    """A worker that does all there is to do."""
+    """Run a worker until the queue is drained; return its events."""
     told = Told()
     options = Options(None, None, farm.state)
     with running_worker(options, farm.conninfo, open_store(options), jobs=jobs, observer=told) as worker:
@@ -85,19 +85,19 @@ def drain(farm: Farm, jobs: int) -> Told:
     return told
 
 
-def test_a_worker_that_may_build_much_has_no_more_slots_than_builds_and_ends_at_once(farm: Farm) -> None:
+def test_a_worker_has_no_more_slots_than_builds_and_stops_at_once(farm: Farm) -> None:
     enqueue(farm, "few", 3, seconds=600.0)
     with running(farm, "worker", "--jobs", str(MOST_JOBS)) as worker:
         farm.wait_for("select 1 from BuildSteps where busy <> 0 having count(*) = 3")
         worker.says("few-2")
-        assert connections(worker.process.pid) <= 3 + 4, "load and resolve have two each"
+        assert connections(worker.process.pid) <= 3 + 4, "three slots, and two connections each for load and resolve"
         worker.process.terminate()
         assert worker.ends() == 0
     assert_sound(farm)
     cancel_all(farm)
 
 
-def test_a_worker_is_stopped_while_its_slots_begin(farm: Farm) -> None:
+def test_a_worker_can_be_stopped_while_its_slots_begin(farm: Farm) -> None:
     enqueue(farm, "begin", 200, seconds=600.0)
     with running(farm, "worker", "--jobs", "200") as worker:
         worker.says("building")
@@ -108,11 +108,11 @@ def test_a_worker_is_stopped_while_its_slots_begin(farm: Farm) -> None:
 
 
 @pytest.mark.parametrize("words", [("--jobs", "1001"), ("--jobs", "0")])
-def test_more_slots_than_any_machine_needs_are_refused(farm: Farm, words: tuple[str, ...]) -> None:
+def test_a_senseless_number_of_slots_is_refused(farm: Farm, words: tuple[str, ...]) -> None:
     assert "1<=x<=1000" in could_not_run(farm, "worker", *words)
 
 
-def test_with_few_descriptors_there_are_fewer_slots(farm: Farm) -> None:
+def test_a_worker_with_few_descriptors_has_fewer_slots(farm: Farm) -> None:
     enqueue(farm, "descriptors", 30, seconds=0.5)
     words = [sys.executable, "-m", "hydra_resolver", "worker", "--drain", "--jobs", "500", "--state", str(farm.state)]
     done = subprocess.run(
@@ -124,7 +124,7 @@ def test_with_few_descriptors_there_are_fewer_slots(farm: Farm) -> None:
     assert_sound(farm)
 
 
-def test_a_limit_of_descriptors_that_may_be_raised_is_raised(farm: Farm) -> None:
+def test_a_worker_raises_its_soft_limit_of_descriptors(farm: Farm) -> None:
     words = [sys.executable, "-m", "hydra_resolver", "worker", "--drain", "--jobs", "100", "--state", str(farm.state)]
     limits = "ulimit -S -n 150; ulimit -H -n 5000"
     done = subprocess.run(
@@ -138,9 +138,7 @@ def is_slot() -> bool:
 
 
 @pytest.mark.parametrize("error", [errno.EMFILE, errno.EAGAIN, errno.ENOMEM], ids=lambda error: errno.errorcode[error])
-def test_a_slot_that_nix_can_not_be_started_for_is_given_up(
-    farm: Farm, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
+def test_a_slot_without_a_nix_process_is_given_up(farm: Farm, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     real = Store.connect
     first: list[threading.Thread] = []
 
@@ -162,7 +160,7 @@ def test_a_slot_that_nix_can_not_be_started_for_is_given_up(
 
 
 def fails_for_slots(monkeypatch: pytest.MonkeyPatch, fails: Callable[[], bool]) -> None:
-    """No thread for a slot can be started as long as that is so."""
+    """Let no thread for a slot start while `fails` is true."""
     real = threading.Thread.start
 
     def start(self: threading.Thread) -> None:
@@ -173,7 +171,7 @@ def fails_for_slots(monkeypatch: pytest.MonkeyPatch, fails: Callable[[], bool]) 
     monkeypatch.setattr(threading.Thread, "start", start)
 
 
-def test_threads_that_can_not_be_started_are_done_without(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_does_without_threads_that_cannot_be_started(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[bool] = []
     fails_for_slots(monkeypatch, lambda: bool(started) or bool(started.append(True)))
     enqueue(farm, "threads", 10)

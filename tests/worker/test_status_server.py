@@ -1,4 +1,4 @@
-"""What Hydra's pages and a monitor ask for by HTTP is answered as by a queue runner, where that was asked for."""
+"""The HTTP status server answers Hydra's pages and monitors as a queue runner does, if it is switched on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .test_workers import start_worker
 
 @contextmanager
 def free_port() -> Iterator[int]:
-    """A port that no other program gets meanwhile. A server that reuses addresses can listen there, as ours does."""
+    """Hold a port, so that no other program gets it. A server that reuses addresses, as ours does, can listen there."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         held.bind(("127.0.0.1", 0))
@@ -41,7 +41,7 @@ def free_port() -> Iterator[int]:
 
 
 def get(port: int, path: str) -> tuple[int, str, str]:
-    """Status, type and text of an answer."""
+    """Return status, content type and text of an answer."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=PATIENCE) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
@@ -52,7 +52,7 @@ def get(port: int, path: str) -> tuple[int, str, str]:
 
 @contextmanager
 def serving(conninfo: str) -> Iterator[int]:
-    """The port at which the status of a database is to be had."""
+    """Serve the status of a database; yield the port."""
     with (
         free_port() as port,
         closing(Procedures(conninfo, connections=1)) as procedures,
@@ -62,7 +62,7 @@ def serving(conninfo: str) -> Iterator[int]:
 
 
 def machine_of_a_page(machine: dict[str, Any]) -> dict[str, Any]:
-    """What Hydra's web server makes of a machine, and shows."""
+    """Return the fields of a machine as Hydra's web server computes and shows them."""
     return {
         "systemTypes": machine["systems"],
         "primarySystemType": machine["systems"][0],
@@ -80,7 +80,7 @@ def machine_of_a_page(machine: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_machines_are_told_as_hydras_page_reads_them(database: str) -> None:
+def test_machines_have_the_form_that_hydras_page_reads(database: str) -> None:
     execute(
         database,
         "select resolver.register_worker('w', '{build}', '{x86_64-linux,i686-linux}', '{kvm}', '/nix/store', 'one', 1,"
@@ -95,13 +95,13 @@ def test_machines_are_told_as_hydras_page_reads_them(database: str) -> None:
     assert here["systemTypes"] == ["x86_64-linux", "i686-linux"]
     assert here["supportedFeatures"] == ["kvm"]
     assert here["capacity"] == (True, True, True)
-    assert here["numbers"][-1] > 0, "this machine has a memory"
+    assert here["numbers"][-1] > 0, "the memory of this machine is known"
     far = machine_of_a_page(found["machines"]["ssh-ng://far"])
     assert (far["primarySystemType"], far["supportedFeatures"]) == ("m68k-linux", ["big"])
     assert found["machines"]["localhost"]["maxJobs"] == 1
 
 
-def test_systems_of_a_machine_are_told_in_the_order_that_the_database_has(database: str) -> None:
+def test_systems_of_a_machine_keep_the_order_of_the_database(database: str) -> None:
     execute(
         database,
         "create or replace function resolver.machines() returns jsonb language sql as $$ select jsonb_build_object("
@@ -113,7 +113,7 @@ def test_systems_of_a_machine_are_told_in_the_order_that_the_database_has(databa
     assert machine_of_a_page(found["machines"]["localhost"])["primarySystemType"] == "z"
 
 
-def test_the_status_is_that_of_the_queue(database: str) -> None:
+def test_the_http_status_agrees_with_the_queue(database: str) -> None:
     with serving(database) as port:
         status, kind, text = get(port, "/status/")
         found = json.loads(text)
@@ -137,7 +137,7 @@ def test_the_status_is_that_of_the_queue(database: str) -> None:
         assert found["resolver"]["stages"] == {"building": 1}
 
 
-def test_metrics_are_told_as_prometheus_reads_them(database: str) -> None:
+def test_metrics_have_the_form_that_prometheus_reads(database: str) -> None:
     running_build(database)
     with serving(database) as port:
         status, kind, text = get(port, "/metrics")
@@ -158,7 +158,7 @@ def test_metrics_are_told_as_prometheus_reads_them(database: str) -> None:
     assert samples['hydra_resolver_machine_steps{machine="localhost"}'] == 1
 
 
-def test_what_there_is_not_is_not_found(database: str) -> None:
+def test_an_unknown_path_is_not_found(database: str) -> None:
     with serving(database) as port:
         assert get(port, "/build") == (404, "application/json", '{"error": "Not found"}')
         request = urllib.request.Request(f"http://127.0.0.1:{port}/status", method="POST", data=b"")
@@ -166,29 +166,29 @@ def test_what_there_is_not_is_not_found(database: str) -> None:
             urllib.request.urlopen(request, timeout=PATIENCE)
 
 
-def test_a_database_that_does_not_answer_is_told_of(database: str) -> None:
+def test_an_error_of_the_database_is_reported_with_status_503(database: str) -> None:
     with serving(database) as port:
         execute(database, "drop function resolver.machines()")
         status, _, text = get(port, "/status/machines")
         assert status == 503
         assert "machines" in json.loads(text)["error"]
-        assert get(port, "/nothing")[0] == 404, "it goes on"
+        assert get(port, "/nothing")[0] == 404, "the server goes on"
 
 
 def silent(port: int, number: int) -> list[socket.socket]:
-    """Connections over which nothing is asked."""
+    """Open connections and send nothing."""
     return [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(number)]
 
 
 def closed(connection: socket.socket) -> bool:
-    """Whether the other side has closed a connection, waiting for a while."""
+    """Whether the other side closes a connection, after some waiting."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
 
 
-def test_no_more_are_answered_at_a_time_than_there_may_be(database: str) -> None:
+def test_the_server_limits_the_number_of_connections(database: str) -> None:
     with serving(database) as port:
         waiting = silent(port, MOST_CONNECTIONS)
         assert closed(*silent(port, 1))
@@ -206,7 +206,7 @@ def answers(port: int) -> bool:
 
 
 def says(connection: socket.socket, text: bytes) -> bool:
-    """Whether the other side still listens."""
+    """Whether the other side still accepts text."""
     try:
         connection.sendall(text)
     except OSError:
@@ -214,9 +214,7 @@ def says(connection: socket.socket, text: bytes) -> bool:
     return True
 
 
-def test_who_says_nothing_or_one_letter_after_the_other_is_not_waited_for(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_server_closes_silent_and_slow_connections(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status_server, "LONGEST_SECONDS", 1.0)
     with serving(database) as port:
         nothing, slow = silent(port, 2)
@@ -225,7 +223,7 @@ def test_who_says_nothing_or_one_letter_after_the_other_is_not_waited_for(
         assert get(port, "/status")[0] == 200
 
 
-def test_a_process_without_descriptors_to_spare_neither_spins_nor_ends(
+def test_a_server_without_free_descriptors_neither_spins_nor_ends(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accepted: list[float] = []
@@ -247,11 +245,11 @@ def test_a_process_without_descriptors_to_spare_neither_spins_nor_ends(
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             client.close()
-        assert accepted[5] - accepted[1] > 0.2, "it waits between two tries"
+        assert accepted[5] - accepted[1] > 0.2, "the server waits between two tries"
         assert get(port, "/status")[0] == 200
 
 
-def test_a_thousand_slow_connections_cost_a_worker_nothing(tmp_path: Path) -> None:
+def test_a_thousand_slow_connections_do_not_disturb_a_worker(tmp_path: Path) -> None:
     with free_port() as port, open_farm(tmp_path) as farm:
         words = [sys.executable, "-m", "hydra_resolver", "worker", "--state", str(farm.state)]
         limited = shlex.join([*words, "--status-address", str(port)])
@@ -278,17 +276,17 @@ def test_a_thousand_slow_connections_cost_a_worker_nothing(tmp_path: Path) -> No
         ("localhost:1", ("localhost", 1)),
     ],
 )
-def test_an_address_is_of_this_machine_only_unless_another_is_named(text: str, address: tuple[str, int]) -> None:
+def test_a_status_address_is_local_unless_a_host_is_named(text: str, address: tuple[str, int]) -> None:
     assert address_of(text) == address
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "localhost:", ":80", "localhost:http", "1:70000", "::1:80", "[]:1"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_status_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="address"):
         address_of(text)
 
 
-def test_a_worker_serves_its_status_where_it_was_told_to(tmp_path: Path) -> None:
+def test_a_worker_serves_its_status_at_the_given_address(tmp_path: Path) -> None:
     with free_port() as port, open_farm(tmp_path) as farm:
         worker = start_worker(farm, "--status-address", str(port))
         farm.wait_for("select 1 from resolver.worker where gone_at is null")

@@ -1,4 +1,4 @@
-"""What Nix's failures mean to the database, for results of real builds and for those that are hard to provoke."""
+"""The meaning of Nix's failures for the database, for results of real builds and for those that are hard to provoke."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def builder(nix_store: EmbeddedStore, tmp_path: Path) -> Builder:
 def failure(
     builder: Builder, script: str, attributes: str = "{ }", *, timeout: int = 60, silent: int = 60
 ) -> StepFailure:
-    """The failure of a derivation that a real Nix can't build."""
+    """Build a derivation that must fail with a real Nix; return the failure."""
     drv = builder.instantiate(script, attributes)
     kind = builder.store.read_derivation(drv).kind
     try:
@@ -43,7 +43,7 @@ def failure(
     return failure_of(result, kind=kind)
 
 
-def test_a_builder_that_fails_is_remembered_and_its_lines_stay_in_the_log(builder: Builder) -> None:
+def test_the_failure_of_a_builder_is_cached_and_its_lines_stay_in_the_log(builder: Builder) -> None:
     found = failure(builder, "echo noise; echo 'note: lack of free disk space'; exit 3")
     assert (found.status, found.failure_class) == (HydraStatus.FAILED, "builder")
     assert "builder failed with exit code 3" in found.message
@@ -52,7 +52,7 @@ def test_a_builder_that_fails_is_remembered_and_its_lines_stay_in_the_log(builde
     assert "nix log" not in found.message
 
 
-def test_a_builder_that_is_killed_is_remembered(builder: Builder) -> None:
+def test_the_failure_of_a_killed_builder_is_cached(builder: Builder) -> None:
     found = failure(builder, "kill -9 $$")
     assert (found.status, found.failure_class) == (HydraStatus.FAILED, "builder")
     assert "signal 9" in found.message
@@ -67,37 +67,37 @@ def test_a_builder_that_is_killed_is_remembered(builder: Builder) -> None:
         ("echo junk > $out", '{ name = "thing.drv"; outputHashMode = "text"; }'),
     ],
 )
-def test_an_output_that_nix_rejects_is_remembered(builder: Builder, script: str, attributes: str) -> None:
+def test_the_failure_of_an_output_that_nix_rejects_is_cached(builder: Builder, script: str, attributes: str) -> None:
     found = failure(builder, script, attributes)
     assert (found.status, found.failure_class) == (HydraStatus.FAILED, "builder")
 
 
 @pytest.mark.parametrize("script", ["echo other > $out", "echo 'lack of free disk space'; exit 2", "kill -9 $$", ":"])
-def test_a_fixed_output_that_fails_is_neither_remembered_nor_tried_again(builder: Builder, script: str) -> None:
+def test_the_failure_of_a_fixed_output_is_neither_cached_nor_retried(builder: Builder, script: str) -> None:
     found = failure(builder, script, FIXED)
     assert (found.status, found.failure_class) == (HydraStatus.FAILED, "unsupported")
 
 
-def test_a_wrong_hash_is_told_with_both(builder: Builder) -> None:
+def test_the_message_of_a_hash_mismatch_has_both_hashes(builder: Builder) -> None:
     assert "specified: sha256-" in failure(builder, "echo other > $out", FIXED).message
 
 
 @pytest.mark.parametrize(
     ("script", "timeout", "silent"), [("while :; do :; done", 60, 1), ("while echo; do sleep 0.1; done", 2, 60)]
 )
-def test_both_limits_of_time_are_timeouts(builder: Builder, script: str, timeout: int, silent: int) -> None:
+def test_both_time_limits_end_a_build_with_a_timeout(builder: Builder, script: str, timeout: int, silent: int) -> None:
     found = failure(builder, script, timeout=timeout, silent=silent)
     assert (found.status, found.failure_class) == (HydraStatus.TIMED_OUT, "timeout")
     assert "timed out" in found.message
 
 
 @pytest.mark.parametrize("attributes", ['{ requiredSystemFeatures = [ "weird" ]; }', '{ system = "pdp11-unix"; }'])
-def test_what_no_machine_here_can_build_is_unsupported(builder: Builder, attributes: str) -> None:
+def test_a_derivation_that_no_machine_here_can_build_is_unsupported(builder: Builder, attributes: str) -> None:
     found = failure(builder, "echo > $out", attributes)
     assert (found.status, found.failure_class) == (HydraStatus.UNSUPPORTED, "unsupported")
 
 
-def test_a_derivation_that_is_gone_is_tried_again(builder: Builder) -> None:
+def test_the_build_of_a_missing_derivation_is_retried(builder: Builder) -> None:
     try:
         found = failure_of(builder.build(DRV.rpartition("/")[2]), kind=Kind.FLOATING)
     except NixError as error:
@@ -131,7 +131,7 @@ def test_a_derivation_that_is_gone_is_tried_again(builder: Builder) -> None:
         (BuildStatus.UNKNOWN, Kind.FLOATING, "(Nix's build status 77)", HydraStatus.ABORTED, "transient"),
     ],
 )
-def test_each_status_has_its_meaning(
+def test_each_build_status_of_nix_has_its_status_and_failure_class(
     status: BuildStatus, kind: Kind, error: str, expected: HydraStatus, failure_class: str
 ) -> None:
     found = failure_of(BuildResult(status, error), kind=kind)
@@ -141,14 +141,14 @@ def test_each_status_has_its_meaning(
 
 @pytest.mark.parametrize("status", [status for status in BuildStatus if not status.succeeded])
 @pytest.mark.parametrize("kind", list(Kind))
-def test_no_failure_of_a_fixed_output_is_remembered_and_each_has_a_message(status: BuildStatus, kind: Kind) -> None:
+def test_no_failure_of_a_fixed_output_is_cached_and_each_failure_has_a_message(status: BuildStatus, kind: Kind) -> None:
     found = failure_of(BuildResult(status, ""), kind=kind)
     assert found.message
     assert kind is not Kind.FIXED or found.failure_class != "builder"
 
 
 @pytest.mark.parametrize("status", [status for status in BuildStatus if status.succeeded])
-def test_a_success_is_no_failure(status: BuildStatus) -> None:
+def test_a_success_is_not_a_failure(status: BuildStatus) -> None:
     with pytest.raises(ValueError, match=status.name):
         failure_of(BuildResult(status, ""), kind=Kind.FLOATING)
 
@@ -167,7 +167,7 @@ def test_a_success_is_no_failure(status: BuildStatus) -> None:
         (f"path '{DRV}' is not valid", HydraStatus.ABORTED, "transient"),
     ],
 )
-def test_errors_of_the_call_are_told_apart_by_their_words(
+def test_errors_of_the_build_call_are_classified_by_their_words(
     message: str, status: HydraStatus, failure_class: str
 ) -> None:
     found = failure_of_error(NixError(0, message), kind=Kind.FLOATING)
@@ -182,21 +182,19 @@ def test_errors_of_the_call_are_told_apart_by_their_words(
         ("derivation has incorrect output", (HydraStatus.FAILED, "unsupported")),
     ],
 )
-def test_a_refusal_for_a_full_disk_is_no_fault_of_what_is_refused(
-    message: str, expected: tuple[HydraStatus, str]
-) -> None:
+def test_a_refusal_for_lack_of_disk_space_is_transient(message: str, expected: tuple[HydraStatus, str]) -> None:
     found = failure_of_refusal(NixError(0, message), "Nix refuses it")
     assert (found.status, found.failure_class) == expected
     assert found.message == f"Nix refuses it: {message}"
 
 
-def test_an_output_named_like_a_derivation_of_a_fixed_kind_is_not_remembered() -> None:
+def test_a_parse_error_of_a_fixed_output_is_not_cached() -> None:
     found = failure_of_error(NixError(0, "error parsing derivation 'x'"), kind=Kind.FIXED)
     assert (found.status, found.failure_class) == (HydraStatus.FAILED, "unsupported")
 
 
 @pytest.mark.parametrize("error", [ConnectionLost("gone: platform mismatch"), ProtocolError("")])
-def test_the_end_of_a_connection_is_tried_again(error: ConnectionLost | ProtocolError) -> None:
+def test_a_build_is_retried_after_the_end_of_its_connection(error: ConnectionLost | ProtocolError) -> None:
     found = failure_of_error(error, kind=Kind.FLOATING)
     assert (found.status, found.failure_class) == (HydraStatus.ABORTED, "transient")
     assert found.message
@@ -220,5 +218,5 @@ def test_the_end_of_a_connection_is_tried_again(error: ConnectionLost | Protocol
         ("x" * MESSAGE_LIMIT, "x" * MESSAGE_LIMIT),
     ],
 )
-def test_messages_are_short_and_fit_for_a_database(error: str, message: str) -> None:
+def test_failure_messages_are_short_and_storable(error: str, message: str) -> None:
     assert failure_of(BuildResult(BuildStatus.MISC_FAILURE, error), kind=Kind.FLOATING).message == message

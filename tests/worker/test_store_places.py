@@ -1,4 +1,4 @@
-"""Stores whose files are not in the store directory: a worker looks where they are, or says that it can't find them."""
+"""Stores with files outside of the store directory: a worker finds the files, or says that it cannot find them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ in {
 SETTINGS = {
     "experimental-features": "nix-command ca-derivations",
     "build-users-group": "",
-    "sandbox": "true",  # Nix needs it where files are not in the store directory
+    "sandbox": "true",  # Nix needs the sandbox if the files are not in the store directory
     "sandbox-paths": "/bin /usr /lib /lib64",
     "build-dir": "/tmp",
     "substituters": "",
@@ -40,7 +40,7 @@ SETTINGS = {
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """Not in /dev, which a sandbox has a new one of; and a short path, since that of a socket is limited."""
+    """A directory outside of /dev, which a sandbox replaces, with a path that is short enough for a socket."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         yield Path(name)
 
@@ -61,7 +61,7 @@ def farm(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Farm]:
 
 @contextmanager
 def daemon(farm: Farm, uri: str) -> Iterator[Path]:
-    """The socket of a daemon that serves a store."""
+    """Run a daemon that serves a store; yield its socket."""
     socket = farm.state / "socket"
     process = subprocess.Popen(
         [nix_bin() / "nix-daemon", "--store", uri],
@@ -92,11 +92,11 @@ def all_are_built_once(farm: Farm, uri: str) -> None:
     assert files == {"low": "low\n", "high": "low\n"}
 
 
-def test_a_store_below_a_root_with_a_store_directory_of_its_own_is_built_in(farm: Farm) -> None:
+def test_a_worker_builds_in_a_local_store_below_a_root_with_another_store_directory(farm: Farm) -> None:
     all_are_built_once(farm, f"local?root={farm.state}/root&store={farm.state}/named")
 
 
-def test_so_is_one_of_a_daemon(farm: Farm) -> None:
+def test_a_worker_builds_in_a_daemons_store_below_a_root_with_another_store_directory(farm: Farm) -> None:
     parameters = f"?root={farm.state}/root&store={farm.state}/named"
     with daemon(farm, f"local{parameters}") as socket:
         all_are_built_once(farm, f"unix://{socket}{parameters}")
@@ -109,7 +109,7 @@ def test_a_worker_does_not_start_on_a_store_whose_files_are_not_on_this_machine(
     assert "name their directory in the store's URI, as real=DIRECTORY" in said
 
 
-def test_a_valid_output_is_not_deleted_where_the_worker_looks_in_the_wrong_place(farm: Farm) -> None:
+def test_a_valid_output_is_not_deleted_if_the_worker_looks_in_the_wrong_place(farm: Farm) -> None:
     (farm.state / "named").mkdir()
     with daemon(farm, f"local?root={farm.state}/root&store={farm.state}/named") as socket:
         uri = f"unix://{socket}?store={farm.state}/named"

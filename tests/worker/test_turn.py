@@ -1,4 +1,4 @@
-"""Taking turns: one after the other, in the order of coming, and nobody for ever."""
+"""Taking turns: one holder at a time, in the order of arrival, and no thread waits forever."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..support.waiting import PATIENCE, wait_until
 
 @pytest.fixture
 def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn does not end while the test waits for something else."""
+    """Keep turns from ending while the test waits for something else."""
     monkeypatch.setattr(turn_module, "TURN_SECONDS", 2 * PATIENCE)
 
 
 @pytest.mark.usefixtures("long_turns")
-def test_turns_are_taken_in_the_order_of_coming() -> None:
+def test_turns_are_taken_in_the_order_of_arrival() -> None:
     turn, order = Turn(), []
 
     def take(name: int) -> None:
@@ -40,7 +40,7 @@ def test_turns_are_taken_in_the_order_of_coming() -> None:
 
 
 @pytest.mark.usefixtures("long_turns")
-def test_a_turn_that_was_given_up_is_free() -> None:
+def test_a_turn_that_was_given_up_can_be_taken() -> None:
     turn = Turn()
     with turn.taken() as give_up:
         give_up()
@@ -49,7 +49,7 @@ def test_a_turn_that_was_given_up_is_free() -> None:
             assert time.monotonic() - began < PATIENCE
 
 
-def test_a_long_turn_keeps_nobody_waiting_for_ever() -> None:
+def test_a_long_turn_keeps_no_thread_waiting_forever() -> None:
     turn = Turn()
     with turn.taken():
         for _ in range(3):

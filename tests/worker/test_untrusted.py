@@ -1,4 +1,4 @@
-"""Build on a store that is not trusted, with a real Nix: what comes of copies of derivations."""
+"""Builds on a store that is not trusted, with a real Nix: copies of derivations and their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..support.building import Builder
 
 
 class Attempt:
-    """Builds derivations as a worker does, on a store that others use as well."""
+    """Builds derivations as a worker does on a store that others use as well."""
 
     def __init__(self, nix_store: EmbeddedStore, directory: Path) -> None:
         self.builder = Builder(nix_store, directory)
@@ -32,14 +32,14 @@ class Attempt:
             return build(self.context, client, claim, lambda _: 0)
 
     def build_copy_before(self, drv: str) -> None:
-        """As somebody would who could guess the text."""
+        """Build a worker's copy in advance, as another user could who guessed its text."""
         with self.builder.store.connect() as client:
             derivation = self.builder.store.read_derivation(drv, client)
             assert client.build(untrusted.add_copy(self.context, client, derivation)).succeeded
 
 
 def forget_all_but(nix_store: EmbeddedStore, output: str, instead: str | None = None) -> None:
-    """Of what has several outputs one stays on Nix's record, perhaps with another path, as if that were registered."""
+    """Delete Nix's record of all outputs but one; give that one another path if `instead` is set, as a forger could."""
     with closing(sqlite3.connect(nix_store.directory / "var" / "db" / "db.sqlite")) as database, database:
         database.execute("delete from Realisations where outputName <> ?", [output])
         if instead is not None:
@@ -55,7 +55,7 @@ def attempt(nix_store: EmbeddedStore, tmp_path: Path) -> Attempt:
     return Attempt(nix_store, tmp_path)
 
 
-def test_a_copy_is_built_with_the_same_outputs_and_the_log_is_the_derivations(attempt: Attempt) -> None:
+def test_a_copy_has_the_same_outputs_and_logs_for_the_derivation(attempt: Attempt) -> None:
     drv = attempt.builder.instantiate(
         "echo said; mkdir $out $dev; echo $dev > $out/dev", '{ outputs = [ "out" "dev" ]; }'
     )
@@ -70,7 +70,7 @@ def test_a_copy_is_built_with_the_same_outputs_and_the_log_is_the_derivations(at
 TWO = "echo said; mkdir $out $dev; echo real > $out/real; echo $out > $dev/dev"
 
 
-def test_one_of_several_outputs_that_somebody_has_registered_is_not_served(
+def test_a_forged_realisation_of_one_of_several_outputs_is_not_served(
     attempt: Attempt, nix_store: EmbeddedStore
 ) -> None:
     drv = attempt.builder.instantiate(TWO, '{ outputs = [ "out" "dev" ]; }')
@@ -89,13 +89,13 @@ def test_one_of_several_outputs_that_is_in_our_trace_is_not_built_again(
     drv = attempt.builder.instantiate(TWO, '{ outputs = [ "out" "dev" ]; }')
     ours = dict(attempt.builder.build(drv).built_outputs)
     forget_all_but(nix_store, "out")
-    with mock.patch.object(untrusted.secrets, "token_bytes", side_effect=AssertionError("a copy")):
+    with mock.patch.object(untrusted.secrets, "token_bytes", side_effect=AssertionError("a copy was made")):
         report = attempt.build(drv, {"out": ours["out"]}).report
     assert report is not None
     assert report["outputs"] == ours
 
 
-def test_a_copy_that_fails_is_a_failure_of_the_derivation(attempt: Attempt, tmp_path: Path) -> None:
+def test_the_failure_of_a_copy_is_a_failure_of_the_derivation(attempt: Attempt, tmp_path: Path) -> None:
     drv = attempt.builder.instantiate(f"test ! -e {tmp_path}/later && echo > $out")
     attempt.builder.build(drv)
     (tmp_path / "later").touch()
@@ -104,7 +104,7 @@ def test_a_copy_that_fails_is_a_failure_of_the_derivation(attempt: Attempt, tmp_
     assert (report["status"], report["class"]) == (1, "builder")
 
 
-def test_outputs_of_a_copy_that_somebody_had_built_are_refused(attempt: Attempt) -> None:
+def test_outputs_of_a_copy_that_was_already_built_are_refused(attempt: Attempt) -> None:
     drv = attempt.builder.instantiate("echo > $out")
     attempt.builder.build(drv)
     with mock.patch.object(untrusted.secrets, "token_bytes", return_value=b"guessed"):
@@ -116,7 +116,7 @@ def test_outputs_of_a_copy_that_somebody_had_built_are_refused(attempt: Attempt)
     assert "trust_store" in report["message"]
 
 
-def test_what_can_have_no_other_content_is_believed(attempt: Attempt) -> None:
+def test_a_realisation_of_a_fixed_output_is_trusted(attempt: Attempt) -> None:
     fixed = '{ outputHashMode = "flat"; outputHash = builtins.hashString "sha256" "x"; __contentAddressed = false; }'
     drv = attempt.builder.instantiate("printf x > $out", fixed)
     attempt.builder.build(drv)

@@ -1,4 +1,4 @@
-"""On a real Nix: what resolves to something of which the collector took an output that it does not want."""
+"""On a real Nix: memo hits on a derivation of which the collector took an unwanted output."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ RANDOM = "head -c 16 /dev/urandom | od -A n -t x1"
 
 
 def build(farm: Farm, job: str, number: int, script: str = STEADY) -> dict[str, Any]:
-    """With another number `it` is another derivation, which resolves to the same."""
+    """Run a job. Another number changes the derivation `it`, but not its resolution."""
     file = farm.write("two.nix", TWO_OUTPUTS)
     return farm.run(file, "-A", job, "--arg", "number", str(number), "--argstr", "script", script)[job]
 
 
 def outputs(farm: Farm) -> dict[str, str]:
-    """Valid outputs of the `it` that was resolved last: its resolution has them, too."""
+    """Return the valid outputs of the `it` that was resolved last; its resolution has them, too."""
     rows = farm.rows(
         "select resolver.output_paths(r.drv) as resolved, resolver.output_paths(d.drv) as original"
         " from resolver.resolution x join resolver.derivation d using (derivation)"
@@ -45,12 +45,12 @@ def outputs(farm: Farm) -> dict[str, str]:
 
 
 def steps(farm: Farm, build: dict[str, Any]) -> list[tuple[int, int | None]]:
-    """(type, status) of the steps of `it`."""
+    """Return (type, status) of the steps of `it`."""
     return [(kind, status) for kind, status, name in farm.steps(build["build"]) if name == "it"]
 
 
 def take_dev(farm: Farm, *, told: bool) -> None:
-    """Have the collector take the output that nobody wants; the database may be told."""
+    """Delete the output that no derivation wants, as a collector would; if `told`, also withdraw it in the database."""
     path = outputs(farm)["dev"]
     lose(farm, str(farm.store.store_dir / path))
     if told:
@@ -59,13 +59,13 @@ def take_dev(farm: Farm, *, told: bool) -> None:
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_what_is_wanted_is_enough_for_the_memo(farm: Farm, told: bool) -> None:
+def test_the_wanted_outputs_suffice_for_a_memo_hit(farm: Farm, told: bool) -> None:
     first = build(farm, "user", 1)
     take_dev(farm, told=told)
     before = farm.built_by_nix()
     second = build(farm, "user", 2)
     assert second["outputs"] == first["outputs"]
-    assert steps(farm, second) == [(0, 13), (1, 0)], "it was not built again"
+    assert steps(farm, second) == [(0, 13), (1, 0)], "`it` is not built again"
     assert sorted(drv.partition("-")[2] for drv in farm.built_by_nix() - before) == ["up.drv"]
     assert outputs(farm).keys() == {"out"}
     found = farm.rows(
@@ -78,7 +78,7 @@ def test_what_is_wanted_is_enough_for_the_memo(farm: Farm, told: bool) -> None:
 
     third = build(farm, "dev-user", 2)
     assert third["status"] == 0
-    assert steps(farm, third) == [(0, 13), (0, 0)], "somebody wants the other output: it is built again"
+    assert steps(farm, third) == [(0, 13), (0, 0)], "`it` is built again for the other output"
     assert outputs(farm).keys() == {"out", "dev"}
     assert farm.violations() == []
 
@@ -92,7 +92,7 @@ def test_a_build_wants_all_outputs_of_its_root(farm: Farm) -> None:
     assert steps(farm, root) == [(0, 13), (0, 0)]
 
 
-def test_what_is_built_again_for_another_output_does_not_replace_the_first(farm: Farm) -> None:
+def test_a_build_for_another_output_does_not_replace_the_first_output(farm: Farm) -> None:
     build(farm, "user", 1, RANDOM)
     served = outputs(farm)["out"]
     take_dev(farm, told=False)
@@ -105,6 +105,6 @@ def test_what_is_built_again_for_another_output_does_not_replace_the_first(farm:
     ]
     paths = farm.rows("select path from resolver.realisation where output = 'out' and path like '%%-it'")
     assert paths == [{"path": served}], (
-        "Nix itself keeps what is valid; sql_tests/wanted_outputs.sql has one that does not"
+        "Nix itself keeps valid outputs; sql_tests/wanted_outputs.sql covers a Nix that does not"
     )
     assert farm.violations() == []

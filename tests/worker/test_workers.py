@@ -32,7 +32,7 @@ POLICY = """
 
 
 def start_worker(farm: Farm, *words: str, point: str = "") -> subprocess.Popen[str]:
-    """A worker process, which tells its events on stdout; it may be killed at a point."""
+    """Start a worker with its events on stdout; it may be killed at a point."""
     return start_command(farm, "worker", "--json", *words, point=point)
 
 
@@ -47,7 +47,7 @@ def start_command(farm: Farm, verb: str, *words: str, point: str = "") -> subpro
 
 
 def payloads(ears: psycopg.Connection) -> list[str]:
-    """What was notified: one, which is waited for, and others that come soon after."""
+    """Return the payloads of a notification, for which the test waits, and of others that come soon after."""
     heard = [*ears.notifies(timeout=PATIENCE, stop_after=1), *ears.notifies(timeout=1)]
     return [notification.payload for notification in heard]
 
@@ -73,7 +73,7 @@ def test_three_workers_build_a_jobset_once(tmp_path: Path) -> None:
         assert farm.violations() == []
 
 
-def test_a_killed_workers_step_is_taken_up_by_another(tmp_path: Path) -> None:
+def test_another_worker_takes_over_the_step_of_a_killed_worker(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         set_lease_time(farm, "2s")
         farm.command("enqueue", farm.write("slow.nix", SLOW))
@@ -156,7 +156,7 @@ def test_a_step_whose_nix_was_killed_names_its_machine_and_its_log(tmp_path: Pat
         assert log.read_text() == "begun\n"
 
 
-def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
+def test_a_worker_goes_on_after_a_restart_of_the_database(tmp_path: Path) -> None:
     with open_farm(tmp_path) as farm:
         farm.command("enqueue", farm.write("slow.nix", SLOW))
         worker = start_worker(farm, "--drain")
@@ -172,7 +172,7 @@ def test_work_goes_on_when_the_database_was_restarted(tmp_path: Path) -> None:
         assert farm.violations() == []
 
 
-def test_builds_are_scheduled_as_batch_work_unless_something_else_was_chosen(tmp_path: Path) -> None:
+def test_builds_run_with_the_batch_policy_unless_the_user_chose_another(tmp_path: Path) -> None:
     def policy(farm: Farm, before: list[str]) -> int:
         file = farm.write("policy.nix", POLICY.replace("policy", f"policy-{len(before)}"))
         command = [*before, sys.executable, "-m", "hydra_resolver", "run", "--json", "--state", str(farm.state), file]
