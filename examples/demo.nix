@@ -1,9 +1,8 @@
-# One small job for everything that can become of a derivation. Needs nothing but /bin/sh (two jobs call mkdir as well).
+# One small job for every way in which a derivation can end. Needs only /bin/sh (two jobs call mkdir as well).
 #
-# Each comment says how the build ends, and what its steps are: a step "resolved" names the derivation that the job
-# became once the outputs of its inputs were known, and the step after it is that derivation's. Unless it says
-# otherwise a job succeeds and is built. A second run finds every output in place: what has succeeded succeeds
-# again, cached, without a step.
+# Each comment says how the build ends, and lists its steps: a step "resolved" names the resolved derivation of the
+# job, and the next step belongs to that derivation. Unless the comment says otherwise, a job succeeds and is built. A
+# second run finds every output in place: successful builds succeed again, cached, without a step.
 let
   # A derivation made by a few lines of shell.
   shell = fields: script: derivation ({
@@ -13,7 +12,7 @@ let
     PATH = "/bin:/usr/bin";
   } // fields);
 
-  # One whose output paths are known when it is built: they follow from what it made.
+  # A derivation whose output paths follow from the content that it built.
   floating = name: floatingOutputs name [ "out" ];
   floatingOutputs = name: outputs: shell {
     inherit name outputs;
@@ -22,7 +21,7 @@ let
     outputHashAlgo = "sha256";
   };
 
-  # One whose output is known before it is built.
+  # A derivation whose output is known before it is built.
   fixed = name: content: shell {
     inherit name;
     outputHashMode = "flat";
@@ -30,8 +29,7 @@ let
     outputHash = builtins.hashString "sha256" content;
   };
 
-  # Two ways to write one list. The derivations differ, their outputs are equal: from there on there is nothing to
-  # build twice.
+  # Two ways to write one list. The derivations differ, their outputs are equal: their dependents are built only once.
   words = script: rec {
     recurseForDerivations = true;
     list = floating "list-of-words" script;
@@ -56,7 +54,7 @@ rec {
     echo "$line, seen from above" > "$out"
   '';
 
-  # Each link waits for the one before it. Steps of the first: built; of the others: resolved, built.
+  # Each link waits for the previous link. Steps of the first: built; of the others: resolved, built.
   chain = rec {
     recurseForDerivations = true;
     first = floating "chain-first" ''echo 1 > "$out"'';
@@ -64,7 +62,7 @@ rec {
     third = floating "chain-third" ''{ read -r n; echo "$n 3" > "$out"; } < ${second}'';
   };
 
-  # Three outputs, three paths. Steps: built, once for all of them.
+  # Three outputs, three paths. Steps: built, once for all three.
   outputs = floatingOutputs "three-outputs" [ "out" "dev" "doc" ] ''
     echo program > "$out"
     echo header > "$dev"
@@ -74,7 +72,7 @@ rec {
   # Uses one of the three: `dev` alone is filled in. Steps: resolved, built.
   uses-one-output = floating "uses-one-output" ''echo "reads ${outputs.dev}" > "$out"'';
 
-  # Uses them all. Steps: resolved, built.
+  # Uses all three. Steps: resolved, built.
   uses-all-outputs = floating "uses-all-outputs" ''
     echo "reads ${outputs} ${outputs.dev} ${outputs.doc}" > "$out"
   '';
@@ -85,11 +83,10 @@ rec {
     echo "I am $out, and I use $lib" > "$out"
   '';
 
-  # Its path follows from its inputs, as always without content addressing. Steps: built.
+  # Its path follows from its inputs, as for every derivation without content addressing. Steps: built.
   input-addressed = shell { name = "input-addressed"; } ''echo "known beforehand" > "$out"'';
 
-  # Input-addressed, but what its path follows from is not known yet: deferred until `leaf` is there. Steps:
-  # resolved, built.
+  # Input-addressed, but the path of an input is not known yet: deferred until `leaf` is built. Steps: resolved, built.
   deferred = shell { name = "deferred-on-floating"; } ''
     read -r line < ${leaf}
     echo "$line, deferred" > "$out"
@@ -110,7 +107,7 @@ rec {
     echo "promised, and kept" > "$out"
   '';
 
-  # Makes something else than it promised. Fails. Steps: failed.
+  # Its content differs from the promise. Fails. Steps: failed.
   wrong-hash = fixed "fixed-output-with-wrong-hash" "promised\n" ''echo "something else" > "$out"'';
 
   # Its builder fails. Fails. Steps: failed.
@@ -119,22 +116,22 @@ rec {
     exit 1
   '';
 
-  # Is resolved, then its builder fails. Fails, of itself and not for a dependency. Steps: resolved, failed.
+  # Is resolved, then its builder fails. Fails by itself, not because of a dependency. Steps: resolved, failed.
   fails-resolved = floating "builder-that-fails-after-resolution" ''
     read -r line < ${leaf}
     echo "this builder fails on purpose, with $line" >&2
     exit 1
   '';
 
-  # Could be built, if its input could. A dependency failed. Steps: the input's failure, shown as the other build's.
+  # Its input fails. A dependency failed. Steps: the failure of the input, with the build that had it.
   on-failed = floating "depends-on-builder-that-fails" ''echo "never seen: ${fails}" > "$out"'';
 
-  # As before, with an input that had been resolved. A dependency failed. Steps: the failure of the input's resolution.
+  # Its input is resolved, then fails. A dependency failed. Steps: the failure of the resolved input.
   on-failed-resolved = floating "depends-on-builder-that-fails-after-resolution" ''
     echo "never seen: ${fails-resolved}" > "$out"
   '';
 
-  # Its builder succeeds and says that its tests did not: output and all, it counts as failed. Succeeded with
+  # Its builder succeeds, and reports failed tests: the build has an output, but counts as failed. Succeeded with
   # failure. Steps: built.
   failed-with-output = floating "success-with-failed-tests" ''
     mkdir -p "$out/nix-support"
@@ -142,7 +139,7 @@ rec {
     : > "$out/nix-support/failed"
   '';
 
-  # Offers two files for download, measures something, and has a name for its release. Steps: built.
+  # Has two files for download, three metrics, and a release name. Steps: built.
   products = floating "products-metrics-and-release-name" ''
     mkdir -p "$out/nix-support"
     echo "how to use it" > "$out/manual.txt"
@@ -158,9 +155,8 @@ rec {
   # The first way to write the list. Steps of `list`: built; of `count` and `report`: resolved, built.
   words-first = words ''printf 'early\ncut\noff\n' > "$out"'';
 
-  # The second way. `list` is another derivation and is built, but what comes out exists already. So `count` is
-  # resolved to what the other count was resolved to, and `report` likewise: both succeed, cached. Steps of `list`:
-  # built; of `count` and `report`: resolved, already there. (Should this list be ready first, it is the first way's
-  # that are cached.)
+  # The second way. `list` is another derivation and is built, but its output exists already. So both `count`s resolve
+  # to the same derivation, and both `report`s too: here they succeed, cached. Steps of `list`: built; of `count` and
+  # `report`: resolved, already there. (If this list is ready first, the jobs of the first way are cached instead.)
   words-second = words ''for word in early cut off; do echo "$word"; done > "$out"'';
 }

@@ -1,15 +1,15 @@
 # A small C library and two programs that use it, content-addressed. Needs a C compiler on this machine: `cc` with
 # the headers of the C library, in /usr/bin (on Debian the packages gcc and libc6-dev).
 #
-# The comment is written into the library's source and is in nothing that the compiler makes of it. So with another
+# The comment is in the source of the library, but not in its compiled output. So with another
 #
 #     --argstr comment "words of your choice"
 #
-# the library is another derivation, and is built again; its output is the same, bit for bit, and both programs
-# resolve to what they were before: they are not built again.
+# the library is another derivation, and is built again. Its output is the same, bit for bit. So both programs resolve to
+# the same derivations as before, and are not built again.
 { comment ? "Converts temperatures." }:
 let
-  # No build id and no symbol table: the latter would name the source file, and with it the hash of its comment.
+  # No build id and no symbol table: the symbol table would name the source file, whose path depends on the comment.
   flags = "-O2 -Wall -Werror -Wl,--build-id=none -s";
 
   compile = name: fields: script: derivation ({

@@ -170,7 +170,7 @@ def storm(seconds: int, pytest_arguments: Sequence[str]) -> NoReturn:
 def parts(pytest_arguments: Sequence[str] = (), storm_seconds: int = DEFAULT_STORM) -> list[Part]:
     """Return all parts, cheapest first."""
     return [
-        Part("lint", "ruff: rules and formatting", lint),
+        Part("lint", "ruff: rules and formatting; sentences", lint),
         Part("types", "mypy --strict on the package", lambda: module("mypy")),
         Part("pgtap", "pgTAP: sql_tests/*.sql", in_database(pgtap)),
         Part("newest", "pgTAP on the newest PostgreSQL", pgtap_on_newest),

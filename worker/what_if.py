@@ -27,7 +27,7 @@ Resolve: TypeAlias = Callable[[str, Paths], Resolved]
 
 
 class Fate(StrEnum):
-    """What happens to a derivation."""
+    """The effect on a derivation."""
 
     SAME = "same"
     """The derivation resolves to the same derivation as before, or its outputs are fixed."""

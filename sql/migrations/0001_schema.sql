@@ -42,8 +42,8 @@ create type resolver.ended as (
     built_for  integer
 );
 comment on type resolver.ended is
-    'A derivation whose outputs are valid now; origin: itself or what it follows; info: read from the outputs, null if nobody
-looked; built_for: the build on whose account it was built just now, null if it was not.';
+    'A derivation whose outputs are valid now; origin: itself or what it follows; info: read from the outputs, null if no worker
+read them; built_for: the build on whose account it was built just now, null if it was not.';
 
 create type resolver.builder as (
     machine   text,
@@ -119,7 +119,7 @@ create table resolver.machine_type (
     unsupported_since timestamptz,
     constraint machine_type_unique unique (system, features, prefer_local, floating)
 );
-comment on table resolver.machine_type is 'What derivations ask of a machine: some ten rows. Each has a queue of its own for every jobset.';
+comment on table resolver.machine_type is 'Requirements of derivations for a machine: some ten rows. Each has a queue of its own for every jobset.';
 comment on column resolver.machine_type.features is 'System features that a builder must have, sorted.';
 comment on column resolver.machine_type.prefer_local is 'For derivations that say preferLocalBuild.';
 comment on column resolver.machine_type.floating is
@@ -198,7 +198,7 @@ create index state_paused on resolver.derivation_state (not_before) where not_be
 comment on table resolver.derivation_state is 'Where each derivation stands. The one table that is written at every move.';
 comment on column resolver.derivation_state.stage is 'See resolver.transition for what may follow what.';
 comment on column resolver.derivation_state.owner is
-    'A build that wants it (a hint that the claim verifies); null: nobody wants it. No foreign key: builds come and go.';
+    'A build that wants it (a hint that the claim verifies); null: no build wants it. No foreign key: builds come and go.';
 comment on column resolver.derivation_state.global_priority is 'Highest globalPriority of a build that wanted it.';
 comment on column resolver.derivation_state.priority is 'Highest priority of a build that wanted it.';
 comment on column resolver.derivation_state.tries is 'Attempts that ended in a transient failure or were cut short, in a row.';
@@ -373,7 +373,7 @@ comment on column resolver.goal.retry is
 comment on column resolver.goal.status is 'Status for Hydra''s Builds.';
 comment on column resolver.goal.is_cached is 'The root was not built on this build''s account.';
 comment on column resolver.goal.cause is 'The derivation that failed, if one did.';
-comment on column resolver.goal.info is 'What was read from the outputs: sizes, release name, products, metrics.';
+comment on column resolver.goal.info is 'Facts read from the outputs: sizes, release name, products, metrics.';
 comment on column resolver.goal.recorded_at is 'When Hydra''s Builds row was updated: later than ended if another transaction held that row.';
 comment on column resolver.goal.jobset is 'Jobset of the build.';
 comment on column resolver.goal.blamed_at is
@@ -484,7 +484,7 @@ create table resolver.lost_path (
     lost_at timestamptz not null
 );
 comment on table resolver.lost_path is 'Store paths that are gone: outputs that have them cease to be valid, a bounded number at a time.';
-comment on column resolver.lost_path.lost_at is 'What was recorded as valid later than this was made again.';
+comment on column resolver.lost_path.lost_at is 'When the path was found to be missing: an output that was recorded as valid later was made again.';
 
 create table resolver.worker (
     worker         integer generated always as identity primary key,
@@ -583,6 +583,6 @@ create table resolver.history (
 comment on table resolver.history is
     'Append-only, while keep_history() is on: each change of a stage, lease or resolution, and of what is known of an output.';
 comment on column resolver.history.transaction is 'The transaction that did it: what has one number became visible together.';
-comment on column resolver.history.procedure is 'What was called, and function what made the change on its behalf; null: by hand.';
+comment on column resolver.history.procedure is 'The procedure that was called; function made the change for it. Null: a statement by hand.';
 comment on column resolver.history.owner is 'Owner and resolution after the change.';
 comment on column resolver.history.output is 'For a change of an output, its name, and what is known of it after the change.';

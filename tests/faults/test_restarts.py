@@ -31,7 +31,7 @@ NOT_REACHED = {
 }
 """The calls that a worker does not make while it drains the queue, with the reasons."""
 SOMETIMES = {f"{when} {call}" for when in ("before", "after") for call in ("known_outputs", "report_dead_workers")}
-"""`known_outputs` is only read after a report that met a memo hit, which depends on which derivations are claimed together.
+"""`known_outputs` is only read after a report that met a memo hit: that depends on which derivations are claimed together.
 `report_dead_workers` is called by the heir of a killed worker."""
 
 
