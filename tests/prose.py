@@ -80,7 +80,8 @@ def main() -> int:
         {path for pattern in PRODUCT for path in ROOT.glob(pattern) if path.is_file() and path.suffix in READERS}
     )
     found = [problem for path in files for problem in problems(path)]
-    print(*found, sep="\n")
+    for problem in found:
+        print(problem)
     return 1 if found else 0
 
 

@@ -203,12 +203,12 @@ def test_the_views_of_the_schema_are_documented(database: str) -> None:
 def test_exactly_the_written_tables_of_hydra_are_documented() -> None:
     writing = re.compile(r"(?:insert into|update|delete from) public\.(\w+)")
     written = {name for text in FUNCTIONS.values() for name in writing.findall(text)}
-    rows = table(section((DOCS / "hydra.md").read_text(), "What is written"))
+    rows = table(section((DOCS / "hydra.md").read_text(), "Rows written"))
     assert {name for row in rows for name in row[0].split(", ")} == written
 
 
 def test_exactly_the_written_columns_of_builds_are_documented() -> None:
-    (row,) = [row for row in table(section((DOCS / "hydra.md").read_text(), "What is written")) if row[0] == "Builds"]
+    (row,) = [row for row in table(section((DOCS / "hydra.md").read_text(), "Rows written")) if row[0] == "Builds"]
     written = set()
     for text in FUNCTIONS.values():
         for assignments in re.findall(r"update public\.Builds b\s+set (.*?)\s+where", text, re.DOTALL):
@@ -417,7 +417,7 @@ def listed_names() -> dict[str, set[str]]:
     """Return the documented names of each module of the library, errors included."""
     library = (DOCS / "nix-library.md").read_text()
     listed: dict[str, set[str]] = {}
-    for _, module, names in table(section(library, "What is in it")):
+    for _, module, names in table(section(library, "Contents")):
         listed.setdefault(module.strip("`"), set()).update(re.findall(r"`(\w+)`", names))  # without `Store.connect`
     for name, module, _ in table(section(library, "Errors")):
         listed.setdefault(module.strip("`"), set()).add(name.strip("-` "))

@@ -17,7 +17,7 @@ FOUND_REPORTS = {"register_derivations", "register_local_outputs", "set_resolved
 REPORTS = BUILD_REPORTS | FOUND_REPORTS
 REPORTS_OF_VERB = {"load": {"register_derivations"}, "resolve": {"set_resolved_to"}, "build": BUILD_REPORTS}
 CLOSED_BY = {
-    "swept": {"sweep"},
+    "swept": {"sweep", "report_dead_workers"},
     "released": {"release_claims", "release_other_claims", "deregister_worker"},
     "retried": {"fail_steps", "fail_step"},
 }

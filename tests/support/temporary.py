@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -34,7 +35,9 @@ def temporary_directory() -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        deadline = time.monotonic() + 10
+        while directory.exists() and time.monotonic() < deadline:  # an interrupted initdb may still write into it
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager

@@ -42,7 +42,11 @@ class EmbeddedPostgres:
         self._socket: Path | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # an interrupt, too: the server may be starting
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +99,7 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Stop the server and end its sessions; do nothing if it is not running."""
-        if self._user is None or server_pid(self.data) is None:
+        if self._user is None or self._place is None or server_pid(self.data) is None:
             return
         pg_ctl = [str(self._bin() / "pg_ctl"), "stop", "-D", str(self.data), "--silent", "--wait"]
         if (
