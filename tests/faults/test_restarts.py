@@ -31,8 +31,8 @@ NOT_REACHED = {
 }
 """The calls that a worker does not make while it drains the queue, with the reasons."""
 SOMETIMES = {f"{when} {call}" for when in ("before", "after") for call in ("known_outputs", "report_dead_workers")}
-"""`known_outputs` is only read after a report that met a memo hit: that depends on which derivations are claimed together.
-`report_dead_workers` is called by the heir of a killed worker."""
+"""`known_outputs` is only read after a report that met a memo hit: that depends on the derivations
+that are claimed together. `report_dead_workers` is called by the heir of a killed worker."""
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,8 @@ Variant = Callable[[Places, random.Random, str], Disturbance]
 
 def all_points(places: Places) -> list[str]:
     reached = {point for counter in places.reached.values() for point in counter}
-    return sorted(reached - {f"{when} register_worker in heartbeat-beats" for when in ("before", "after")})  # if overloaded
+    # A worker registers again only if the machine is too busy for its heartbeats.
+    return sorted(reached - {f"{when} register_worker in heartbeat-beats" for when in ("before", "after")})
 
 
 def some_points(places: Places, chance: random.Random) -> list[str]:
