@@ -7,13 +7,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from hydra_resolver import failpoints
 from hydra_resolver.build_log import log_path
+from hydra_resolver.cli.target import Options, open_store
+from hydra_resolver.cli.work import running_worker
+from hydra_resolver.loop import worker as worker_module
 
 from ..cli.test_run import DEMO, STATUSES
 from ..support.farm import Farm, open_farm
@@ -182,3 +187,19 @@ def test_builds_run_with_the_batch_policy_unless_the_user_chose_another(tmp_path
     with open_farm(tmp_path) as farm:
         assert policy(farm, []) == os.SCHED_BATCH
         assert policy(farm, ["chrt", "--idle", "0"]) == os.SCHED_IDLE
+
+
+def test_an_interrupt_while_a_worker_starts_leaves_no_thread_and_no_registration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker_module, "StatusDumper", interrupted)
+    before = set(threading.enumerate())
+    with open_farm(tmp_path) as farm:
+        options = Options(None, None, farm.state)
+        with pytest.raises(KeyboardInterrupt), running_worker(options, farm.conninfo, open_store(options)):
+            pass
+        assert set(threading.enumerate()) == before
+        assert farm.rows("select 1 from resolver.worker where gone_at is null") == []

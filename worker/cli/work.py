@@ -106,8 +106,8 @@ def running_worker(
             listen=listen is not None,
             files=_worker_files(options, procedures),
         )
-        worker.start()
         try:
+            worker.start()
             yield worker
         finally:
             worker.stop()

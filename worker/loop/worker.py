@@ -63,11 +63,12 @@ class Worker:
         self._ticker = Ticker(self.shared)
         self._verbs: Sequence[_Concern] = [*graph, *([self._builds] if self._builds else [])]
         self._threads: list[threading.Thread] = []
+        self._beating: list[threading.Thread] = []
 
-    def _start(self, concern: _Concern) -> threading.Thread:
+    def _start(self, concern: _Concern, threads: list[threading.Thread]) -> None:
         thread = threading.Thread(target=self._run, args=[concern], name=concern.name)
         thread.start()
-        return thread
+        threads.append(thread)
 
     def _run(self, concern: _Concern) -> None:
         try:
@@ -76,24 +77,30 @@ class Worker:
             self.shared.fail(error)
 
     def start(self) -> None:
-        """Register, and start all concerns. Raises OtherStoreError, psycopg.Error."""
+        """Register, and start all concerns. Raises OtherStoreError, psycopg.Error.
+
+        After an error, or an interrupt, nothing runs.
+        """
+        try:
+            self._start_all()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start_all(self) -> None:
         shared = self.shared
         _schedule_as_batch()
         if failpoints.armed:
             observers.append(lambda when, op: failpoints.reach(f"{when} {op.name}"))
         # Load connects to Nix first; no verb claims before the listener wakes it.
-        self._threads = [self._start(verb) for verb in self._verbs]
-        try:
-            shared.lease_seconds = shared.procedures.lease_seconds()
-            shared.register()
-            shared.bury_dead()
-        except BaseException:
-            shared.stop()
-            for thread in self._threads:
-                thread.join()
-            raise
-        self._beating = self._start(Heartbeat(shared, self._builds))
-        self._threads += [self._start(concern) for concern in (self._listener, self._ticker, StatusDumper(shared))]
+        for verb in self._verbs:
+            self._start(verb, self._threads)
+        shared.lease_seconds = shared.procedures.lease_seconds()
+        shared.register()
+        shared.bury_dead()
+        self._start(Heartbeat(shared, self._builds), self._beating)
+        for concern in (self._listener, self._ticker, StatusDumper(shared)):
+            self._start(concern, self._threads)
 
     def drain(self, done: Callable[[], bool] | None = None) -> None:
         """Wait until this worker has no more work to do, until `done` returns true, or until the worker is stopped.
@@ -134,8 +141,17 @@ class Worker:
         shared = self.shared
         if shared.ended.is_set():
             return
-        failpoints.reach("stop begins")
         shared.stop()
+        try:
+            self._stop(grace_seconds)
+        finally:
+            shared.ended.set()
+            for thread in self._beating:
+                thread.join()
+
+    def _stop(self, grace_seconds: float) -> None:
+        shared = self.shared
+        failpoints.reach("stop begins")
         self._listener.stop()
         shared.procedures.hurry(grace_seconds + GOODBYE_SECONDS)
         deadline = time.monotonic() + grace_seconds
@@ -151,15 +167,13 @@ class Worker:
                 thread.join(0.2)
         failpoints.reach("stopped all concerns")
         try:
-            shared.procedures.deregister_worker(shared.worker)
+            if shared.worker:
+                shared.procedures.deregister_worker(shared.worker)
             if shared.files is not None:
                 shared.files.leave()
         except psycopg.Error as error:
             # The claims are taken back when another worker finds the file, or when heartbeats are missing.
             shared.observer.event("database_error", verb="stop", message=str(error))
-        finally:
-            shared.ended.set()
-            self._beating.join()
 
 
 def _schedule_as_batch() -> None:
