@@ -21,8 +21,8 @@ from hydra_resolver.embedded.state import StateDirectory
 from hydra_resolver.embedded.tools import nix_bin
 from hydra_resolver.loop import ticker
 from hydra_resolver.loop import worker as worker_module
-from hydra_resolver.loop.shared import Observer
 from hydra_resolver.loop.worker import Worker
+from hydra_resolver.loop.worker_state import Observer
 from hydra_resolver.nix.build_result import BuildResult
 from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.errors import StoreError

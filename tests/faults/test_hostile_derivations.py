@@ -11,7 +11,7 @@ import pytest
 
 from hydra_resolver.cli.target import Options, open_store
 from hydra_resolver.cli.work import running_worker
-from hydra_resolver.loop.shared import Observer
+from hydra_resolver.loop.worker_state import Observer
 from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.errors import NixError
 from hydra_resolver.verbs import build as build_module

@@ -12,10 +12,10 @@ import psycopg
 import pytest
 
 from hydra_resolver.cli.target import Options, open_store, store_identity
-from hydra_resolver.cli.work import Wishes, running_worker
+from hydra_resolver.cli.work import WorkerOptions, running_worker
 from hydra_resolver.database.procedures import Claim, Procedures, Verb
 from hydra_resolver.loop import build_loop, graph_loop, heartbeat, listener, ticker
-from hydra_resolver.loop.shared import Observer
+from hydra_resolver.loop.worker_state import Observer
 
 from ..support.failing import assert_sound
 from ..support.farm import Farm, open_farm
@@ -62,7 +62,7 @@ def worker(farm: Farm, proxy: Proxy, *, through: Proxy | None = None) -> Iterato
     options = Options(farm.conninfo, None, farm.state)
     ear = Ear()
     conninfo = through.conninfo if through else farm.conninfo
-    wishes = Wishes(listen_database=proxy.conninfo)
+    wishes = WorkerOptions(listen_database=proxy.conninfo)
     with running_worker(options, conninfo, open_store(options), jobs=2, wishes=wishes, observer=ear):
         yield ear
 

@@ -18,7 +18,7 @@ import pytest
 from hydra_resolver.cli.target import Options, open_store
 from hydra_resolver.cli.work import running_worker
 from hydra_resolver.loop import slots
-from hydra_resolver.loop.shared import Observer
+from hydra_resolver.loop.worker_state import Observer
 from hydra_resolver.nix.client import Client
 from hydra_resolver.nix.store import Store
 from hydra_resolver.setting_kinds import MOST_JOBS

@@ -17,7 +17,7 @@ from rich.text import Text
 from ..database.errors import DatabaseError
 from ..database.procedures import Procedures
 from .live import Display
-from .progress import InWords
+from .progress import TextProgress
 from .words import printable
 
 POLL_SECONDS = 0.5
@@ -33,7 +33,7 @@ def usable_console() -> Console | None:
     return console if console.is_terminal and not console.is_dumb_terminal else None
 
 
-class LiveProgress(InWords):
+class LiveProgress(TextProgress):
     """A display at the bottom of a terminal, redrawn a few times a second; notable events are printed above it."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..database.procedures import Procedures
-from ..loop.shared import Observer
+from ..loop.worker_state import Observer
 from .events import Line, describe
 from .words import printable
 
@@ -48,7 +48,7 @@ class JsonProgress(Progress):
         _write(json.dumps({"event": kind, **details}), to_stderr=False)
 
 
-class InWords(Progress):
+class TextProgress(Progress):
     """Turns events into text. A report that awaits confirmation is left out, and so are repeated errors."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class InWords(Progress):
             return line if self._told.setdefault(str(line), now) == now else None
 
 
-class LineProgress(InWords):
+class LineProgress(TextProgress):
     """One line for each event, on stderr."""
 
     def event(self, kind: str, **details: Any) -> None:

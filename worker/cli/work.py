@@ -17,9 +17,9 @@ import psycopg
 from ..database.procedures import ONLY_KINDS, VERBS, OnlyKind, Procedures, Verb
 from ..descriptors import jobs_within
 from ..hydra_conf import UploadError, refuse_uploads
-from ..loop.shared import Abilities, Observer
 from ..loop.worker import Worker
 from ..loop.worker_files import WorkerFiles
+from ..loop.worker_state import Capabilities, Observer
 from ..nix.settings import BuildSettings
 from ..nix.store import Store
 from ..queue_runner_lock import QueueRunnerError, lock_out_queue_runner
@@ -40,7 +40,7 @@ from .target import (
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class WorkerOptions:
     """Options of a worker on the command line; `None`: use the environment, the settings file, or the default."""
 
     systems: tuple[str, ...] | None = None
@@ -62,11 +62,11 @@ def running_worker(
     *,
     verbs: Sequence[Verb] = VERBS,
     jobs: int | None = None,
-    wishes: Wishes | None = None,
+    wishes: WorkerOptions | None = None,
     observer: Observer | None = None,
 ) -> Iterator[Worker]:
     """Run a worker as long as this is open; at the end it stops, and aborts its builds."""
-    wishes, observer = wishes or Wishes(), observer or Observer()
+    wishes, observer = wishes or WorkerOptions(), observer or Observer()
     own = options.settings
     require_ca_derivations(store)
     require_files(store)
@@ -84,7 +84,7 @@ def running_worker(
     )
     builders = settings.builders if only is None else ()
     limits = [limit.rpartition("=") for limit in own.value("feature_limits", wishes.feature_limits) or ()]
-    abilities = Abilities(
+    abilities = Capabilities(
         name=f"{platform.node()}:{os.getpid()}",
         verbs=tuple(verbs),
         systems=_systems(own.value("systems", wishes.systems), settings),
@@ -269,7 +269,7 @@ def worker(
                 store,
                 verbs=options.settings.value("verbs", verbs or None),
                 jobs=jobs,
-                wishes=Wishes(
+                wishes=WorkerOptions(
                     systems=systems or None, features=features or None, feature_limits=feature_limits or None, **wishes
                 ),
                 observer=observer,

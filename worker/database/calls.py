@@ -57,11 +57,11 @@ class Calls:
         self._stopping.set()
         self._connections.close()
 
-    def hurry(self, seconds: float) -> None:
+    def limit_retries(self, seconds: float) -> None:
         """From now on, retry calls for at most this time."""
         self._patience_ends = time.monotonic() + seconds
 
-    def break_off(self, seconds: float) -> None:
+    def disconnect_waiting(self, seconds: float) -> None:
         """End the calls that have waited longer for an answer; they are retried over new connections.
 
         A connection to an unreachable database may look open for hours.

@@ -18,9 +18,9 @@ from ..step_status import HydraStatus, StepFailure
 from ..verbs.build import Outcome, build, cancelled, interrupted
 from .build_reports import report
 from .claims import Claims
-from .shared import PAUSE_SECONDS, POLL_SECONDS, Shared
 from .slots import Slot, SlotGivenUp, Slots
 from .unexpected import failure_by, tell_unexpected
+from .worker_state import PAUSE_SECONDS, POLL_SECONDS, WorkerState
 
 AHEAD_SECONDS = 0.1
 """Builds are claimed about this long ahead of time, and a report of success waits about as long for other reports."""
@@ -36,7 +36,7 @@ class BuildLoop:
 
     name = "build"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: WorkerState) -> None:
         self._shared = shared
         self._done: queue.SimpleQueue[tuple[Claim, Outcome] | None] = queue.SimpleQueue()
         self._slots = Slots(shared, self._do)
@@ -96,7 +96,7 @@ class BuildLoop:
 
     def take(self, claims: Sequence[Claim], room: int) -> None:
         """Hold claims, perhaps made by another thread."""
-        self._shared.take_in_hand(len(claims))
+        self._shared.add_claims(len(claims))
         with self._lock:
             self._held.update({claim.lease: claim for claim in claims})
             self._unreported.update(claim.lease for claim in claims)
@@ -194,15 +194,15 @@ class BuildLoop:
                 lambda machine: self._runs(claim, machine),
             )
             shared.store_trouble = None
-            if not outcome.in_the_way - deleted:
+            if not outcome.blocking_paths - deleted:
                 return outcome
-            shared.observer.event("deleting", drv=claim.drv, paths=" ".join(outcome.in_the_way))
+            shared.observer.event("deleting", drv=claim.drv, paths=" ".join(outcome.blocking_paths))
             slot.connection.close()  # after this failure Nix may have ended the connection
             try:
-                slot.connection.get().delete_paths(outcome.in_the_way)
+                slot.connection.get().delete_paths(outcome.blocking_paths)
             except NixError as error:  # another derivation may be using the path
                 return outcome if outcome.report else replace(outcome, reason=f"{outcome.reason}: {error}")
-            deleted |= outcome.in_the_way
+            deleted |= outcome.blocking_paths
 
     def _runs(self, claim: Claim, machine: str) -> None:
         """Report the machine that builds; without remote builders, the claim has reported it already."""
@@ -225,7 +225,7 @@ class BuildLoop:
             if lost is not None:
                 self._claims.some_may_be_lost()
                 self._shared.observer.event("database_error", verb="build", message=str(lost))
-            self._shared.take_in_hand(-len(ended))
+            self._shared.add_claims(-len(ended))
 
     def _report(self, ended: Sequence[tuple[Claim, Outcome]]) -> psycopg.Error | None:
         """Report; return the database's error if it did not take all reports."""

@@ -10,11 +10,11 @@ from ..database.errors import is_about_content
 from ..database.procedures import Claim
 from ..step_status import HydraStatus, StepFailure
 from ..verbs.build import Outcome, failed
-from .shared import Shared
 from .unexpected import failure_by
+from .worker_state import WorkerState
 
 
-def report(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
+def report(shared: WorkerState, ended: Sequence[tuple[Claim, Outcome]]) -> None:
     """Report attempts that have ended. Raises psycopg.Error; then all of them may be reported once more.
 
     If the database refuses a single report, a report of failure replaces it; if it refuses that too, the claim is
@@ -37,7 +37,7 @@ def report(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
             _release(shared, claim, str(error))
 
 
-def _report_together(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> None:
+def _report_together(shared: WorkerState, ended: Sequence[tuple[Claim, Outcome]]) -> None:
     procedures, observer = shared.procedures, shared.observer
     good = [outcome.report for _, outcome in ended if outcome.report is not None and outcome.succeeded]
     bad = [outcome.report for _, outcome in ended if outcome.report is not None and not outcome.succeeded]
@@ -66,6 +66,6 @@ def _report_together(shared: Shared, ended: Sequence[tuple[Claim, Outcome]]) -> 
                 _release(shared, claim, reason)
 
 
-def _release(shared: Shared, claim: Claim, reason: str) -> None:
+def _release(shared: WorkerState, claim: Claim, reason: str) -> None:
     shared.procedures.release_claims(shared.worker, [claim.lease], reason, attempted=True)
     shared.observer.event("released", drv=claim.drv, build=claim.build, message=reason)

@@ -17,8 +17,8 @@ from ..verbs.resolve import resolve
 from .claims import Claims
 from .connection import RenewedClient
 from .graph_reports import GraphReports
-from .shared import PAUSE_SECONDS, POLL_SECONDS, Shared
 from .unexpected import OF_ALL_CLAIMS, failed_report, tell_unexpected
+from .worker_state import PAUSE_SECONDS, POLL_SECONDS, WorkerState
 
 BATCH = 50
 """Claims in one batch: enough to keep Nix busy, few enough to hold the graph lock briefly."""
@@ -29,7 +29,7 @@ UNREPORTED = 8
 class GraphLoop:
     """Does one of the verbs load and resolve until the worker stops."""
 
-    def __init__(self, shared: Shared, verb: Verb) -> None:
+    def __init__(self, shared: WorkerState, verb: Verb) -> None:
         self.name = verb
         self._shared = shared
         self._verb = verb
@@ -72,7 +72,7 @@ class GraphLoop:
     def take(self, claims: Sequence[Claim], room: int) -> None:
         """Hold claims, perhaps made by another thread."""
         self._more = len(claims) == room
-        self._shared.take_in_hand(len(claims))
+        self._shared.add_claims(len(claims))
         self._held.update({claim.lease: claim for claim in claims})
         for claim in claims:
             self._claimed.put(claim)
@@ -177,7 +177,7 @@ class GraphLoop:
             self._answer_lost(error, leases)
 
     def _forget(self, leases: Iterable[int]) -> None:
-        self._shared.take_in_hand(-sum(self._held.pop(lease, None) is not None for lease in leases))
+        self._shared.add_claims(-sum(self._held.pop(lease, None) is not None for lease in leases))
 
     def _database_failed(self, error: psycopg.Error, leases: Collection[int]) -> None:
         """Handle an error of a report. If it is permanent, release and pause: an immediate retry would fail, too."""

@@ -16,8 +16,8 @@ from ..verbs.load import Report
 from ..verbs.resolve import confirm
 from .batches import Batches, in_parts
 from .connection import RenewedClient
-from .shared import Shared
 from .unexpected import OF_ALL_CLAIMS, failed_report, tell_unexpected
+from .worker_state import WorkerState
 
 
 class GraphReports:
@@ -27,7 +27,7 @@ class GraphReports:
     An error of one report alone turns this report into a failure.
     """
 
-    def __init__(self, shared: Shared, verb: Verb, held: Mapping[int, Claim], withdraw: Withdraw) -> None:
+    def __init__(self, shared: WorkerState, verb: Verb, held: Mapping[int, Claim], withdraw: Withdraw) -> None:
         self._shared = shared
         self._verb = verb
         self._held = held

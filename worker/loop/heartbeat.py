@@ -12,7 +12,7 @@ from .. import failpoints
 from ..database.connections import disconnect, patience
 from ..database.errors import WorkerGoneError, translated
 from .build_loop import BuildLoop
-from .shared import Shared
+from .worker_state import WorkerState
 
 BEATS = 5
 """Heartbeats in one lease time."""
@@ -31,7 +31,7 @@ class Heartbeat:
 
     name = "heartbeat"
 
-    def __init__(self, shared: Shared, builds: BuildLoop | None) -> None:
+    def __init__(self, shared: WorkerState, builds: BuildLoop | None) -> None:
         self._shared = shared
         self._builds = builds
         self._interval = shared.lease_seconds / BEATS
@@ -50,18 +50,18 @@ class Heartbeat:
             self._look()
         beats.join(1.0)
         while beats.is_alive():
-            self._break_off()
+            self._disconnect_waiting()
             beats.join(0.1)
 
     def _look(self) -> None:
         shared, sent = self._shared, self._sent
         if sent is not None and time.monotonic() > sent + self._limit:
-            self._break_off()
+            self._disconnect_waiting()
         if shared.overdue:
             self._abort(None)
-        shared.procedures.break_off(shared.patience_seconds if shared.overdue else LONGEST_CALL_SECONDS)
+        shared.procedures.disconnect_waiting(shared.patience_seconds if shared.overdue else LONGEST_CALL_SECONDS)
 
-    def _break_off(self) -> None:
+    def _disconnect_waiting(self) -> None:
         connection = self._connection
         if connection is not None:
             disconnect(connection)

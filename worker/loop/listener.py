@@ -15,7 +15,7 @@ import psycopg
 from .. import failpoints
 from ..database.connections import disconnect, patience
 from ..database.procedures import Verb
-from .shared import Shared
+from .worker_state import WorkerState
 
 WAKES: dict[str, Verb] = {"derivation_wanted": "load", "dependency_ready": "resolve", "step_ready": "build"}
 CHANGED_CHANNELS = ("builds_restarted", "builds_cancelled", "builds_bumped", "builds_deleted")
@@ -35,7 +35,7 @@ LOOK_SECONDS = 1.0
 """The interval of checks whether heartbeats are heard."""
 
 
-class Unheard(psycopg.OperationalError):
+class NotificationsLost(psycopg.OperationalError):
     """Heartbeats were answered, but their notifications did not arrive."""
 
 
@@ -47,7 +47,7 @@ class Listener:
 
     name = "listener"
 
-    def __init__(self, shared: Shared, conninfo: str | None) -> None:
+    def __init__(self, shared: WorkerState, conninfo: str | None) -> None:
         self._shared = shared
         self._conninfo = conninfo
         self._connection: psycopg.Connection[Any] | None = None
@@ -95,7 +95,7 @@ class Listener:
         """Wake the listener, so that it notices at once that the worker stops."""
         self._stop.close()
 
-    def break_off(self) -> None:
+    def disconnect_waiting(self) -> None:
         """End the connection, which may be waiting for an answer that never comes."""
         connection = self._connection
         if connection is not None:
@@ -128,4 +128,6 @@ class Listener:
                         self._shared.builds_changed.set()
                     self._shared.ticks_asked.set()
             if beats >= heard + UNHEARD_BEATS and time.monotonic() > since + UNHEARD_SECONDS:
-                raise Unheard(f"{beats - heard} heartbeats were answered, but none of their notifications arrived")
+                raise NotificationsLost(
+                    f"{beats - heard} heartbeats were answered, but none of their notifications arrived"
+                )

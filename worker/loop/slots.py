@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from ..database.procedures import Claim
 from ..nix.client import Client
 from .connection import RenewedClient
-from .shared import Shared
+from .worker_state import WorkerState
 
 SHORTAGE_SECONDS = 60.0
 """After a slot could not be started, no slot is added for this time."""
@@ -23,7 +23,7 @@ _SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 class Slot:
     """One build at a time, over a connection of its own."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: WorkerState) -> None:
         self.connection = RenewedClient(shared.context.store)
         self.claim: Claim | None = None
 
@@ -35,7 +35,7 @@ class SlotGivenUp(Exception):
 class Slots:
     """Builds claims by a function; the worker's limit, the machine and the claims bound the builds at a time."""
 
-    def __init__(self, shared: Shared, build: Callable[[Slot, Claim], None]) -> None:
+    def __init__(self, shared: WorkerState, build: Callable[[Slot, Claim], None]) -> None:
         self._shared = shared
         self._build = build
         self._waiting: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from .shared import Shared
+from .worker_state import WorkerState
 
 
 class StatusDumper:
@@ -12,7 +12,7 @@ class StatusDumper:
 
     name = "status_dumper"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: WorkerState) -> None:
         self._shared = shared
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ import psycopg
 
 from .. import failpoints
 from ..database.errors import DatabaseError
-from .shared import Shared
+from .worker_state import WorkerState
 
 TICK_SECONDS = 1.0
 PASS_COST = 10.0
@@ -27,7 +27,7 @@ class Ticker:
 
     name = "ticker"
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: WorkerState) -> None:
         self._shared = shared
         self._roots: Iterator[str] | None = None
         """The remaining roots of a sweep; `None` between two sweeps."""

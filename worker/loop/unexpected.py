@@ -11,7 +11,7 @@ from ..database.procedures import Verb
 from ..nix.errors import ConnectionLost, NixNotFound, ProtocolError
 from ..step_status import HydraStatus, StepFailure, failure_of_exception
 from ..verbs.load import Report
-from .shared import Observer
+from .worker_state import Observer
 
 OF_ALL_CLAIMS = (ConnectionLost, ProtocolError, NixNotFound, OSError, psycopg.Error, DatabaseError)
 """Errors of the store, the machine and the database. They say nothing about the derivation of the claim."""

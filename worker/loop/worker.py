@@ -20,10 +20,10 @@ from .build_loop import BuildLoop
 from .graph_loop import GraphLoop
 from .heartbeat import Heartbeat
 from .listener import Listener
-from .shared import Abilities, Observer, Shared
 from .status_dumper import StatusDumper
 from .ticker import Ticker
 from .worker_files import WorkerFiles
+from .worker_state import Capabilities, Observer, WorkerState
 
 IDLE_SECONDS = 0.2
 """How often a worker without claims asks the database whether any work is left."""
@@ -49,14 +49,14 @@ class Worker:
         self,
         procedures: Procedures,
         context: Context,
-        abilities: Abilities,
+        abilities: Capabilities,
         *,
         observer: Observer | None = None,
         listen_conninfo: str | None = None,
         listen: bool = True,
         files: WorkerFiles | None = None,
     ) -> None:
-        self.shared = Shared(procedures, context, abilities, observer or Observer(), files)
+        self.shared = WorkerState(procedures, context, abilities, observer or Observer(), files)
         self._builds = BuildLoop(self.shared) if "build" in abilities.verbs else None
         graph: list[_Concern] = [GraphLoop(self.shared, verb) for verb in abilities.verbs if verb != "build"]
         self._listener = Listener(self.shared, (listen_conninfo or procedures.conninfo) if listen else None)
@@ -153,7 +153,7 @@ class Worker:
         shared = self.shared
         failpoints.reach("stop begins")
         self._listener.stop()
-        shared.procedures.hurry(grace_seconds + GOODBYE_SECONDS)
+        shared.procedures.limit_retries(grace_seconds + GOODBYE_SECONDS)
         deadline = time.monotonic() + grace_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -161,8 +161,8 @@ class Worker:
             if self._builds is not None:
                 self._builds.abort()
             if time.monotonic() > deadline + GOODBYE_SECONDS:
-                self._listener.break_off()
-                shared.procedures.break_off(GOODBYE_SECONDS)
+                self._listener.disconnect_waiting()
+                shared.procedures.disconnect_waiting(GOODBYE_SECONDS)
             for thread in self._threads:
                 thread.join(0.2)
         failpoints.reach("stopped all concerns")

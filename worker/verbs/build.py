@@ -37,7 +37,7 @@ class Outcome:
     reason: str = ""
     is_counted: bool = True
     """Whether a release counts as an attempt. It does not if the worker stops, or may not build any more."""
-    in_the_way: frozenset[str] = frozenset()
+    blocking_paths: frozenset[str] = frozenset()
     """Paths to delete: leftovers of a killed Nix in the store, paths that Nix wrongly takes for valid."""
 
 
@@ -95,10 +95,14 @@ def build(
                 watcher.drv_path = context.store.full_path(copy)
                 result = as_built(claim, client.build(copy, events=watcher))
     except NixError as error:
-        in_the_way = _in_the_way(str(error), context.store.store_dir.prefix)
-        if not in_the_way and (excuse := _excuse(context, client, claim, needed, began, withdraw)):
+        blocking_paths = _blocking_paths(str(error), context.store.store_dir.prefix)
+        if not blocking_paths and (
+            excuse := _release_if_inputs_are_gone(context, client, claim, needed, began, withdraw)
+        ):
             return excuse
-        return replace(_failed(claim, failure_of_error(error, kind=derivation.kind), watcher), in_the_way=in_the_way)
+        return replace(
+            _failed(claim, failure_of_error(error, kind=derivation.kind), watcher), blocking_paths=blocking_paths
+        )
     except LogFlooded:
         flooded = StepFailure(
             HydraStatus.LOG_LIMIT_EXCEEDED, "timeout", f"the log went beyond its limit of {context.max_log_size} bytes"
@@ -116,7 +120,7 @@ def build(
     finally:
         watcher.close()
     if not result.succeeded:
-        if excuse := _excuse(context, client, claim, needed, began, withdraw):
+        if excuse := _release_if_inputs_are_gone(context, client, claim, needed, began, withdraw):
             return excuse
         failure = failure_of(result, kind=derivation.kind)
         if failure.status == HydraStatus.UNSUPPORTED and context.remote and context.store.settings.builders:
@@ -126,7 +130,7 @@ def build(
     return _succeeded(context, client, claim, derivation, result, watcher)
 
 
-def _excuse(
+def _release_if_inputs_are_gone(
     context: Context, client: Client, claim: Claim, needed: set[str], began: int, withdraw: Withdraw
 ) -> Outcome | None:
     """Return an outcome that excuses the failed attempt, if an input was missing for a while; else `None`."""
@@ -153,7 +157,7 @@ def _without(gone: Collection[str], context: Context, claim: Claim, withdraw: Wi
     return _with_log(context, claim, _failed(claim, failure, None))
 
 
-def _in_the_way(message: str, prefix: str) -> frozenset[str]:
+def _blocking_paths(message: str, prefix: str) -> frozenset[str]:
     return frozenset(_LEFTOVER.findall(message.replace(prefix, "/")) if _EXISTS in message else ())
 
 
@@ -202,7 +206,7 @@ def _succeeded(
         return Outcome(
             None,
             reason=f"the collector deleted an output before it was valid: {', '.join(sorted(lost))}",
-            in_the_way=lost,
+            blocking_paths=lost,
         )
     if words := context.too_large(infos, paths):
         return _failed(claim, StepFailure(HydraStatus.OUTPUT_TOO_LARGE, "timeout", words), watcher, result)

@@ -14,7 +14,7 @@ from ..nix.derivation import Derivation
 from ..nix.roots import RootDirectory
 from ..nix.store import Store
 from ..outputs import DEFAULT_OUTPUT_LIMIT
-from .turn import Turn
+from .write_queue import WriteQueue
 
 CACHED_DERIVATIONS = 4096
 
@@ -36,7 +36,7 @@ class Context:
     max_output_size: int = DEFAULT_OUTPUT_LIMIT
     remote: bool = True
     derivations: DerivationCache = field(init=False)
-    turn: Turn = field(init=False, default_factory=Turn)
+    turn: WriteQueue = field(init=False, default_factory=WriteQueue)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "derivations", DerivationCache(self.store))

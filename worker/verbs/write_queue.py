@@ -11,7 +11,7 @@ from contextlib import contextmanager
 TURN_SECONDS = 0.05
 
 
-class Turn:
+class WriteQueue:
     """One writer of the store at a time. A turn lasts at most `TURN_SECONDS`: then the next writer starts anyway.
 
     If two Nix processes register paths in the same moment, one of them sleeps for up to a tenth of a second. Trivial

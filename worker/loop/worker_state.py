@@ -32,7 +32,7 @@ class Observer:
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Capabilities:
     """The work that a worker does, and its limits.
 
     `systems`, `features`: of its own machine; `feature_limits`: how many builds that require a feature at a time.
@@ -50,12 +50,12 @@ class Abilities:
 
 
 @dataclass(slots=True)
-class Shared:
+class WorkerState:
     """The shared state of one worker process."""
 
     procedures: Procedures
     context: Context
-    abilities: Abilities
+    abilities: Capabilities
     observer: Observer
     files: WorkerFiles | None = None
     """Files by which other workers on this machine notice that this worker has died."""
@@ -171,7 +171,7 @@ class Shared:
             self.wake[then].set()  # the report probably made work for it; this is faster than a notification
         return answers
 
-    def take_in_hand(self, claims: int) -> None:
+    def add_claims(self, claims: int) -> None:
         """Count claims in hand; a negative number when they were reported."""
         with self._lock:
             self._in_hand += claims

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from hydra_resolver.verbs import turn as turn_module
-from hydra_resolver.verbs.turn import Turn
+from hydra_resolver.verbs import write_queue as turn_module
+from hydra_resolver.verbs.write_queue import WriteQueue
 
 from ..support.waiting import PATIENCE, wait_until
 
@@ -21,7 +21,7 @@ def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("long_turns")
 def test_turns_are_taken_in_the_order_of_arrival() -> None:
-    turn, order = Turn(), []
+    turn, order = WriteQueue(), []
 
     def take(name: int) -> None:
         with turn.taken():
@@ -41,7 +41,7 @@ def test_turns_are_taken_in_the_order_of_arrival() -> None:
 
 @pytest.mark.usefixtures("long_turns")
 def test_a_turn_that_was_given_up_can_be_taken() -> None:
-    turn = Turn()
+    turn = WriteQueue()
     with turn.taken() as give_up:
         give_up()
         began = time.monotonic()
@@ -50,7 +50,7 @@ def test_a_turn_that_was_given_up_can_be_taken() -> None:
 
 
 def test_a_long_turn_keeps_no_thread_waiting_forever() -> None:
-    turn = Turn()
+    turn = WriteQueue()
     with turn.taken():
         for _ in range(3):
             with turn.taken():
