@@ -334,7 +334,7 @@ create table resolver.propagation (
         'seek', 'want', 'disown', 'raise'))
 );
 create index propagation_subject on resolver.propagation (subject);
-comment on table resolver.propagation is 'Work list of walks over the graph: one holder of the graph lock does a bounded part.';
+comment on table resolver.propagation is 'Work list of propagations over the graph: one holder of the graph lock does a bounded part.';
 comment on column resolver.propagation.kind is
     'clear: dependents learn that it was restarted; lose: dependents learn that an output is gone; chain: chains that wait for its
 outputs go on; wake: watchers look for their next input; follow: what was resolved to it ends with it; missing: dependents that name

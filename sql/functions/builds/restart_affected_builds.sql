@@ -25,7 +25,7 @@ declare
     v_cleared   timestamptz[] := array[]::timestamptz[];
 begin
     if not exists (select from resolver.failure f where f.is_reopening)
-       -- Other failures in the way of their roots are known only when these walks have ended.
+       -- Other failures in the way of their roots are known only when these propagations have ended.
        or exists (select from resolver.propagation w where w.kind in ('clear', 'follow', 'fail')) then
         return false;
     end if;

@@ -1,10 +1,10 @@
--- run_deferred_work(ends, raise): does a bounded part of the deferred work: walks, builds that are restarted with others, ends of builds.
+-- run_deferred_work(ends, raise): does a bounded part of the deferred work: propagations, builds that are restarted with others, ends of builds.
 --
 -- Arguments ends: the number of builds that may end; raise: heights are raised as well, see run_propagations()
 -- Returns   whether there is more
 -- Notifies  propagations_left, if there is more
 -- Locks     the caller holds the graph lock.
--- If a walk or a restart raises an error, the error becomes a warning, and the caller's changes stay.
+-- If a propagation or a restart raises an error, the error becomes a warning, and the caller's changes stay.
 create or replace function resolver.run_deferred_work(p_ends integer, p_raise boolean default false) returns boolean
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -32,5 +32,5 @@ begin
 end
 $$;
 
-comment on function resolver.run_deferred_work(integer, boolean) is 'Continues walks and ends of builds; true if there is more to do.';
+comment on function resolver.run_deferred_work(integer, boolean) is 'Continues propagations and ends of builds; true if there is more to do.';
 revoke all on function resolver.run_deferred_work(integer, boolean) from public;

@@ -3,7 +3,7 @@
 -- Argument  reopening: a user asked for it, so all builds that ended by this failure alone are restarted: see restart_affected_builds().
 -- Stages    failed -> unloaded
 -- Notifies  derivation_wanted
--- Locks     the caller holds the graph lock. A walk clears the derivations that failed because of this one.
+-- Locks     the caller holds the graph lock. A propagation clears the derivations that failed because of this one.
 create or replace function resolver.clear_failure(p_derivation bigint, p_reopening boolean) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -25,4 +25,4 @@ end
 $$;
 
 comment on function resolver.clear_failure(bigint, boolean) is
-    'A failed derivation becomes unloaded again, and a walk clears its dependents.';
+    'A failed derivation becomes unloaded again, and a propagation clears its dependents.';

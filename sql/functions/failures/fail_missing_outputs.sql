@@ -1,7 +1,7 @@
 -- fail_missing_outputs(stretches): dependents that name an output which these inputs do not have fail.
 --
 -- Stages    unloaded, waiting -> failed, for the dependents and their own dependents
--- Locks     the caller holds the graph lock. A bounded number fails now, the others by the walk that goes on from there.
+-- Locks     the caller holds the graph lock. A bounded number fails now, the others by the propagation that goes on from there.
 create or replace function resolver.fail_missing_outputs(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

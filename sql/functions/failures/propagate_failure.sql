@@ -3,7 +3,7 @@
 -- If a goal was opened after the failure and does not accept cached failures, the failed derivation is tried again, and the goal
 -- does not end.
 -- Locks     the caller holds the graph lock. Dependents that changed go on the work list. If there are more goals than may
---           end at a time, the walk comes back to them.
+--           end at a time, the propagation comes back to them.
 create or replace function resolver.propagate_failure(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp
@@ -30,7 +30,7 @@ begin
     loop
         if v_goal.time < v_goal.opened_at and coalesce(v_goal.retry, v_goal.class <> 'builder') then
             perform resolver.clear_failure(v_goal.cause, v_goal.restarted);
-            -- The root may have other failures: the walk comes back to it when this one is cleared.
+            -- The root may have other failures: the propagation comes back to it when this one is cleared.
             perform resolver.start_propagations('fail', array[v_goal.root]);
         else
             update resolver.goal g

@@ -1,7 +1,7 @@
 -- record_failure(...): records that a derivation failed for good.
 --
 -- Stages    the derivation -> failed
--- Locks     the caller holds the graph lock. Walks reach followers, dependents and goals: see run_propagations().
+-- Locks     the caller holds the graph lock. Propagations reach followers, dependents and goals: see run_propagations().
 create or replace function resolver.record_failure(
     p_derivation bigint, p_class text, p_status integer, p_message text, p_build integer, p_stepnr integer
 ) returns void
@@ -23,4 +23,4 @@ end
 $$;
 
 comment on function resolver.record_failure(bigint, text, integer, text, integer, integer) is
-    'Marks a derivation as failed, and starts the walks to the derivations and goals that end with it.';
+    'Marks a derivation as failed, and starts the propagations to the derivations and goals that end with it.';

@@ -1,6 +1,6 @@
 -- assign_owners_along(stretches): a derivation without an owner gets the owner of an unfinished dependent or follower.
 --
--- Locks     the caller holds the graph lock. A derivation that gets an owner wants its inputs, by a walk.
+-- Locks     the caller holds the graph lock. A derivation that gets an owner wants its inputs, by a propagation.
 create or replace function resolver.assign_owners_along(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- complete_derivations(ended): the outputs of these derivations are valid: the derivations, and their followers, are realised.
 --
 -- Stages    the derivations and their followers -> realised; watchers look for their next input; goals end.
--- Locks     the caller holds the graph lock. If there are many followers, a walk ends the rest; followers that are roots of the builds
+-- Locks     the caller holds the graph lock. If there are many followers, a propagation ends the rest; followers that are roots of the builds
 --           for which the derivation was built end at once.
 create or replace function resolver.complete_derivations(p_ended resolver.ended[]) returns void
     language plpgsql volatile

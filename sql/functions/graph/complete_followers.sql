@@ -1,7 +1,7 @@
 -- complete_followers(stretches): derivations that were resolved to these end in the same way: realised, or failed.
 --
 -- Stages    resolved -> realised, failed
--- Locks     the caller holds the graph lock. A walk reaches the dependents and goals of followers that fail.
+-- Locks     the caller holds the graph lock. A propagation reaches the dependents and goals of followers that fail.
 create or replace function resolver.complete_followers(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

@@ -1,9 +1,9 @@
 -- find_owners(derivations): each derivation gets an unfinished build that needs it as its owner, or null if there is no such build.
 --
 -- The owner is a build whose root the derivation is, else the owner of an unfinished derivation that needs it directly. Every
--- derivation between it and a root has an owner, or gets one by a walk, and then wants this derivation again.
--- Locks     the caller holds the graph lock. A derivation that gets an owner wants its inputs, by a walk. If a derivation has very
---           many dependents, a walk goes through the rest of them.
+-- derivation between it and a root has an owner, or gets one by a propagation, and then wants this derivation again.
+-- Locks     the caller holds the graph lock. A derivation that gets an owner wants its inputs, by a propagation. If a derivation has very
+--           many dependents, a propagation goes through the rest of them.
 create or replace function resolver.find_owners(p_derivations bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

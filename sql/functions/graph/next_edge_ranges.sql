@@ -1,4 +1,4 @@
--- next_edge_ranges(kind, subjects, after, limit): returns the neighbours of these that a walk of that kind reaches now, at most so many.
+-- next_edge_ranges(kind, subjects, after, limit): returns the neighbours of these that a propagation of that kind reaches now, at most so many.
 --
 -- Neighbours are inputs (want, raise, settle), watchers (wake), derivations with a chain (chain), derivations that failed because of
 -- the subject (clear), followers (follow), else dependents. They are taken in the order of their numbers, after the numbers in p_after
@@ -68,5 +68,5 @@ end
 $$;
 
 comment on function resolver.next_edge_ranges(text, bigint[], bigint[], integer) is
-    'A bounded part of the neighbours of some derivations, for a walk over the graph; the rest goes onto the work list.';
+    'A bounded part of the neighbours of some derivations, for a propagation over the graph; the rest goes onto the work list.';
 revoke all on function resolver.next_edge_ranges(text, bigint[], bigint[], integer) from public;

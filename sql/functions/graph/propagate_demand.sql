@@ -1,4 +1,4 @@
--- propagate_demand(derivations): the inputs that derivations still need become wanted, a part of them now, the rest by a walk.
+-- propagate_demand(derivations): the inputs that derivations still need become wanted, a part of them now, the rest by a propagation.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.propagate_demand(p_derivations bigint[]) returns void

@@ -1,7 +1,7 @@
 -- propagate_height(stretches): inputs get at least one more than the height of the derivations that need them.
 --
 -- The height is the length of the longest chain above a derivation. A resolved derivation is at least as high as its followers.
--- Heights only grow, so the walk ends where nothing changes.
+-- Heights only grow, so the propagation ends where nothing changes.
 -- Locks     the caller holds the graph lock. Raised inputs go on the work list.
 create or replace function resolver.propagate_height(p_ranges resolver.edge_range[]) returns void
     language plpgsql volatile

@@ -5,7 +5,7 @@
 -- Locks     the caller holds the graph lock.
 -- Notifies  dependency_ready, step_ready
 --
--- If its failed dependency has not failed any more, a walk reaches the derivation's own dependents.
+-- If its failed dependency has not failed any more, a propagation reaches the derivation's own dependents.
 -- The choice of the watched input decides how often this has to be done: failed inputs come first, since they end the search; then
 -- inputs that wait themselves, since they take longest; else a hash spreads the watchers, so that the end of one input wakes few.
 -- If there are too many inputs for one transaction, the derivation goes through them in the order of their numbers, each once.

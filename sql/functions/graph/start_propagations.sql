@@ -1,4 +1,4 @@
--- start_propagations(kind, subjects): puts subjects on the work list; a walk that is on it already begins again.
+-- start_propagations(kind, subjects): puts subjects on the work list; a propagation that is on it already begins again.
 --
 -- Locks     the caller holds the graph lock.
 create or replace function resolver.start_propagations(p_kind text, p_subjects bigint[]) returns void
@@ -14,5 +14,5 @@ begin
 end
 $$;
 
-comment on function resolver.start_propagations(text, bigint[]) is 'Adds walks to the work list: see run_propagations().';
+comment on function resolver.start_propagations(text, bigint[]) is 'Adds propagations to the work list: see run_propagations().';
 revoke all on function resolver.start_propagations(text, bigint[]) from public;

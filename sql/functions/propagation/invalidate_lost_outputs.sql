@@ -2,7 +2,7 @@
 --
 -- Returns   the number of outputs and realisations that ceased to be valid
 -- Stages    realised -> unloaded; resolved -> waiting, for a derivation that was resolved to one whose .drv is lost
--- Locks     the caller holds the graph lock. A walk reaches the dependents.
+-- Locks     the caller holds the graph lock. A propagation reaches the dependents.
 -- Notifies  derivation_wanted
 create or replace function resolver.invalidate_lost_outputs(p_limit integer) returns integer
     language plpgsql volatile

@@ -1,9 +1,9 @@
--- run_propagations(limit): does a bounded part of the walks on the work list.
+-- run_propagations(limit): does a bounded part of the propagations on the work list.
 --
--- Returns   whether there is more. Every function that starts a walk calls this once; workers do the rest.
+-- Returns   whether there is more. Every function that starts a propagation calls this once; workers do the rest.
 -- Locks     the caller holds the graph lock (advance() takes it).
 -- Failures are cleared before failures are propagated, so that a failure does not overtake the restart that clears it. Heights
--- can wait: only advance() raises them, when no other walk is left. While a graph is loaded, each height would be raised many times.
+-- can wait: only advance() raises them, when no other propagation is left. While a graph is loaded, each height would be raised many times.
 -- Notifies  propagations_left, so that workers continue at once
 create or replace function resolver.run_propagations(p_limit integer default 500, p_raise boolean default false) returns boolean
     language plpgsql volatile
@@ -69,4 +69,4 @@ begin
 end
 $$;
 
-comment on function resolver.run_propagations(integer, boolean) is 'Continues walks over the graph; true if there is more to do.';
+comment on function resolver.run_propagations(integer, boolean) is 'Continues propagations over the graph; true if there is more to do.';

@@ -1,4 +1,4 @@
--- advance(): does a bounded part of the deferred work: walks over the graph, builds whose row another transaction held, builds
+-- advance(): does a bounded part of the deferred work: propagations over the graph, builds whose row another transaction held, builds
 -- that are restarted together with another build.
 --
 -- Returns   whether there is more. Every worker calls it at its tick, and again while it returns true.
@@ -22,4 +22,4 @@ begin
 end
 $$;
 
-comment on function resolver.advance() is 'Continues deferred walks and ends of builds; true if there is more.';
+comment on function resolver.advance() is 'Continues deferred propagations and ends of builds; true if there is more.';

@@ -2,7 +2,7 @@
 -- If it has only some of the wanted outputs, the followers get these, and wait for the others.
 --
 -- Stages    resolved -> realised; a resolved derivation that may be tried again: failed -> unloaded
--- Locks     the caller holds the graph lock. If a resolved derivation has failed, a walk ends its followers.
+-- Locks     the caller holds the graph lock. If a resolved derivation has failed, a propagation ends its followers.
 create or replace function resolver.complete_known_resolutions(p_reports resolver.report[], p_resolved bigint[]) returns void
     language plpgsql volatile
     set search_path = pg_catalog, pg_temp

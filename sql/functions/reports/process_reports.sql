@@ -1,4 +1,4 @@
--- process_reports(kind, reports): applies a report, and does a bounded part of the walks that it starts.
+-- process_reports(kind, reports): applies a report, and does a bounded part of the propagations that it starts.
 --
 -- Arguments kind: loaded, resolved, finished or failed
 -- Returns   (lease, outcome, detail) for each element

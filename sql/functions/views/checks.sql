@@ -17,7 +17,7 @@ create or replace view resolver.check_watched_input as
            and not exists (select from resolver.propagation k
                             where k.kind in ('wake', 'chain') and k.subject = w.input or k.kind = 'settle' and k.subject = w.derivation);
 comment on view resolver.check_watched_input is
-    'A watched input is not satisfied, unless a walk is on its way to the watcher: otherwise nothing would ever wake it.';
+    'A watched input is not satisfied, unless a propagation is on its way to the watcher: otherwise nothing would ever wake it.';
 
 create or replace view resolver.check_ready as
     select s.derivation, s.stage, dep.input
@@ -29,7 +29,7 @@ create or replace view resolver.check_ready as
                                           and o.valid_since is not null)
        and not exists (select from resolver.propagation k where k.kind = 'lose' and k.subject = dep.input);
 comment on view resolver.check_ready is
-    'No derivation is ready, or resolved, before all its inputs are satisfied (unless the walk that propagates a loss is under way).';
+    'No derivation is ready, or resolved, before all its inputs are satisfied (unless the propagation that propagates a loss is under way).';
 
 create or replace view resolver.check_following as
     select s.derivation, s.resolved_to, r.stage
@@ -37,7 +37,7 @@ create or replace view resolver.check_following as
      where s.stage = 'resolved' and r.stage in ('realised', 'failed')
        and not exists (select from resolver.propagation k where k.kind = 'follow' and k.subject = s.resolved_to);
 comment on view resolver.check_following is
-    'No derivation waits for a resolved derivation that has ended (unless the walk that ends it is under way).';
+    'No derivation waits for a resolved derivation that has ended (unless the propagation that ends it is under way).';
 
 create or replace view resolver.check_owner as
     select s.derivation, s.stage, s.owner
@@ -142,7 +142,7 @@ create or replace view resolver.check_failed_dependency as
      where i.stage <> 'failed' and i.failed_dependency is null
        and not exists (select from resolver.propagation w where w.kind <> 'raise');
 comment on view resolver.check_failed_dependency is
-    'A failed dependency has failed, or has a failed dependency itself (unless a walk is under way).';
+    'A failed dependency has failed, or has a failed dependency itself (unless a propagation is under way).';
 
 create or replace view resolver.check_references as
     select r.relation, r.derivation
