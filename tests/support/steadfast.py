@@ -126,7 +126,9 @@ class World:
 
     def listens(self) -> None:
         """Wait until the worker listens."""
-        self.wait_for("select 1 from pg_stat_activity where query like 'listen %' and datname = current_database()")
+        self.wait_for(
+            "select 1 from pg_stat_activity where query = 'listen worker_beat' and datname = current_database()"
+        )
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """Return the worker's events of a kind."""

@@ -22,7 +22,8 @@ from .test_workers import set_lease_time, start_worker
 
 READ = "select status from SystemStatus where what = 'queue-runner'"
 SILENCE = 5.0  # seconds
-LISTENING = "select 1 from pg_stat_activity where query like 'listen %' and state = 'idle' having count(*) = {}"
+LISTENING = "select 1 from pg_stat_activity where query = 'listen worker_beat' and state = 'idle' having count(*) = {}"
+"""A worker listens to this channel last: so many workers listen to all channels."""
 GAUGES = (
     "nrActiveSteps", "nrStepsBuilding", "nrStepsCopyingTo", "nrStepsCopyingFrom", "nrStepsWaiting", "nrRunnableSteps",
     "nrUnfinishedSteps", "nrStepsDone", "nrRetries", "nrUnsupportedSteps", "maxNrRetries", "nrBuildsRead",
