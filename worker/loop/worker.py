@@ -77,17 +77,10 @@ class Worker:
             self.shared.fail(error)
 
     def start(self) -> None:
-        """Register, and start all concerns. Raises OtherStoreError, psycopg.Error.
+        """Register, and start all concerns. After an error or an interrupt, call `stop`: some of them may run.
 
-        After an error, or an interrupt, nothing runs.
+        Raises OtherStoreError, psycopg.Error.
         """
-        try:
-            self._start_all()
-        except BaseException:
-            self.stop()
-            raise
-
-    def _start_all(self) -> None:
         shared = self.shared
         _schedule_as_batch()
         if failpoints.armed:
